@@ -1,0 +1,61 @@
+"""Latentia: fit a generative model of your data, sample it, score it honestly, compare it, look inside it.
+
+The names below are imported when they are first used, so that ``import latentia`` is instant::
+
+    import latentia as lt
+
+    run = lt.fit("vae", "digits", epochs=20, seed=0)
+    run.sample(64)
+    lt.evaluate(run)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from latentia.core.model import Bounded, Decodes, Density, Encodes, Generative, Pathwise, Translates
+    from latentia.core.objective import Batch, Objective
+    from latentia.core.player import Optim
+    from latentia.core.recipe import Recipe
+    from latentia.core.train import train
+    from latentia.data.spec import DataSpec, Support
+    from latentia.registry import datasets, likelihoods, metrics, recipes
+    from latentia.runs.evaluate import evaluate
+    from latentia.runs.fit import fit
+    from latentia.runs.folder import load
+    from latentia.runs.run import Run
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "latentia.core.model": (
+        "Generative", "Pathwise", "Density", "Bounded", "Encodes", "Decodes", "Translates",
+    ),
+    "latentia.core.objective": ("Batch", "Objective"),
+    "latentia.core.player": ("Optim",),
+    "latentia.core.recipe": ("Recipe",),
+    "latentia.core.train": ("train",),
+    "latentia.data.spec": ("DataSpec", "Support"),
+    "latentia.registry": ("recipes", "datasets", "metrics", "likelihoods"),
+    "latentia.runs.evaluate": ("evaluate",),
+    "latentia.runs.fit": ("fit",),
+    "latentia.runs.folder": ("load",),
+    "latentia.runs.run": ("Run",),
+}  # fmt: skip
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: RUF022  (in the order in which a reader meets them)
+    "fit", "load", "evaluate", "train", "Run", "Recipe", "Objective", "Batch", "Optim", "DataSpec", "Support",
+    "Generative", "Pathwise", "Density", "Bounded", "Encodes", "Decodes", "Translates",
+    "recipes", "datasets", "metrics", "likelihoods",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'latentia' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})

@@ -1,0 +1,91 @@
+"""What a learned law can do. A capability is a type: ``isinstance(model, Density)`` asks for it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+
+class Generative(nn.Module, ABC):
+    """A law that can be sampled."""
+
+    @abstractmethod
+    def sample(
+        self, n: int, context: Tensor | None = None, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw n rows: (n, *event) in data space, in the support, without gradient.
+
+        Args:
+            n: number of rows.
+            context: (n, *context) what to condition on, for conditional models.
+            generator: where randomness comes from; torch's global state without one.
+        """
+
+
+class Pathwise(ABC):
+    """A law whose samples are differentiable in its parameters."""
+
+    @abstractmethod
+    def rsample(
+        self, n: int, context: Tensor | None = None, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw n rows: (n, *event), differentiable in the parameters, not rounded to the support."""
+
+
+class Density(ABC):
+    """A law with an exact density."""
+
+    @abstractmethod
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return log p(x) of each row, exactly: (B,) nats."""
+
+
+class Bounded(ABC):
+    """A law whose log-density has a lower bound."""
+
+    @abstractmethod
+    def log_prob_bound(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        *,
+        samples: int = 1,
+        repeats: int = 1,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Return a stochastic lower bound of log p(x) of each row: (B,) nats.
+
+        Args:
+            x: (B, *event) rows.
+            context: (B, *context) what to condition on, for conditional models.
+            samples: K of the importance-weighted bound; 1 is the ELBO. More make it tighter.
+            repeats: independent bounds to average; more lower only the variance.
+            generator: where randomness comes from; torch's global state without one.
+        """
+
+
+class Encodes(ABC):
+    """A model with a latent code for each row."""
+
+    @abstractmethod
+    def encode(self, x: Tensor, context: Tensor | None = None) -> Distribution:
+        """Return the law of the codes of rows, with batch shape (B,); a `PointMass` if deterministic."""
+
+
+class Decodes(ABC):
+    """A model that turns codes into laws of rows."""
+
+    @abstractmethod
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
+        """Return the law of rows given codes, with batch shape (B,); a `PointMass` if deterministic."""
+
+
+class Translates(ABC):
+    """A model that carries rows of one domain into another."""
+
+    @abstractmethod
+    def translate(self, x: Tensor, domain: str | None = None) -> Tensor:
+        """Return (B, *event) rows of the other domain."""

@@ -1,0 +1,132 @@
+"""Objectives: how a model learns, told as a game of named players."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+Metrics = Mapping[str, "Tensor | float"]
+Yield = tuple[str, Tensor] | Mapping[str, Tensor]
+Step = Generator[Yield, None, Metrics]
+"""One step of a game: yield (player, loss to descend), or several players at once; return what to log."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of data.
+
+    Attributes:
+        x: (B, *event), the rows; floating-point, except where a batch is a whole set as it is stored.
+        context: (B, *context) what the law is conditional on, such as one-hot classes; None without.
+        index: (B,) the rows' numbers in their set; None for streams.
+        other: (B', *event') rows of a second, unpaired set; None without.
+    """
+
+    x: Tensor
+    context: Tensor | None = None
+    index: Tensor | None = None
+    other: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def blocks(self, size: int) -> Iterator[Batch]:
+        """Iterate over consecutive blocks of at most ``size`` rows, as floating-point numbers."""
+        for start in range(0, len(self), size):
+            yield self.rows(slice(start, start + size))
+
+    def rows(self, which: slice) -> Batch:
+        """Return the rows that a slice selects, as floating-point numbers."""
+        return replace(self, **{name: part[which] for name, part in self._parts()}).floating()
+
+    def split(self, parts: int) -> list[Batch]:
+        """Return at most ``parts`` batches of nearly equal size that together are this one."""
+        if parts == 1:
+            return [self]
+        return list(self.blocks(-(-len(self) // parts)))
+
+    def floating(self) -> Batch:
+        """Return the same rows with ``x`` as floating-point numbers: integers become the default dtype."""
+        return self if self.x.is_floating_point() else replace(self, x=self.x.to(torch.get_default_dtype()))
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Return the same rows on a device."""
+        return replace(self, **{name: part.to(device) for name, part in self._parts()})
+
+    def _parts(self) -> list[tuple[str, Tensor]]:
+        parts = {"x": self.x, "context": self.context, "index": self.index, "other": self.other}
+        return [(name, part) for name, part in parts.items() if part is not None]
+
+
+class Blocks(Protocol):
+    """A set of rows that can be read in blocks: a `Batch`, or rows that live in a file."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        ...
+
+    def blocks(self, size: int) -> Iterator[Batch]:
+        """Iterate over consecutive blocks of at most ``size`` rows."""
+        ...
+
+
+class Objective(nn.Module, ABC):
+    """How a model learns: a game whose named players descend losses.
+
+    Attributes:
+        model: what is learned, and what is sampled, scored and saved afterwards.
+        clock: steps done so far; a buffer that the training loop keeps, for schedules in the loss.
+        finished: True ends the training: a closed form is done, EM has reached its tolerance.
+        loss_functions: names of the methods that compute losses, which ``compile=True`` compiles.
+    """
+
+    model: nn.Module
+    clock: Tensor
+    finished: bool = False
+    loss_functions: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("clock", torch.zeros((), dtype=torch.int64))
+
+    @abstractmethod
+    def players(self) -> Mapping[str, nn.Module]:
+        """Return the modules that move, by name: none (EM), one (likelihood) or many (adversarial)."""
+
+    def begin(self, rows: Blocks) -> None:
+        """Prepare before step 0, once: a k-means++ start, moments for scaling, pseudo-inputs from data."""
+
+    @abstractmethod
+    def step(self, batch: Batch) -> Step:
+        """Play one step: a generator that yields (player, loss) and returns what to log.
+
+        After each ``yield`` the named player has moved. Each yield has a graph of its own, and a step
+        never yields inside a context manager.
+        """
+
+    def compile_losses(self) -> bool:
+        """Compile the functions that compute the losses; return False where there are none."""
+        for name in self.loss_functions:
+            setattr(self, name, _compiled(getattr(self, name)))
+        return bool(self.loss_functions)
+
+
+def _compiled(function: Callable[..., object]) -> Callable[..., object]:
+    """Compile a loss function for the first batch size it meets; others, as an epoch's last, stay eager.
+
+    A graph costs many seconds to compile, and the last batch of an epoch would ask for a second one.
+    """
+    fast = torch.compile(function, dynamic=False)
+    sizes: list[int] = []
+
+    def call(x: Tensor, *arguments: object) -> object:
+        if not sizes:
+            sizes.append(len(x))
+        return (fast if len(x) == sizes[0] else function)(x, *arguments)
+
+    return call

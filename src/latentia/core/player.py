@@ -1,0 +1,161 @@
+"""Players: the modules that move, each with an optimiser of its own. The only place that touches optimisers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latentia.errors import NonFiniteError, UsageError
+from latentia.functional.schedules import SCHEDULES, learning_rate_factor
+from latentia.registry import unknown
+
+OPTIMISERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
+_FUSED = ("adam", "adamw", "sgd")  # one kernel over all parameters; measured faster than foreach on a CPU
+
+
+@dataclass(frozen=True)
+class Optim:
+    """How a player descends.
+
+    Attributes:
+        name: adam, adamw, rmsprop or sgd.
+        lr: the learning rate at the schedule's height.
+        betas: decay rates of Adam's two averages.
+        momentum: of sgd and rmsprop.
+        weight_decay: strength of the decay of weights.
+        schedule: constant or cosine; cosine falls to 0 over all steps of the training.
+        warmup: steps over which the learning rate first rises linearly from 0.
+        clip: largest norm of a player's whole gradient; None leaves it.
+    """
+
+    name: str = "adam"
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    warmup: int = 0
+    clip: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in OPTIMISERS:
+            raise UsageError(unknown("optimiser", self.name, OPTIMISERS))
+        if self.schedule not in SCHEDULES:
+            raise UsageError(unknown("schedule", self.schedule, SCHEDULES))
+        if not self.lr > 0:
+            raise UsageError(f"lr must be positive; got {self.lr}")
+        if self.clip is not None and not self.clip > 0:
+            raise UsageError(f"clip must be positive, or left out; got {self.clip}")
+
+    def build(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        """Return torch's optimiser for these parameters."""
+        extra: dict[str, Any] = (
+            {"betas": self.betas} if self.name in ("adam", "adamw") else {"momentum": self.momentum}
+        )
+        if self.name in _FUSED:
+            extra["fused"] = True
+        return OPTIMISERS[self.name](parameters, lr=self.lr, weight_decay=self.weight_decay, **extra)
+
+
+class Player:
+    """A named module that descends losses.
+
+    Args:
+        name: the player's name in the game.
+        module: what moves; its parameters that require gradients.
+        optim: how it descends.
+        horizon: steps of the whole training, for schedules that need to know.
+    """
+
+    def __init__(self, name: str, module: nn.Module, optim: Optim, horizon: int | None = None) -> None:
+        if optim.schedule != "constant" and horizon is None:
+            raise UsageError(f"the {optim.schedule} schedule needs to know the number of steps: give steps=")
+        self.name = name
+        self.optim = optim
+        self.horizon = horizon
+        self.parameters = [p for p in module.parameters() if p.requires_grad]
+        if not self.parameters:
+            raise UsageError(f"player {name!r} has no parameter that requires gradients")
+        self.optimiser = optim.build(self.parameters)
+
+    def descend(self, loss: Tensor, step: int = 0) -> float:
+        """Move once down the gradient of a scalar loss; return the gradient's norm before clipping."""
+        self.pull(loss)
+        norm = self.ready()
+        self.move(step)
+        return norm
+
+    def pull(self, loss: Tensor, *, share: float = 1.0, keep_graph: bool = False) -> None:
+        """Add a loss's gradient, times its share of the rows, to this player's parameters and no other's."""
+        if not loss.requires_grad:
+            raise UsageError(f"the loss of player {self.name!r} does not depend on its parameters")
+        loss = loss if share == 1.0 else loss * share
+        moving = [p for p in self.parameters if p.requires_grad]
+        loss.backward(inputs=moving, retain_graph=keep_graph)
+
+    def ready(self, rows: int = 1) -> float:
+        """Average the gradient over processes by their rows, then clip it; return its norm before clipping.
+
+        Raises:
+            NonFiniteError: for a gradient that is not finite; nothing has moved.
+        """
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            self._average_over_processes(rows)
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        size = float(norm)
+        if not size < float("inf"):
+            raise NonFiniteError(f"the gradient of player {self.name!r} has norm {size}")
+        if self.optim.clip is not None:
+            moved = [p for p in self.parameters if p.grad is not None]
+            torch.nn.utils.clip_grads_with_norm_(moved, self.optim.clip, norm)
+        return size
+
+    def move(self, step: int) -> None:
+        """Take one step of the optimiser at the schedule's learning rate, and drop the gradient."""
+        factor = learning_rate_factor(self.optim.schedule, step, self.horizon or 1, self.optim.warmup)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.optim.lr * factor
+        self.optimiser.step()
+        self.drop()
+
+    def drop(self) -> None:
+        """Forget the gradient."""
+        self.optimiser.zero_grad(set_to_none=True)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the optimiser's state as named tensors."""
+        return {
+            f"{number}.{key}": value
+            for number, parameter in enumerate(self.parameters)
+            for key, value in self.optimiser.state[parameter].items()
+            if isinstance(value, Tensor)
+        }
+
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Read back what ``tensors`` returns, into each parameter's memory layout."""
+        for name, value in tensors.items():
+            number, _, key = name.partition(".")
+            parameter = self.parameters[int(number)]
+            like = parameter if value.shape == parameter.shape else value
+            self.optimiser.state[parameter][key] = (
+                torch.empty_like(like, dtype=value.dtype).copy_(value).detach()
+            )
+
+    def _average_over_processes(self, rows: int) -> None:
+        """Replace the gradient by its mean over all rows of all processes: one flat buffer, one reduction."""
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
+        flat = torch.cat([part.flatten() * rows for part in parts] + [parts[0].new_tensor([float(rows)])])
+        torch.distributed.all_reduce(flat)
+        flat = flat[:-1] / flat[-1]
+        for parameter, mean in zip(self.parameters, flat.split([p.numel() for p in parts]), strict=True):
+            parameter.grad = torch.empty_like(parameter).copy_(mean.view_as(parameter)).detach()

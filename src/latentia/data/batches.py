@@ -1,0 +1,150 @@
+"""Batches of rows in an order that is a function of (seed, epoch), and streams that have no order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentia.core.objective import Batch
+from latentia.data.arrays import as_events, as_tensor
+from latentia.data.items import split_item
+from latentia.data.randomness import permutation
+from latentia.data.rows import Rows
+from latentia.data.spec import DataSpec
+from latentia.errors import DataError, UsageError
+
+
+def order(n: int, seed: int, epoch: int) -> Tensor:
+    """Return the order in which an epoch reads n rows: (n,), a function of (seed, epoch) alone.
+
+    Example:
+        >>> bool((order(5, seed=0, epoch=1).sort().values == torch.arange(5)).all())
+        True
+    """
+    return permutation(n, seed, epoch)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Endless batches of rows that can begin at any step, so that resume and processes agree exactly.
+
+    Args:
+        rows: where the rows come from.
+        batch_size: rows in a batch, over all processes; the last of an epoch may be smaller. None makes each
+            batch the whole set.
+        seed: of the order.
+        rank: this process's number; it takes rows rank, rank + world, ... of each batch.
+        world: the number of processes.
+
+    Raises:
+        UsageError: if a batch would be larger than the data, or leave a process without a row.
+
+    Example:
+        >>> from latentia.data.spec import Support
+        >>> rows = Rows(torch.zeros(10, 2), DataSpec((2,), Support("real")))
+        >>> batches = Batches(rows, 4).at(1)
+        >>> [len(next(batches)) for _ in range(4)]
+        [4, 2, 4, 4]
+    """
+
+    rows: Rows
+    batch_size: int | None
+    seed: int = 0
+    rank: int = 0
+    world: int = 1
+
+    def __post_init__(self) -> None:
+        n, size = len(self.rows), self._size
+        if size < 1:
+            raise UsageError(f"batch size {size} given; it is 1 or more")
+        if size > n:
+            raise UsageError(f"batch size {size} is larger than the data, {n} rows of {self.rows.name}")
+        smallest = n % size or size
+        if smallest < self.world:
+            raise UsageError(
+                f"batches of {size} end {n} rows with a batch of {smallest}, fewer than the {self.world} "
+                "processes that share it; choose another batch size"
+            )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The number of batches in an epoch, the last and smaller one included."""
+        return -(-len(self.rows) // self._size)
+
+    def at(self, step: int) -> Iterator[Batch]:
+        """Iterate without end over the batches from a step on; the same as that many steps after step 0."""
+        return self._wholes(step) if self.batch_size is None else self._parts(step)
+
+    @property
+    def _size(self) -> int:
+        return len(self.rows) if self.batch_size is None else self.batch_size
+
+    def _parts(self, step: int) -> Iterator[Batch]:
+        epoch, skipped = divmod(step, self.steps_per_epoch)
+        for epoch in count(epoch):  # noqa: B020  (from this epoch on)
+            parts = order(len(self.rows), self.seed, epoch).split(self._size)
+            for part in parts[skipped:]:
+                yield self.rows.take(part[self.rank :: self.world], epoch)
+            skipped = 0
+
+    def _wholes(self, step: int) -> Iterator[Batch]:
+        rows = self.rows
+        if self.world > 1:
+            rows = rows.select(torch.arange(self.rank, len(rows), self.world))
+        whole = rows.whole(step)
+        for epoch in count(step):
+            if rows.transform is not None and epoch > step:  # it may depend on the epoch
+                whole = rows.whole(epoch)
+            yield whole
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Batches from a ``DataLoader`` or any iterable that can be read again: no order of their own, no resume.
+
+    Args:
+        loader: gives (B, ...) rows, pairs (rows, class numbers) or `Batch` objects.
+        spec: what the rows are; each batch is checked against it.
+        name: what to call the data in messages.
+
+    Raises:
+        DataError: (while reading) for a batch that is not what the spec says.
+
+    Example:
+        >>> from latentia.data.spec import Support
+        >>> stream = Stream([torch.zeros(3, 2), torch.ones(2, 2)], DataSpec((2,), Support("binary")))
+        >>> [len(batch) for batch in stream]
+        [3, 2]
+    """
+
+    loader: Iterable[Any]
+    spec: DataSpec
+    name: str = "data"
+
+    def __iter__(self) -> Iterator[Batch]:
+        for number, item in enumerate(self.loader):
+            batch = self._batch(item)
+            self.spec.check(batch.x, name=f"batch {number} of {self.name}")
+            yield batch
+
+    def _batch(self, item: Any) -> Batch:
+        if isinstance(item, Batch):
+            return item.floating()
+        x, labels = split_item(item)
+        x = as_events(as_tensor(x, self.name), self.name).to(torch.get_default_dtype())
+        return Batch(x, context=self._context(labels))
+
+    def _context(self, labels: Any) -> Tensor | None:
+        if labels is None or not self.spec.classes:
+            return None
+        numbers = as_tensor(labels, "labels").long()
+        if int(numbers.min()) < 0 or int(numbers.max()) >= len(self.spec.classes):
+            raise DataError(
+                f"{self.name} has class number {int(numbers.max())}, but {len(self.spec.classes)} classes"
+            )
+        return self.spec.one_hot(numbers)

@@ -1,0 +1,236 @@
+"""Readers of the formats that data is published in. None of them unpickles."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+import zipfile
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from latentia.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+
+def read_bytes(path: Path, *, partial: bool = False) -> bytes:
+    """Read a file, unzipped if it is gzipped.
+
+    Args:
+        path: the file.
+        partial: return what there is of a truncated gzip file.
+
+    Raises:
+        DataError: for a file that is not there, or whose gzip data is damaged or truncated.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    if raw[:2] != b"\x1f\x8b":
+        return raw
+    unzip = zlib.decompressobj(wbits=31)
+    try:
+        content = unzip.decompress(raw)
+    except zlib.error as error:
+        raise DataError(f"{path} is damaged gzip data ({error}): fetch it again") from error
+    if not unzip.eof and not partial:
+        raise DataError(f"{path} is truncated: its gzip data ends after {len(raw)} bytes; fetch it again")
+    return content
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """Read an IDX file, plain or gzipped: the format of MNIST.
+
+    Two zero bytes, a type code, the number of dimensions, each as four big-endian bytes, then the values.
+
+    Raises:
+        DataError: for another format, and for a file shorter or longer than its header says.
+    """
+    raw = read_bytes(path, partial=True)
+    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _IDX_TYPES:
+        raise DataError(
+            f"{path} is no IDX file: it begins with {raw[:4].hex(' ') or 'nothing'}, not 00 00 and a type"
+        )
+    dtype, header = np.dtype(_IDX_TYPES[raw[2]]), 4 + 4 * raw[3]
+    if len(raw) < header:
+        raise DataError(f"{path} is truncated: expected a header of {header} bytes, found {len(raw)}")
+    shape = np.frombuffer(raw, ">u4", count=raw[3], offset=4).tolist()
+    expected = header + math.prod(shape) * dtype.itemsize
+    if len(raw) != expected:
+        what = "truncated" if len(raw) < expected else "too long"
+        raise DataError(f"{path} is {what}: its header {shape} makes {expected} bytes, found {len(raw)}")
+    values = np.frombuffer(raw, dtype, offset=header).reshape(shape)
+    return values.astype(dtype.newbyteorder("="), copy=False)
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """Map a .npy file into memory without reading it; pages that are written to stay in memory.
+
+    Raises:
+        DataError: for a file that is truncated, holds Python objects, or is none.
+    """
+    try:
+        return np.load(path, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"cannot map {path}: {_one_line(error)}") from error
+
+
+def read_npz(path: Path, *names: str) -> dict[str, np.ndarray]:
+    """Read arrays of a .npz file by name; without names, all that hold no Python objects.
+
+    Raises:
+        DataError: for a name that is not there, for an array of Python objects, and for a damaged file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if missing := [name for name in names if name not in archive.files]:
+                there = ", ".join(archive.files)
+                raise DataError(f"{path} has no array {missing[0]!r}; there are: {there}")
+            return {name: archive[name] for name in names or _numeric(path)}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"cannot read {path}: {_one_line(error)}") from error
+
+
+def read_hdf5(path: Path, name: str) -> np.ndarray:
+    """Read one data set of an HDF5 file, such as ``train/data``.
+
+    Raises:
+        UsageError: where h5py is not installed.
+        DataError: for a name that is not there, and for a damaged file.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise UsageError(f'h5py reads {path.name}: pip install "latentia[hdf5]"') from error
+    try:
+        with h5py.File(path, "r") as file:
+            found = file.get(name)
+            if not isinstance(found, h5py.Dataset):
+                raise DataError(f"{path} has no data set {name!r}; at its top are: {', '.join(file)}")
+            return np.asarray(found[()])
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {_one_line(error)}") from error
+
+
+def read_matlab(path: Path, name: str) -> np.ndarray:
+    """Read one variable of a MATLAB file (up to version 7.2).
+
+    Raises:
+        DataError: for a variable that is not there, and for a damaged file or one of version 7.3 (HDF5).
+    """
+    from scipy.io import loadmat, whosmat
+
+    try:
+        there = [variable for variable, *_ in whosmat(path)]
+        if name not in there:
+            raise DataError(f"{path} has no variable {name!r}; there are: {', '.join(there)}")
+        return loadmat(path, variable_names=[name])[name]
+    except (OSError, ValueError, TypeError, RuntimeError, zlib.error) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"cannot read {path}: {_one_line(error)}") from error
+
+
+def read_bits(path: Path) -> np.ndarray:
+    """Read text of lines of 0 and 1 with single spaces between, plain or gzipped, as (n, D) bytes.
+
+    The text is never split: every line has the same length, so it is an array already.
+
+    Raises:
+        DataError: for lines of different length, and for other characters.
+    """
+    raw = read_bytes(path)
+    width = raw.find(b"\n") + 1
+    if not width:
+        raise DataError(f"{path} holds no line of text")
+    raw = raw if raw.endswith(b"\n") else raw + b"\n"
+    size = len(raw[:width].split())
+    lines, rest = divmod(len(raw), width)
+    text = np.frombuffer(raw, np.uint8, count=lines * width).reshape(lines, width)
+    digits, rims = text[:, 0 : 2 * size : 2], text[:, 1 : 2 * size - 1 : 2]
+    wrong = ((digits != ord("0")) & (digits != ord("1"))).any(1) | (rims != ord(" ")).any(1)
+    wrong |= text[:, -1] != ord("\n")
+    if rest or wrong.any():
+        line = int(wrong.argmax()) if wrong.any() else lines
+        raise DataError(
+            f"{path} has something else in line {line + 1} than the {size} zeros and ones of line 1"
+        )
+    return digits - np.uint8(ord("0"))
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a table of text: the separator, the decimal comma and the absence of column names are recognised.
+
+    Raises:
+        DataError: for an empty file, and for lines of different length.
+    """
+    import pandas as pd
+
+    sample = read_bytes(path)[: 1 << 16].decode("utf-8-sig", errors="replace")
+    lines = [line for line in sample.splitlines() if line.strip()]
+    if not lines:
+        raise DataError(f"{path} is empty")
+    separator = max(";\t|,", key=lines[0].count) if re.search(r"[;\t|,]", lines[0]) else ","
+    decimal = "," if separator == ";" and re.search(r"\d,\d", sample) else "."
+    first = next(csv.reader([lines[0]], delimiter=separator))
+    header = None if all(_is_number(field, decimal) for field in first) else 0
+    try:
+        return pd.read_csv(path, sep=separator, decimal=decimal, header=header, encoding="utf-8-sig")
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path} as a table: {_one_line(error)}") from error
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read a Parquet table.
+
+    Raises:
+        UsageError: where pyarrow is not installed.
+        DataError: for a damaged file.
+    """
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except ImportError as error:
+        raise UsageError(
+            f'{path.name} is Parquet, which pyarrow reads: pip install "latentia[parquet]"'
+        ) from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path}: {_one_line(error)}") from error
+
+
+def _numeric(path: Path) -> list[str]:
+    """Name the arrays of a .npz file that hold no Python objects, from their headers alone."""
+    with zipfile.ZipFile(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist() if _is_numeric(archive, name)]
+
+
+def _is_numeric(archive: zipfile.ZipFile, name: str) -> bool:
+    with archive.open(name) as file:
+        version = np.lib.format.read_magic(file)
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        return read(file)[2].kind in "biuf"
+
+
+def _is_number(text: str, decimal: str) -> bool:
+    try:
+        float(text.replace(decimal, "."))
+    except ValueError:
+        return False
+    return True
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,248 @@
+"""Rows from whatever the user has: a name, an array, a table, a data set, a file or a folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset, TensorDataset
+
+from latentia.data import formats
+from latentia.data.arrays import as_events, as_tensor, check_size
+from latentia.data.batches import Stream
+from latentia.data.items import read_items, split_item
+from latentia.data.raw import Raw, inspect
+from latentia.data.rows import Rows
+from latentia.data.spec import DataSpec, Support
+from latentia.data.splits import seeded_part
+from latentia.data.tables import read_frame, take_labels
+from latentia.errors import DataError, UnknownNameError, UsageError
+from latentia.registry import datasets, unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ROW_NAMES = ("x", "X", "imgs", "images", "data", "arr_0")
+_LABEL_NAMES = ("y", "Y", "labels", "label", "targets", "target", "arr_1")
+_ACCEPTED = (
+    "the name of a data set, an array, a tensor, a DataFrame, a Dataset, a DataLoader, a .npy, .npz, .csv, "
+    ".parquet or IDX file, or a folder of images"
+)
+
+
+def read_rows(
+    data: Any,
+    *,
+    support: Support | str | None = None,
+    labels: Any = None,
+    split: str | None = None,
+    seed: int = 0,
+    resize: int | tuple[int, int] | None = None,
+    channels: int | None = None,
+    name: str | None = None,
+    **options: Any,
+) -> Rows | Stream:
+    """Read data of any origin as rows, checked: finite, of one shape, inside their support.
+
+    Args:
+        data: a registered name, NumPy array, tensor, pandas DataFrame, torch ``Dataset`` (read through once)
+            or ``DataLoader`` (a `Stream`), a path to .npy (mapped: it may be larger than memory), .npz, .csv,
+            .parquet or IDX, or to a folder of images whose subfolders, if any, are classes. Arrays are (n, D)
+            tables or (n, H, W), (n, H, W, C), (n, C, H, W) images.
+        support: what values may be, such as "unit" or "discrete(256)"; None infers it conservatively.
+        labels: (n,) class numbers or names; or the name of a table's column that holds them; or, for a
+            ``DataLoader``, the names of the classes whose numbers it gives.
+        split: train, validation, test or all. A named set without an official split, and own data, are split
+            by seed into 80, 10 and 10 %. None: the training part of a named set, all of own data.
+        seed: of the split, and of toy sets.
+        resize: (height, width), or one number for both, for folders of images.
+        channels: 1 or 3, for folders of images.
+        name: what to call the data in messages and reports.
+        options: of a named set.
+
+    Raises:
+        DataError: for data that cannot be read, or that breaks what was declared about it.
+        UsageError: for arguments that do not fit the data.
+        UnknownNameError: for a name that is neither a data set nor a file.
+
+    Example:
+        >>> rows = read_rows(np.eye(4), labels=["a", "a", "b", "b"])
+        >>> len(rows), rows.spec.event_shape, str(rows.spec.support), rows.spec.classes
+        (4, (4,), 'real', ('a', 'b'))
+    """
+    declared = Support.parse(support) if isinstance(support, str) else support
+    if (resize or channels) is not None and not _is_folder(data):
+        raise UsageError(
+            "resize= and channels= are for folders of images; change an array before it is given"
+        )
+    if isinstance(data, str) and data in datasets:
+        return _named(data, declared, labels, split or "train", seed, name, options)
+    if options:
+        raise UsageError(
+            f"{', '.join(options)} given, but {_title(data)} is not a named data set with options"
+        )
+    if _is_loader(data):
+        return _stream(data, declared, labels, split, name or "data")
+    rows = _own(data, declared, labels, (resize, channels), name or _title(data))
+    return rows if split is None else seeded_part(rows, split, seed)
+
+
+def _named(
+    data: str,
+    support: Support | None,
+    labels: Any,
+    split: str,
+    seed: int,
+    name: str | None,
+    options: dict[str, Any],
+) -> Rows:
+    if labels is not None:
+        raise UsageError(f"{data} has labels of its own, or none; labels= is for own data")
+    rows: Rows = datasets[data](split=split, seed=seed, **options)
+    return _declared(rows, support, name or rows.name)
+
+
+def _declared(rows: Rows, support: Support | None, name: str) -> Rows:
+    """Return rows under another name and, where one is declared, another support, which is checked."""
+    if support is None or support == rows.spec.support:
+        return replace(rows, name=name)
+    support.check_blocks((batch.x for batch in rows.blocks(4096)), name=name)
+    return replace(rows, name=name, spec=replace(rows.spec, support=support))
+
+
+def _own(data: Any, support: Support | None, labels: Any, pictures: tuple[Any, Any], name: str) -> Rows:
+    match data:
+        case Rows():
+            return _declared(data, support, name)
+        case Dataset() if labels is not None:
+            raise UsageError("labels= given, but a Dataset gives its labels itself, in items (x, y)")
+        case TensorDataset():
+            return Raw(data.tensors[0], *data.tensors[1:2], support=support).rows(name)
+        case Dataset():
+            return read_items(data, support, name)
+        case str() | Path():
+            return _file(Path(data), support, labels, pictures, name)
+        case _ if _is_frame(data):
+            return _frame(data, support, labels, name)
+        case np.ndarray() | Tensor() | list():
+            return Raw(data, _given(labels, name), support).rows(name)
+        case _:
+            raise UsageError(f"cannot read {type(data).__name__} as data; data is {_ACCEPTED}")
+
+
+def _file(path: Path, support: Support | None, labels: Any, pictures: tuple[Any, Any], name: str) -> Rows:
+    if not path.exists():
+        raise UnknownNameError(f"{unknown('data set', str(path), datasets)}; and no file has this path")
+    if path.is_dir():
+        from latentia.data.images import read_images
+
+        images, classes = read_images(path, *pictures)
+        return Raw(images, _given(labels, name, classes), support).rows(name)
+    match _ending(path):
+        case ".npy":
+            return Raw(formats.read_npy(path), _given(labels, name), support).rows(name)
+        case ".npz":
+            return _archive(path, support, labels, name)
+        case ".csv" | ".csv.gz" | ".tsv" | ".txt":
+            return _frame(formats.read_csv(path), support, labels, name)
+        case ".parquet":
+            return _frame(formats.read_parquet(path), support, labels, name)
+        case ".amat" | ".amat.gz":
+            return Raw(formats.read_bits(path), _given(labels, name), support).rows(name)
+        case ".idx" | ".gz" | ".idx.gz" | "ubyte":
+            return Raw(formats.read_idx(path), _given(labels, name), support).rows(name)
+        case ending:
+            raise DataError(f"cannot read {path}: unknown ending {ending!r}; data is {_ACCEPTED}")
+
+
+def _archive(path: Path, support: Support | None, labels: Any, name: str) -> Rows:
+    arrays = formats.read_npz(path)
+    rows = next((key for key in _ROW_NAMES if key in arrays), None)
+    if rows is None and len(arrays) == 1:
+        rows = next(iter(arrays))
+    if rows is None:
+        raise DataError(
+            f"{path} holds {', '.join(arrays) or 'no numbers'}; name its array of rows x, its labels y"
+        )
+    own = next((arrays[key] for key in _LABEL_NAMES if key in arrays), None)
+    return Raw(arrays[rows], _given(labels, name, own), support).rows(name)
+
+
+def _frame(data: Any, support: Support | None, labels: Any, name: str) -> Rows:
+    import pandas as pd
+
+    frame: pd.DataFrame = data.to_frame() if isinstance(data, pd.Series) else data
+    if frame.shape[0] == 0:
+        raise DataError(f"{name} is empty: it has no rows")
+    frame, own = take_labels(frame, labels if isinstance(labels, str) else None)
+    values, found = read_frame(frame, name)
+    columns = tuple(str(column) for column in frame.columns)
+    return Raw(values, own if isinstance(labels, str) else labels, support or found, columns=columns).rows(
+        name
+    )
+
+
+def _stream(data: Any, support: Support | None, labels: Any, split: str | None, name: str) -> Stream:
+    """Describe a loader's batches by the first of them; each later one is checked."""
+    if split is not None:
+        raise UsageError("a loader has no split; split its data set, or give an array")
+    first = next(iter(data), None)
+    if first is None:
+        raise DataError(f"{name} is empty: its loader gives no batch")
+    x = as_events(as_tensor(split_item(first)[0], name), name)
+    check_size((2, *x.shape[1:]), name)
+    spec = DataSpec(tuple(x.shape[1:]), inspect([x], support, name), classes=tuple(map(str, labels or ())))
+    return Stream(data, spec, name)
+
+
+def _given(labels: Any, name: str, own: Any = None) -> Any:
+    """Return the labels that were given, or the source's own."""
+    if isinstance(labels, str):
+        raise UsageError(
+            f"labels={labels!r} names a column, but {name} is no table; give the labels themselves"
+        )
+    return own if labels is None else labels
+
+
+def _is_loader(data: Any) -> bool:
+    if isinstance(data, IterableDataset):
+        return True
+    known = isinstance(data, Rows | Dataset | np.ndarray | Tensor | str | Path | list | tuple | dict)
+    if known or _is_frame(data) or not isinstance(data, Iterable):
+        return False
+    if iter(data) is data:
+        raise UsageError(
+            f"{type(data).__name__} can be read only once; give a list, an array or a DataLoader"
+        )
+    return True
+
+
+def _is_frame(data: Any) -> bool:
+    pandas = sys.modules.get("pandas")  # a frame exists only where pandas has been imported
+    return pandas is not None and isinstance(data, pandas.DataFrame | pandas.Series)
+
+
+def _is_folder(data: Any) -> bool:
+    return isinstance(data, str | Path) and str(data) not in datasets and not Path(data).is_file()
+
+
+def _title(data: Any) -> str:
+    if isinstance(data, Rows):
+        return data.name
+    return Path(data).name if isinstance(data, str | Path) else "data"
+
+
+def _ending(path: Path) -> str:
+    if path.name.endswith("ubyte"):
+        return "ubyte"
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    return (
+        "".join(suffixes)
+        if suffixes[-1:] == [".gz"] and suffixes[0] in (".csv", ".amat", ".idx")
+        else path.suffix.lower()
+    )

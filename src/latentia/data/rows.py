@@ -1,0 +1,169 @@
+"""Rows of data: in memory, in a mapped file or in a torch ``Dataset``, read by index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
+from typing import Any, Protocol, overload
+
+import torch
+from torch import Tensor
+
+from latentia.core.objective import Batch
+from latentia.data.randomness import permutation
+from latentia.data.spec import DataSpec
+from latentia.errors import DataError, UsageError
+
+
+class Store(Sized, Protocol):
+    """Where rows are kept. A tensor is one, also one that wraps a memory-mapped file."""
+
+    def index_select(self, dim: int, index: Tensor, /) -> Tensor:
+        """Return the rows (``dim`` 0) with given numbers, as they are stored."""
+        ...
+
+
+class Transform(Protocol):
+    """A change of rows that is a pure function of a row, its number and the epoch."""
+
+    def on(self, spec: DataSpec) -> Transform:
+        """Return the same transform for data of this spec; `UsageError` where it has no meaning there."""
+        ...
+
+    def spec(self, spec: DataSpec) -> DataSpec:
+        """Return what rows of this spec become."""
+        ...
+
+    def __call__(self, x: Tensor, index: Tensor, epoch: int) -> Tensor:
+        """Transform (B, *event) floating-point rows with numbers (B,)."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the transform as JSON values."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of data with what they are, read by index, so that any order and any resume is exact.
+
+    Attributes:
+        store: the (n, *event) tensor of any dtype, possibly backed by a mapped file, or another `Store`.
+        spec: what the rows are, after the transform.
+        labels: (n,) int64 class numbers, or None.
+        name: what to call the data in messages and reports.
+        log_density: the true log-density of (B, *event) rows in nats, where it is known in closed form.
+        transform: what is done to rows when they are read.
+        numbers: (n,) int64, which rows of the store these are, in order; None for all of them.
+
+    Example:
+        >>> from latentia.data.spec import Support
+        >>> spec = DataSpec((2,), Support("discrete", 12))
+        >>> rows = Rows(torch.arange(12, dtype=torch.uint8).reshape(6, 2), spec)
+        >>> rows.select(torch.tensor([4, 1])).take(torch.tensor([1])).x
+        tensor([[2., 3.]])
+    """
+
+    store: Store
+    spec: DataSpec
+    labels: Tensor | None = None
+    name: str = "data"
+    log_density: Callable[[Tensor], Tensor] | None = None
+    transform: Transform | None = None
+    numbers: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.labels is not None and len(self.labels) != len(self):
+            raise DataError(f"{self.name} has {len(self)} rows but {len(self.labels)} labels")
+
+    def __len__(self) -> int:
+        return len(self.store if self.numbers is None else self.numbers)
+
+    @property
+    def x(self) -> Tensor:
+        """The (n, *event) rows as they are stored, untransformed; a copy unless they are a whole tensor."""
+        if self.numbers is None and isinstance(self.store, Tensor):
+            return self.store
+        return self.store.index_select(0, self._numbers())
+
+    def take(self, index: Tensor, epoch: int = 0) -> Batch:
+        """Return the rows at positions ``index`` (B,), transformed, as floating-point numbers."""
+        numbers = index if self.numbers is None else self.numbers.index_select(0, index)
+        x = self.store.index_select(0, numbers).to(torch.get_default_dtype())
+        if self.transform is not None:
+            x = self.transform(x, numbers, epoch)
+        labels = None if self.labels is None else self.labels.index_select(0, index)
+        return Batch(x, context=self._context(labels), index=numbers)
+
+    def blocks(self, size: int, epoch: int = 0) -> Iterator[Batch]:
+        """Iterate over blocks of at most ``size`` rows, transformed, as floating-point numbers."""
+        for start in range(0, len(self), size):
+            yield self.take(torch.arange(start, min(start + size, len(self))), epoch)
+
+    def whole(self, epoch: int = 0) -> Batch:
+        """Return all rows in one batch, which is read by ``batch.blocks(n)``.
+
+        Without a transform the rows stay as they are stored; a mapped file, all of it, is not copied.
+        """
+        if self.transform is not None:
+            return self.take(torch.arange(len(self)), epoch)
+        return Batch(self.x, context=self._context(self.labels), index=self._numbers())
+
+    def select(self, index: Tensor) -> Rows:
+        """Return the rows at positions ``index`` (m,), in that order, without copying them."""
+        labels = None if self.labels is None else self.labels.index_select(0, index)
+        return replace(self, labels=labels, numbers=self._numbers().index_select(0, index))
+
+    @overload
+    def split(self, fractions: Mapping[str, float], seed: int = 0) -> dict[str, Rows]: ...
+    @overload
+    def split(self, fractions: Sequence[float], seed: int = 0) -> tuple[Rows, ...]: ...
+    def split(
+        self, fractions: Mapping[str, float] | Sequence[float], seed: int = 0
+    ) -> dict[str, Rows] | tuple[Rows, ...]:
+        """Split into disjoint random parts, a function of the seed: by name, or in the order given.
+
+        Args:
+            fractions: the share of each part; they add up to at most 1, and what is left over is left out.
+            seed: chooses which rows go where.
+
+        Raises:
+            UsageError: if the fractions are not positive or add up to more than 1.
+            DataError: if a part would be empty.
+
+        Example:
+            >>> from latentia.data.spec import Support
+            >>> rows = Rows(torch.zeros(10, 2), DataSpec((2,), Support("real")))
+            >>> [len(part) for part in rows.split((0.8, 0.2), seed=1)]
+            [8, 2]
+        """
+        if isinstance(fractions, Mapping):
+            parts = self._parts(list(fractions.values()), seed)
+            return dict(zip(fractions, parts, strict=True))
+        return tuple(self._parts(fractions, seed))
+
+    def transformed(self, transform: Transform) -> Rows:
+        """Return the same rows with a transform that is applied when they are read."""
+        if self.transform is not None:
+            raise UsageError(
+                f"{self.name} has a transform already, {self.transform}; start from the plain rows"
+            )
+        bound = transform.on(self.spec)
+        return replace(self, transform=bound, spec=bound.spec(self.spec), log_density=None)
+
+    def _numbers(self) -> Tensor:
+        return torch.arange(len(self.store)) if self.numbers is None else self.numbers
+
+    def _context(self, labels: Tensor | None) -> Tensor | None:
+        return None if labels is None else self.spec.one_hot(labels)
+
+    def _parts(self, fractions: Sequence[float], seed: int) -> Iterator[Rows]:
+        if min(fractions, default=0) <= 0 or sum(fractions) > 1 + 1e-9:
+            raise UsageError(f"split fractions are positive and add up to at most 1; got {list(fractions)}")
+        ends = [round(len(self) * total) for total in accumulate(fractions, initial=0.0)]
+        if any(start == end for start, end in pairwise(ends)):
+            raise DataError(f"{self.name} has {len(self)} rows, too few to split by {list(fractions)}")
+        shuffled = permutation(len(self), seed)
+        # Within a part the order is the original one: a mapped file is then read forwards.
+        return (self.select(shuffled[start:end].sort().values) for start, end in pairwise(ends))

@@ -1,0 +1,297 @@
+"""What data is: the shape of a row, the values it may take, and what it is conditional on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentia.errors import DataError, UsageError
+
+Kind = Literal["binary", "discrete", "unit", "real", "categorical", "table"]
+Measure = Literal["counting", "Lebesgue"]
+
+
+@dataclass(frozen=True)
+class Support:
+    """The values that one entry of a row may take, and so the measure that its density refers to.
+
+    ``binary`` {0, 1} · ``discrete(K)`` integers 0..K-1, ordered · ``unit`` the interval [0, 1] · ``real`` any
+    finite number · ``categorical(K)`` integers 0..K-1 without order · ``table`` columns of different kinds.
+
+    Attributes:
+        kind: one of the six.
+        levels: K, for discrete and categorical support.
+        columns: the support of each column of a table.
+
+    Example:
+        >>> Support.parse("discrete(256)").bounds, str(Support("unit"))
+        ((0.0, 255.0), 'unit')
+    """
+
+    kind: Kind
+    levels: int | None = None
+    columns: tuple[Support, ...] = ()
+
+    def __post_init__(self) -> None:
+        counted = self.kind in ("discrete", "categorical")
+        if counted and (self.levels is None or self.levels < 2):
+            raise UsageError(
+                f"{self.kind} support needs at least 2 levels, as in {self.kind}(256); got {self.levels}"
+            )
+        if not counted and self.levels is not None:
+            raise UsageError(f"{self.kind} support takes no levels; got {self.levels}")
+
+    @classmethod
+    def parse(cls, text: str) -> Support:
+        """Read what ``str`` writes: ``binary``, ``discrete(256)``, ``unit``, ``real``, ``categorical(10)``,
+        ``table(real, binary, categorical(3))``.
+        """
+        kind, _, rest = text.strip().partition("(")
+        if kind == "table":
+            return cls("table", columns=tuple(cls.parse(part) for part in rest.removesuffix(")").split(", ")))
+        levels = rest.removesuffix(")").strip()
+        if kind not in ("binary", "discrete", "unit", "real", "categorical") or not (levels or "0").isdigit():
+            raise UsageError(
+                f"unknown support {text!r}; there are: binary, discrete(K), unit, real, categorical(K)"
+            )
+        return cls(kind, int(levels) if levels else None)
+
+    def __str__(self) -> str:
+        if self.kind == "table":
+            return f"table({', '.join(map(str, self.columns))})"
+        return self.kind if self.levels is None else f"{self.kind}({self.levels})"
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The smallest and largest value, or None where there is none (real, table)."""
+        match self.kind:
+            case "binary" | "unit":
+                return 0.0, 1.0
+            case "discrete" | "categorical":
+                return 0.0, float((self.levels or 0) - 1)
+            case _:
+                return None
+
+    @property
+    def measure(self) -> Measure:
+        """The measure that densities on this support refer to."""
+        return "Lebesgue" if self.kind in ("unit", "real", "table") else "counting"
+
+    def project(self, x: Tensor) -> Tensor:
+        """Return the nearest values in the support: what ``sample`` does last."""
+        if self.kind == "table":
+            parts = [column.project(x[..., j]) for j, column in enumerate(self.columns)]
+            return torch.stack(parts, dim=-1)
+        if self.bounds is not None:
+            x = x.clamp(*self.bounds)
+        return x.round() if self.measure == "counting" else x
+
+    def check(self, x: Tensor, *, name: str = "x") -> None:
+        """Raise `DataError` unless every value of (n, *event) rows is in the support."""
+        # In blocks, so that a mapped file is not answered with masks of its own size.
+        self.check_blocks(x.split(max(1, _BLOCK // max(1, x[:1].numel()))), name=name)
+
+    def check_blocks(self, blocks: Iterable[Tensor], *, name: str = "x") -> None:
+        """Raise `DataError` unless every value of consecutive (B, *event) blocks is in the support.
+
+        The line names the first value that is not, its row, and how many rows hold such values.
+        """
+        n, faults = 0, list[_Fault]()
+        for block in blocks:
+            faults += self._faults(block, first_row=n)
+            n += len(block)
+        if faults:
+            raise DataError(self._complaint(faults, n, name))
+
+    def union(self, other: Support) -> Support:
+        """Return the smallest inferable support that holds both.
+
+        Example:
+            >>> str(Support("binary").union(Support("discrete", 17)))
+            'discrete(17)'
+        """
+        kinds = {self.kind, other.kind}
+        if self == other:
+            return self
+        if kinds <= {"binary", "discrete"}:
+            return Support("discrete", max(self.levels or 2, other.levels or 2))
+        return Support("unit") if kinds == {"binary", "unit"} else Support("real")
+
+    def _faults(self, x: Tensor, first_row: int) -> Iterator[_Fault]:
+        """Tell what is wrong with a block of rows, at most once: values that are not finite before others."""
+        if x.dtype == torch.uint8 and self.levels == 256:
+            return
+        for wrong in (_non_finite(x), _outside(x, self)):
+            rows = wrong.flatten(1).any(1).nonzero()[:, 0]
+            if len(rows):
+                row = int(rows[0])
+                entry = int(wrong[row].flatten().nonzero()[0])
+                yield _Fault(len(rows), first_row + row, x[row].flatten()[entry].item(), entry)
+                return
+
+    def _complaint(self, faults: list[_Fault], n: int, name: str) -> str:
+        broken = [fault for fault in faults if not math.isfinite(fault.value)]
+        if broken:
+            rows = sum(fault.rows for fault in broken)
+            return (
+                f"{name} holds NaN or infinity in {rows} of {n} rows, first in row {broken[0].row}: "
+                "remove or fill these rows"
+            )
+        first, rows = faults[0], sum(fault.rows for fault in faults)
+        place = f"row {first.row}, column {first.entry}" if self.kind == "table" else f"row {first.row}"
+        support = self.columns[first.entry] if self.kind == "table" else self
+        return (
+            f"{name} holds {first.value:g} in {place}, outside its support, {support}; "
+            f"{rows} of {n} rows have such values"
+        )
+
+
+_BLOCK = 1 << 22  # entries
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """What is wrong with a block of rows: in how many, and the first of them."""
+
+    rows: int
+    row: int
+    value: float
+    entry: int
+
+
+def _non_finite(x: Tensor) -> Tensor:
+    return ~torch.isfinite(x) if x.is_floating_point() else torch.zeros_like(x, dtype=torch.bool)
+
+
+def _outside(x: Tensor, support: Support) -> Tensor:
+    """Return where finite values of (B, *event) rows are not in a support."""
+    if support.kind == "table":
+        columns = enumerate(support.columns)
+        return torch.stack([_outside(x[:, j], column) for j, column in columns], dim=1)
+    wrong = torch.zeros_like(x, dtype=torch.bool)
+    if support.bounds is not None:
+        low, high = support.bounds
+        wrong = (x < low) | (x > high)
+    if support.measure == "counting" and x.is_floating_point():
+        wrong = wrong | (x != x.round())
+    return wrong
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What travels from the data to the model and to every number.
+
+    Attributes:
+        event_shape: the shape of one row: (D,) for tables, (channels, height, width) for images.
+        support: the values that an entry may take.
+        classes: the names of the labels' classes, in the order of their numbers; empty without labels.
+        columns: the names of a table's columns; empty for images.
+
+    Example:
+        >>> spec = DataSpec((1, 8, 8), Support("discrete", 17), classes=tuple("0123456789"))
+        >>> spec.size, spec.is_image, DataSpec.from_json(spec.to_json()) == spec
+        (64, True, True)
+    """
+
+    event_shape: tuple[int, ...]
+    support: Support
+    classes: tuple[str, ...] = ()
+    columns: tuple[str, ...] = field(default=())
+
+    @property
+    def size(self) -> int:
+        """The number of entries in one row, D."""
+        return math.prod(self.event_shape)
+
+    @property
+    def is_image(self) -> bool:
+        """Whether a row is an image: (channels, height, width)."""
+        return len(self.event_shape) == 3
+
+    def check(self, x: Tensor, *, name: str = "x") -> None:
+        """Raise `DataError` unless x has shape (n, *event) and every value is in the support."""
+        if tuple(x.shape[1:]) != self.event_shape:
+            raise DataError(
+                f"{name} has rows of shape {tuple(x.shape[1:])}, but the model is for {self.event_shape}"
+            )
+        self.support.check(x, name=name)
+
+    def one_hot(self, labels: Tensor) -> Tensor:
+        """Return (n, classes) one-hot rows for (n,) class numbers."""
+        return torch.nn.functional.one_hot(labels.long(), len(self.classes)).to(torch.get_default_dtype())
+
+    def class_number(self, given: str | int) -> int:
+        """Return a class's number from its name or its number; `UsageError` lists the classes otherwise."""
+        if str(given) in self.classes:
+            return self.classes.index(str(given))
+        if not self.classes:
+            raise UsageError("class given, but this data has no classes")
+        raise UsageError(f"unknown class {given!r}; there are: {', '.join(self.classes)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the spec as JSON values."""
+        return {
+            "event_shape": list(self.event_shape),
+            "support": str(self.support),
+            "classes": list(self.classes),
+            "columns": list(self.columns),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> DataSpec:
+        """Read what ``to_json`` returns."""
+        return cls(
+            event_shape=tuple(values["event_shape"]),
+            support=Support.parse(values["support"]),
+            classes=tuple(values.get("classes", ())),
+            columns=tuple(values.get("columns", ())),
+        )
+
+
+def infer_support(x: np.ndarray | Tensor) -> Support:
+    """Infer the support of an array conservatively: never claim more than every value shows.
+
+    Booleans and integers 0/1 are binary; bytes are discrete(256); other non-negative integers are discrete up
+    to the largest; float images (3 or more dimensions) within [0, 1] are unit; all else is real.
+    """
+    values = x if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(x))
+    if values.dtype == torch.bool:
+        return Support("binary")
+    low, high = values.min().item(), values.max().item()
+    if not values.is_floating_point():
+        if low >= 0 and high <= 1:
+            return Support("binary")
+        if values.dtype == torch.uint8:
+            return Support("discrete", 256)
+        return Support("discrete", int(high) + 1) if low >= 0 else Support("real")
+    image = values.ndim >= 3
+    if image and low >= 0 and high <= 1:
+        binary = bool(((values == 0) | (values == 1)).all())
+        return Support("binary") if binary else Support("unit")
+    return Support("real")
+
+
+def require(data: DataSpec, recipe: str, kinds: Sequence[Kind]) -> None:
+    """Raise `UsageError` unless a recipe can model data of this support."""
+    if data.support.kind not in kinds:
+        raise UsageError(
+            f"{recipe} models {', '.join(kinds)} data; this data is {data.support}: "
+            "declare another with support=, or choose another recipe"
+        )
+
+
+def context_size(data: DataSpec, conditional: bool) -> int:
+    """Return the entries of a model's context: the number of classes for a conditional one, else 0.
+
+    Raises:
+        UsageError: for a conditional model of data without labels.
+    """
+    if conditional and not data.classes:
+        raise UsageError("conditional=True needs labelled data; this data has no classes")
+    return len(data.classes) if conditional else 0

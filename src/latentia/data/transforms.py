@@ -1,0 +1,68 @@
+"""Transforms of rows: pure functions of a row, its number and the epoch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
+
+from torch import Tensor
+
+from latentia.data.randomness import uniforms
+from latentia.data.spec import DataSpec, Support, require
+from latentia.errors import UsageError
+
+Kind = Literal["fixed", "dynamic", "threshold"]
+
+
+@dataclass(frozen=True)
+class Binarise:
+    """Turn grey values into 0 and 1.
+
+    ``fixed``: x ~ Bernoulli(grey / max), once and for all, a function of (seed, row number).
+    ``dynamic``: the same, drawn anew each epoch, a function of (seed, row number, epoch).
+    ``threshold``: x = 1 where grey > max / 2.
+    How rows are batched does not matter. Salakhutdinov and Murray (2008), section 6, binarised MNIST this way
+    once; Burda, Grosse and Salakhutdinov (2016), section 5, anew each epoch.
+
+    Args:
+        kind: one of the three.
+        seed: of the draws.
+        high: max, the largest grey value; ``on`` takes it from the data's support.
+
+    Example:
+        >>> import torch
+        >>> grey = torch.tensor([[0.0, 100.0, 200.0]])
+        >>> Binarise("threshold", high=255.0)(grey, torch.tensor([0]), epoch=0)
+        tensor([[0., 0., 1.]])
+    """
+
+    kind: Kind
+    seed: int = 0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise UsageError(f"unknown binarisation {self.kind!r}; there are: {', '.join(get_args(Kind))}")
+
+    def on(self, spec: DataSpec) -> Binarise:
+        """Return the same transform for grey data of this spec; `UsageError` where there are no greys."""
+        require(spec, "binarisation", ("binary", "discrete", "unit"))
+        _, high = spec.support.bounds or (0.0, 1.0)
+        return replace(self, high=high)
+
+    def spec(self, spec: DataSpec) -> DataSpec:
+        """Return the same spec with binary support."""
+        return replace(spec, support=Support("binary"))
+
+    def __call__(self, x: Tensor, index: Tensor, epoch: int) -> Tensor:
+        """Return (B, *event) zeros and ones for (B, *event) grey rows with numbers (B,)."""
+        grey = x / self.high
+        if self.kind == "threshold":
+            return (grey > 0.5).to(x.dtype)
+        keys = (self.seed, epoch) if self.kind == "dynamic" else (self.seed,)
+        uniform = uniforms(index, x[0].numel(), *keys).reshape(x.shape)
+        return (uniform.to(x.device) < grey).to(x.dtype)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the arguments that make an equal transform."""
+        return asdict(self)

@@ -1,0 +1,1 @@
+"""Laws: the likelihoods of decoders, and the priors of latent variables."""

@@ -1,0 +1,178 @@
+"""Likelihoods: the laws of rows that decoders return. To add one, write one decorated class here.
+
+A likelihood takes h, (B, P, *event): the P numbers for each entry of a row that a decoder's network writes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, ContinuousBernoulli, Distribution, Independent, Normal
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from latentia.data.spec import DataSpec, Kind, Measure
+from latentia.distributions.discretised_logistic import DiscretisedLogistic
+from latentia.distributions.point_mass import PointMass
+from latentia.errors import UsageError
+from latentia.networks.scaling import Scaling
+from latentia.registry import likelihoods, unknown
+
+
+class Likelihood(nn.Module, ABC):
+    """A family of laws of rows.
+
+    Attributes:
+        entry_parameters: P, the numbers that the network writes for each entry.
+        kinds: the supports that it is a law on.
+        measure: what its densities refer to; None where it has none, being a loss and not a law.
+    """
+
+    entry_parameters: ClassVar[int]
+    kinds: ClassVar[tuple[Kind, ...]]
+    measure: ClassVar[Measure | None]
+
+    def __init__(self, data: DataSpec, scaling: Scaling) -> None:
+        super().__init__()
+        self.event_dim = len(data.event_shape)
+        self.support = data.support
+        self.scaling = scaling
+
+    @abstractmethod
+    def forward(self, h: Tensor) -> Distribution:
+        """Return the law of rows for (B, P, *event) numbers, with batch shape (B,)."""
+
+    def reconstruction(self, h: Tensor, x: Tensor) -> Tensor:
+        """Return what training raises for each row: log p(x | h), (B,) nats."""
+        return self(h).log_prob(x)
+
+    def independent(self, law: Distribution) -> Distribution:
+        """Return the law of whole rows from the law of their entries."""
+        return Independent(law, self.event_dim, validate_args=False)
+
+
+@likelihoods.register("bernoulli")
+class BernoulliLikelihood(Likelihood):
+    """Bernoulli from logits, for 0 and 1: log p(x) = Σ x log σ(h) + (1 - x) log σ(-h)."""
+
+    entry_parameters = 1
+    kinds = ("binary",)
+    measure = "counting"
+
+    def forward(self, h: Tensor) -> Distribution:
+        """Return the Bernoulli law with logits h."""
+        return self.independent(Bernoulli(logits=h[:, 0], validate_args=False))
+
+
+@likelihoods.register("continuous-bernoulli")
+class ContinuousBernoulliLikelihood(Likelihood):
+    """Continuous Bernoulli, for [0, 1]: p(x) = C(λ) λ^x (1 - λ)^(1-x), normalised (Loaiza-Ganem 2019, eq. 3)."""
+
+    entry_parameters = 1
+    kinds = ("unit",)
+    measure = "Lebesgue"
+
+    def forward(self, h: Tensor) -> Distribution:
+        """Return the continuous Bernoulli law with logits h."""
+        return self.independent(ContinuousBernoulli(logits=h[:, 0], validate_args=False))
+
+
+@likelihoods.register("gaussian")
+class GaussianLikelihood(Likelihood):
+    """Gaussian with one σ, learned or fixed, for real data or [0, 1]: log p(x) = Σ log N(x; h, σ²).
+
+    σ is in units of the scaled data: of each column's standard deviation where the data is real, of half the
+    range where it is bounded.
+    """
+
+    entry_parameters = 1
+    kinds = ("real", "unit")
+    measure = "Lebesgue"
+    log_sigma: Tensor
+
+    def __init__(self, data: DataSpec, scaling: Scaling, *, sigma: float | None = None) -> None:
+        super().__init__(data, scaling)
+        if sigma is not None and not sigma > 0:
+            raise UsageError(f"sigma must be positive, or left out to be learned; got {sigma}")
+        if sigma is None:
+            self.log_sigma = nn.Parameter(torch.zeros(()))
+        else:
+            self.register_buffer("log_sigma", torch.tensor(sigma).log())
+
+    def forward(self, h: Tensor) -> Distribution:
+        """Return the Gaussian law whose mean is h as data."""
+        mean = self.scaling.inverse(h[:, 0])
+        deviation = (self.log_sigma.exp() * self.scaling.scale).expand_as(mean)
+        return self.independent(Normal(mean, deviation, validate_args=False))
+
+
+@likelihoods.register("discretised-logistic")
+class DiscretisedLogisticLikelihood(Likelihood):
+    """Logistic rounded to 0..K-1, for discrete data: P(k) = F(k + ½) - F(k - ½), ends open."""
+
+    entry_parameters = 2
+    kinds = ("discrete",)
+    measure = "counting"
+
+    def forward(self, h: Tensor) -> Distribution:
+        """Return the law whose mean is h₀ as data and whose log-scale is h₁, at least e⁻⁷ of half the range."""
+        loc = self.scaling.inverse(h[:, 0])
+        scale = (h[:, 1] - 2).clamp(-7, 7).exp() * self.scaling.scale
+        return self.independent(DiscretisedLogistic(loc, scale, levels=self.support.levels or 2))
+
+
+@likelihoods.register("relaxed-bernoulli")
+class RelaxedBernoulli(Likelihood):
+    """Cross-entropy on grey pixels: the field's loss, not a normalised likelihood, so it is scored as none."""
+
+    entry_parameters = 1
+    kinds = ("unit", "discrete", "binary")
+    measure = None
+
+    def forward(self, h: Tensor) -> Distribution:
+        """Return σ(h) as grey values, without noise."""
+        low, high = self.support.bounds or (0.0, 1.0)
+        return PointMass(low + (high - low) * torch.sigmoid(h[:, 0]), event_dim=self.event_dim)
+
+    def reconstruction(self, h: Tensor, x: Tensor) -> Tensor:
+        """Return minus the cross-entropy of each row's pixels, scaled to [0, 1], with σ(h): (B,)."""
+        low, high = self.support.bounds or (0.0, 1.0)
+        logits, target = torch.broadcast_tensors(h[:, 0], (x - low) / (high - low))
+        loss = binary_cross_entropy_with_logits(logits, target, reduction="none")
+        return -loss.flatten(-self.event_dim).sum(-1)
+
+
+DEFAULTS: dict[Kind, str] = {
+    "binary": "bernoulli",
+    "unit": "continuous-bernoulli",
+    "discrete": "discretised-logistic",
+    "real": "gaussian",
+}
+
+
+def make_likelihood(name: str, data: DataSpec, scaling: Scaling, *, sigma: float | None = None) -> Likelihood:
+    """Return the named likelihood for this data; ``auto`` chooses it from the support.
+
+    Raises:
+        UsageError: for a law that is not one on the data's support, or a σ that the law does not have.
+    """
+    kind = data.support.kind
+    fitting = [each for each in likelihoods if kind in likelihoods[each].kinds]
+    if name == "auto":
+        if kind not in DEFAULTS:
+            raise UsageError(f"no likelihood here is a law on {data.support} data")
+        name = DEFAULTS[kind]
+    if name not in likelihoods:
+        raise UsageError(unknown("likelihood", name, [*likelihoods, "auto"]))
+    if name not in fitting:
+        hint = "; or round it to 0 and 1 with binarise=" if name == "bernoulli" else ""
+        raise UsageError(
+            f"likelihood={name!r} is not a law on {data.support} data; choose {' or '.join(map(repr, fitting))}{hint}"
+        )
+    if name == "gaussian":
+        return GaussianLikelihood(data, scaling, sigma=sigma)
+    if sigma is not None:
+        raise UsageError(f"sigma is an option of likelihood='gaussian'; this likelihood is {name!r}")
+    return likelihoods[name](data, scaling)

@@ -1,0 +1,33 @@
+"""Errors whose message is one line: what was given, what was expected, what to do."""
+
+
+class LatentiaError(Exception):
+    """The base of every error that Latentia raises on purpose; the command line prints its one line."""
+
+
+class UsageError(LatentiaError, ValueError):
+    """A name, an option or a combination of options that does not exist or does not fit."""
+
+
+class UnknownNameError(UsageError, KeyError):
+    """A name that a registry does not hold."""
+
+    __str__ = Exception.__str__  # KeyError would print the message in quotes
+
+
+class DataError(LatentiaError, ValueError):
+    """Data that cannot be read, or that breaks what was declared about it."""
+
+
+class RunError(LatentiaError):
+    """A run folder that cannot be written, read or continued."""
+
+
+class NonFiniteError(LatentiaError, ArithmeticError):
+    """A loss or a gradient that is not finite; the last good weights are kept.
+
+    Attributes:
+        run: the run with those weights, where the error comes from ``fit``.
+    """
+
+    run: object = None

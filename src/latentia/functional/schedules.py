@@ -1,0 +1,87 @@
+"""Schedules: factors in [0, 1] as pure functions of the number of steps done so far.
+
+To add a decay, add a function (step, total) → factor to `SCHEDULES`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from latentia.errors import UsageError
+from latentia.functional.checks import member
+
+
+def warmup(step: int, steps: int) -> float:
+    """Return min(1, step / steps): from 0 at step 0 linearly to 1 at ``steps``; always 1 for steps = 0.
+
+    Args:
+        step: steps done so far, from 0.
+        steps: length of the warm-up.
+
+    Raises:
+        UsageError: for negative steps.
+
+    Example:
+        >>> [warmup(step, 4) for step in (0, 1, 4, 9)], warmup(0, 0)
+        ([0.0, 0.25, 1.0, 1.0], 1.0)
+    """
+    if step < 0 or steps < 0:
+        raise UsageError(f"a warm-up needs step and steps of at least 0; got step {step}, steps {steps}")
+    return min(1.0, step / steps) if steps else 1.0
+
+
+def constant(step: int, total: int) -> float:  # noqa: ARG001  (the signature of every decay)
+    """Return 1 at every step."""
+    return 1.0
+
+
+def cosine(step: int, total: int) -> float:
+    """Return ½ (1 + cos(π · min(step, total) / total)): from 1 at step 0 to 0 at ``total`` and after.
+
+    Args:
+        step: steps done so far, from 0.
+        total: length of the decay, at least 1.
+
+    Raises:
+        UsageError: for a negative step, or a total below 1.
+
+    Reference: Loshchilov & Hutter (2017), SGDR, eq. 5, without restarts.
+
+    Example:
+        >>> [round(cosine(step, 4), 4) for step in (0, 2, 4, 9)]
+        [1.0, 0.5, 0.0, 0.0]
+    """
+    if step < 0 or total < 1:
+        raise UsageError(f"a decay needs step >= 0 and total >= 1; got step {step}, total {total}")
+    return 0.5 * (1.0 + math.cos(math.pi * min(step, total) / total))
+
+
+SCHEDULES: Mapping[str, Callable[[int, int], float]] = MappingProxyType(
+    {"constant": constant, "cosine": cosine}
+)
+
+
+def learning_rate_factor(schedule: str, step: int, total: int, warmup_steps: int = 0) -> float:
+    """Return what the learning rate is multiplied by at one step: a linear warm-up, then a decay.
+
+    factor = warmup(step + 1, W) · schedule(max(0, step − W), total − W)
+
+    The warm-up counts the step being done, so that the first step moves too (by 1/W).
+
+    Args:
+        schedule: a name of `SCHEDULES`.
+        step: steps done so far, from 0 to total − 1.
+        total: length of the training in steps.
+        warmup_steps: W.
+
+    Raises:
+        UnknownNameError: for a schedule that is not there, with the nearest ones.
+
+    Example:
+        >>> [round(learning_rate_factor("cosine", step, 6, warmup_steps=2), 2) for step in range(6)]
+        [0.5, 1.0, 1.0, 0.85, 0.5, 0.15]
+    """
+    decay = member(SCHEDULES, schedule, "schedule")
+    return warmup(step + 1, warmup_steps) * decay(max(0, step - warmup_steps), max(1, total - warmup_steps))

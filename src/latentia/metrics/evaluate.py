@@ -1,0 +1,95 @@
+"""Score a model by name: every metric that is asked for comes back with a value or with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import nn
+
+from latentia.core.model import Bounded, Density
+from latentia.data.spec import DataSpec
+from latentia.errors import LatentiaError
+from latentia.metrics.score import Score
+from latentia.metrics.subject import Subject, measure_of
+from latentia.registry import metrics
+
+
+def default_metrics(model: nn.Module, spec: DataSpec) -> list[str]:
+    """Return the metrics that a model's capabilities and its measure allow, in alphabetical order.
+
+    A model without any likelihood keeps "log-likelihood", whose row then says so.
+
+    Args:
+        model: the model.
+        spec: what its data is.
+    """
+    names = [name for name in metrics if metrics.facts(name).get("default", False)]
+    silent = bool(_no_likelihood(model))
+    return [name for name in names if not _lack(name, model, spec) or (silent and name == "log-likelihood")]
+
+
+def score(subject: Subject, names: Iterable[str] | None = None) -> list[Score]:
+    """Score a model on held-out rows.
+
+    Args:
+        subject: the model and the rows.
+        names: metrics to compute, from `latentia.registry.metrics`; without names, `default_metrics`.
+
+    Returns:
+        At least one score for every name, in their order. One that cannot be computed has no value, and a
+        reason; none is dropped, and none is zero instead.
+
+    Raises:
+        UnknownNameError: for a metric that is not there, before anything is computed.
+    """
+    chosen = default_metrics(subject.model, subject.rows.spec) if names is None else list(names)
+    for name in chosen:
+        _ = metrics[name]
+    return [result for name in chosen for result in _score(name, subject)]
+
+
+def _score(name: str, subject: Subject) -> list[Score]:
+    lack = _lack(name, subject.model, subject.rows.spec)
+    if lack:
+        kind, reason = lack
+        return [Score(name, None, kind=kind, n=len(subject.rows), reason=reason)]
+    try:
+        result = metrics[name](subject)
+    except LatentiaError as error:
+        return [Score(name, None, kind="none: failed", n=len(subject.rows), reason=str(error))]
+    return [result] if isinstance(result, Score) else list(result)
+
+
+def _lack(name: str, model: nn.Module, spec: DataSpec) -> tuple[str, str] | None:
+    """Return why a metric does not apply, as (kind, reason), or None where it does."""
+    facts, model_name = metrics.facts(name), type(model).__name__
+    without = _no_likelihood(model) if facts.get("likelihood", False) else None
+    if without:
+        return without
+    needs = facts.get("needs", ())
+    lacking = [
+        need for need in (needs if isinstance(needs, tuple) else (needs,)) if not isinstance(model, need)
+    ]
+    if lacking:
+        return "none: not offered", f"{model_name} is not {' and '.join(map(_name, lacking))}"
+    if facts.get("counting", False) and measure_of(model, spec) != "counting":
+        return (
+            "none: not defined",
+            f"{model_name} has a density relative to Lebesgue measure, not to counting",
+        )
+    return None
+
+
+def _no_likelihood(model: nn.Module) -> tuple[str, str] | None:
+    """Return why no likelihood can be told, as (kind, reason), or None where there is one."""
+    why = getattr(model, "why_no_likelihood", "")
+    if why:
+        return "none: not a likelihood", why
+    if not isinstance(model, Density | Bounded):
+        return "none: samples only", f"{type(model).__name__} can be sampled, but has no density and no bound"
+    return None
+
+
+def _name(capability: type) -> str:
+    """Return a capability's name; of a union, all names."""
+    return getattr(capability, "__name__", "") or str(capability).replace("latentia.core.model.", "")

@@ -1,0 +1,199 @@
+"""What a metric is given: a model, the held-out rows, and how to score one on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import Protocol, TypeVar
+from zlib import crc32
+
+import torch
+from torch import Tensor, nn
+
+from latentia.core.model import Bounded, Density, Generative
+from latentia.core.objective import Batch, Blocks
+from latentia.data.spec import DataSpec, Measure
+from latentia.errors import DataError, UsageError
+
+C = TypeVar("C")
+
+
+class HeldOut(Blocks, Protocol):
+    """Rows that know what they are; `data.rows.Rows` is one."""
+
+    @property
+    def spec(self) -> DataSpec:
+        """What the rows are."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A model to score on held-out rows, and what decides the numbers.
+
+    What several metrics need (each row's score, the samples) is a property, computed when first read.
+
+    Attributes:
+        model: the model; it is put into eval mode while it is scored, and back.
+        rows: the held-out rows.
+        seed: of every draw: bounds, samples, the choice of rows, permutations.
+        batch_size: rows that are given to the model at once.
+        iwae_samples: K of the importance-weighted bound.
+        max_rows: rows and samples that metrics of quadratic cost look at.
+        permutations: of the permutation test.
+        conditional: whether the model takes the rows' context; samples are then drawn given the contexts of
+            the held-out rows they are compared with.
+
+    Raises:
+        DataError: without rows.
+        UsageError: for a size, a number of samples or of permutations below 1.
+    """
+
+    model: nn.Module
+    rows: HeldOut
+    seed: int = 0
+    batch_size: int = 500
+    iwae_samples: int = 100
+    max_rows: int = 2000
+    permutations: int = 500
+    conditional: bool = False
+
+    def __post_init__(self) -> None:
+        if not len(self.rows):
+            raise DataError("there are no held-out rows to score the model on")
+        numbers = {name: getattr(self, name) for name in ("batch_size", "iwae_samples", "max_rows", "permutations")}
+        for name, value in numbers.items():
+            if value < 1:
+                raise UsageError(f"{name} must be at least 1; got {value}")
+
+    @property
+    def measure(self) -> Measure:
+        """What the model's densities refer to."""
+        return measure_of(self.model, self.rows.spec)
+
+    @cached_property
+    def log_prob(self) -> Tensor:
+        """log p of every row, exactly: (n,) nats. The model must be `Density`."""
+        model = capable(self.model, Density)
+        return self.per_row(lambda batch, _: model.log_prob(batch.x, batch.context))
+
+    @cached_property
+    def elbo(self) -> Tensor:
+        """The evidence lower bound of every row, one draw each: (n,) nats. The model must be `Bounded`."""
+        return self._bound(samples=1)
+
+    @cached_property
+    def iwae(self) -> Tensor:
+        """The importance-weighted bound of every row: (n,) nats. The model must be `Bounded`."""
+        return self._bound(samples=self.iwae_samples)
+
+    @cached_property
+    def heldout(self) -> Batch:
+        """At most ``max_rows`` of the rows, chosen at random, since a set may be sorted by class."""
+        chosen = torch.randperm(len(self.rows), generator=self._generator("rows"))[: self.max_rows]
+        kept = torch.zeros(len(self.rows), dtype=torch.bool)
+        kept[chosen] = True
+        blocks = zip(self.rows.blocks(self.batch_size), kept.split(self.batch_size), strict=True)
+        parts = [(block.x[keep], _rows_of(block.context, keep)) for block, keep in blocks]
+        contexts = [context for _, context in parts if context is not None]
+        return Batch(torch.cat([x for x, _ in parts]), torch.cat(contexts) if contexts else None)
+
+    @cached_property
+    def samples(self) -> Tensor:
+        """As many samples as ``heldout`` has rows: (n, *event). The model must be `Generative`."""
+        model, device = capable(self.model, Generative), _device(self.model)
+        generator = self._generator("samples", device)
+        with scoring(model):
+            parts = [
+                model.sample(len(batch), self._context(batch.to(device)), generator=generator).cpu()
+                for batch in self.heldout.blocks(self.batch_size)
+            ]
+        return torch.cat(parts)
+
+    def per_row(self, measure: Callable[[Batch, torch.Generator], Tensor]) -> Tensor:
+        """Return one number for every held-out row, without gradient and in eval mode.
+
+        Args:
+            measure: (batch on the model's device, generator) → (B,). A batch has context only if the model
+                takes one.
+
+        Returns:
+            (n,) float64 on the CPU.
+
+        Raises:
+            UsageError: where the measure returns another shape than (B,).
+        """
+        device = _device(self.model)
+        generator = self._generator("scores", device)
+        with scoring(self.model):
+            parts = [
+                _one_each(measure(batch, generator), batch).double().cpu() for batch in self._batches(device)
+            ]
+        return torch.cat(parts)
+
+    def _bound(self, samples: int) -> Tensor:
+        model = capable(self.model, Bounded)
+        return self.per_row(
+            lambda batch, generator: model.log_prob_bound(
+                batch.x, batch.context, samples=samples, generator=generator
+            )
+        )
+
+    def _batches(self, device: torch.device) -> Iterator[Batch]:
+        for block in self.rows.blocks(self.batch_size):
+            batch = block.to(device)
+            yield Batch(batch.x, self._context(batch))
+
+    def _context(self, batch: Batch) -> Tensor | None:
+        return batch.context if self.conditional else None
+
+    def _generator(self, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
+        # A stream of its own: the bare seed may have made the held-out rows, and samples drawn from the same
+        # stream would be their twins.
+        return torch.Generator(device).manual_seed(crc32(f"{purpose} {self.seed}".encode()))
+
+
+@contextmanager
+def scoring(model: nn.Module) -> Generator[None, None, None]:
+    """Hold a model in eval mode and without gradient; put each part's own mode back afterwards."""
+    training = [part for part in model.modules() if part.training]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part in training:
+            part.training = True
+
+
+def measure_of(model: nn.Module, spec: DataSpec) -> Measure:
+    """Return what a model's densities refer to: what it says itself, or else its data's measure.
+
+    A Gaussian fitted to whole numbers has a density relative to Lebesgue measure all the same.
+    """
+    return getattr(model, "measure", None) or spec.support.measure
+
+
+def capable(model: nn.Module, capability: type[C]) -> C:
+    """Return the model, known to have a capability; raise `UsageError` where it lacks it."""
+    if not isinstance(model, capability):
+        raise UsageError(f"{type(model).__name__} is not {capability.__name__}")
+    return model
+
+
+def _rows_of(context: Tensor | None, keep: Tensor) -> Tensor | None:
+    return None if context is None else context[keep]
+
+
+def _one_each(values: Tensor, batch: Batch) -> Tensor:
+    if values.shape != (len(batch),):
+        raise UsageError(f"a score must be one number per row, ({len(batch)},); got {tuple(values.shape)}")
+    return values
+
+
+def _device(model: nn.Module) -> torch.device:
+    tensors = chain(model.parameters(), model.buffers())
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))

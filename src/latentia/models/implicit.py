@@ -1,0 +1,52 @@
+"""Implicit models: a network pushes the prior's law into data space; there are samples and no density."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from latentia.core.model import Generative, Pathwise
+from latentia.core.objective import Blocks
+from latentia.core.randomness import drawing_from
+from latentia.data.spec import DataSpec
+from latentia.networks.scaling import Scaling
+
+
+class Implicit(Generative, Pathwise):
+    """x = G(z) with z from the prior; bounded data leaves G through tanh, scaled to the data's range.
+
+    Args:
+        data: what a row is.
+        prior: a module that returns p(z), as `StandardNormal` does.
+        network: from codes (and a context) to scaled rows.
+        scaling: the affine map between rows and network output; the critic's first layer uses it too.
+    """
+
+    measure = None
+
+    def __init__(self, data: DataSpec, *, prior: nn.Module, network: nn.Module, scaling: Scaling) -> None:
+        super().__init__()
+        self.data = data
+        self.prior = prior
+        self.network = network
+        self.scaling = scaling
+
+    def rsample(
+        self, n: int, context: Tensor | None = None, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw n rows: (n, *event), differentiable in the network's parameters, not rounded."""
+        with drawing_from(generator):
+            z = self.prior().sample((n,))
+            y = self.network(z, context)
+        return self.scaling.inverse(torch.tanh(y) if self.scaling.bounded else y)
+
+    @torch.no_grad()
+    def sample(
+        self, n: int, context: Tensor | None = None, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw n rows, rounded to the support."""
+        return self.data.support.project(self.rsample(n, context, generator=generator))
+
+    def begin(self, rows: Blocks) -> None:
+        """Take from the rows what the scaling of real data needs."""
+        self.scaling.fit(rows)

@@ -1,0 +1,1 @@
+"""Networks: plain functions from tensors to tensors with weights in them."""

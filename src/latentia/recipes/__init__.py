@@ -1,0 +1,1 @@
+"""Recipes: named systems with good defaults; one file per family."""

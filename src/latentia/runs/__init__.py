@@ -1,0 +1,1 @@
+"""Runs: a fitted model and the folder it lives in."""

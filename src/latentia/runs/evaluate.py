@@ -1,0 +1,127 @@
+"""Evaluate: score a run on held-out data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latentia.data.batches import Stream
+from latentia.data.read import read_rows
+from latentia.data.rows import Rows
+from latentia.errors import DataError, UsageError
+from latentia.metrics.evaluate import score
+from latentia.metrics.score import Score, table
+from latentia.metrics.subject import Subject
+from latentia.registry import datasets
+from latentia.runs.files import write_json
+from latentia.runs.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCORES = "scores.json"
+
+
+def evaluate(
+    run: Run,
+    data: Any = None,
+    metrics: Iterable[str] | None = None,
+    *,
+    seed: int = 0,
+    iwae_samples: int = 100,
+    max_rows: int = 2000,
+    permutations: int = 500,
+) -> pd.DataFrame:
+    """Score a run on held-out data: a tidy table with a row for each score.
+
+    Args:
+        run: what to score.
+        data: held-out data, in any form that ``fit`` takes; the test part of a named set. Without, the test part
+            of the named set that the run was fitted to.
+        metrics: names of ``lt.metrics``; without, those that the model's capabilities allow.
+        seed: of every draw.
+        iwae_samples: K of the importance-weighted bound.
+        max_rows: rows and samples that metrics of quadratic cost look at.
+        permutations: of the permutation test.
+
+    Returns:
+        A DataFrame with metric, value, stderr, unit, kind, measure, n, settings, direction, reason.
+
+    Raises:
+        UsageError: for a metric that does not exist, or if there is no held-out data.
+        DataError: for data that is not like the run's.
+
+    Example:
+        >>> import numpy as np, latentia as lt
+        >>> rows = np.random.default_rng(0).normal(size=(200, 2))
+        >>> run = lt.fit("gaussian-mixture", rows[:100], components=1)
+        >>> evaluate(run, rows[100:], metrics=["log-likelihood"])[["metric", "unit", "kind", "n"]].values.tolist()
+        [['log-likelihood', 'nats', 'exact', 100]]
+    """
+    return table(
+        scores(
+            run,
+            data,
+            metrics,
+            seed=seed,
+            iwae_samples=iwae_samples,
+            max_rows=max_rows,
+            permutations=permutations,
+        )
+    )
+
+
+def scores(run: Run, data: Any = None, metrics: Iterable[str] | None = None, **settings: Any) -> list[Score]:
+    """Return what ``evaluate`` shows as records, and keep them in the run's folder if it has one."""
+    rows = held_out_rows(run, data)
+    if run.recipe.transform is not None:
+        rows = rows.transformed(run.recipe.transform)
+    subject = Subject(run.model, rows, conditional=run.recipe.conditional, **settings)
+    result = score(subject, metrics)
+    if run.path is not None and (run.path / "config.json").exists():
+        write_scores(result, run.path)
+    return result
+
+
+def held_out_rows(run: Run, data: Any = None) -> Rows:
+    """Return rows to score a run on, checked against what it was fitted to.
+
+    Raises:
+        UsageError: without data, for a run that was not fitted to a named set.
+        DataError: for rows of another shape or other values.
+    """
+    if data is None:
+        if not run.data.get("named"):
+            raise UsageError(
+                "this run was fitted to data of your own: give evaluate the held-out data (data=, --data)"
+            )
+        data = run.data["name"]
+    if isinstance(data, str) and data in datasets:
+        rows = read_rows(data, split="test", seed=run.data["split_seed"])
+    else:
+        rows = read_rows(data, support=str(run.spec.support))
+    if isinstance(rows, Stream):
+        raise UsageError("evaluate needs rows that can be chosen by number; a DataLoader's cannot")
+    if rows.spec.event_shape != run.spec.event_shape or rows.spec.support != run.spec.support:
+        raise DataError(
+            f"the run is for {run.spec.support} rows of shape {run.spec.event_shape}; "
+            f"this data is {rows.spec.support} of shape {rows.spec.event_shape}"
+        )
+    return rows
+
+
+def write_scores(result: Iterable[Score], path: Path) -> None:
+    """Write scores.json: a list of records under one key."""
+    from dataclasses import asdict
+
+    write_json(path / SCORES, {"scores": [asdict(each) for each in result]})
+
+
+def read_scores(path: Path) -> list[Score]:
+    """Read scores.json; an empty list where there is none."""
+    from latentia.runs.files import read_json
+
+    if not (path / SCORES).exists():
+        return []
+    return [Score(**record) for record in read_json(path / SCORES)["scores"]]

@@ -1,0 +1,181 @@
+"""The body of the training loop: what is logged, averaged, compared, stopped and kept on disk."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from latentia.core.state import State, load_module, prefixed, within
+from latentia.runs.folder import Checkpoint, RunFolder
+from latentia.runs.monitor import Monitor
+from latentia.runs.run import Run
+
+_BETWEEN_CHECKPOINTS = 30.0  # seconds, unless steps are asked for
+
+
+@dataclass
+class Averages:
+    """Means over an epoch, each step weighted by its rows."""
+
+    rows: int = 0
+    sums: dict[str, float] = field(default_factory=dict[str, float])
+
+    def add(self, metrics: Mapping[str, float], rows: int) -> None:
+        """Add a step."""
+        self.rows += rows
+        for name, value in metrics.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value * rows
+
+    def close(self) -> dict[str, float]:
+        """Return the means and begin anew."""
+        means = {name: total / self.rows for name, total in self.sums.items()}
+        self.rows, self.sums = 0, {}
+        return means
+
+
+@dataclass
+class Loop:
+    """The body of a training loop, for one run.
+
+    Attributes:
+        model: what is trained.
+        steps_per_epoch: steps after which the means are written down.
+        steps: when the training ends.
+        monitor: what is watched, or None.
+        ema: the decay of the averaged weights, or None.
+        checkpoint_every: steps between checkpoints, or None for every half minute.
+        folder: what is written as the training goes, or None for a run in memory.
+        history: a row of means for each epoch so far.
+    """
+
+    model: nn.Module
+    steps_per_epoch: int
+    steps: int
+    monitor: Monitor | None
+    ema: float | None
+    checkpoint_every: int | None
+    folder: RunFolder | None
+    history: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    averages: Averages = field(default_factory=Averages)
+    averaged: AveragedModel | None = None
+    saved_at: float = field(default_factory=time.monotonic)
+    interrupted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.ema is not None:
+            self.averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(self.ema))
+
+    @property
+    def scored(self) -> nn.Module:
+        """The model that samples and scores: the averaged one where there is one."""
+        return self.model if self.averaged is None else self.averaged.module
+
+    def run(self, states: Iterable[State], show: Callable[[State], None]) -> State | None:
+        """Go through the states until the training ends, patience does, or Ctrl-C is pressed."""
+        state: State | None = None
+        with interruptible() as pressed:
+            for state in states:
+                stopping = self._after(state) or self._over(state)
+                self.interrupted = pressed.is_set() and not stopping
+                show(state)
+                if self._checkpoint_due(state) or stopping or self.interrupted:
+                    self._checkpoint(state, finished=stopping)
+                if stopping or self.interrupted:
+                    break
+        return state
+
+    def finish(self, run: Run) -> None:
+        """Put the weights into the model that it is to be used with: the best, or the averaged, or the last.
+
+        The run gets its history, and its folder the model.
+        """
+        if self.monitor is not None and self.monitor.weights:
+            load_module(self.model, self.monitor.weights)
+        elif self.averaged is not None:
+            load_module(self.model, self.averaged.module.state_dict())
+        run.recipe.objective.eval()
+        run.history = pd.DataFrame(self.history)
+        run.interrupted = self.interrupted
+        if self.folder is not None:
+            self.folder.close()
+
+    def resume(self, checkpoint: Checkpoint, history: pd.DataFrame) -> None:
+        """Go on from a checkpoint: history, averages, patience and averaged weights."""
+        facts = checkpoint.facts
+        self.history = history[history["step"] <= facts["step"]].to_dict(orient="records")  # pyright: ignore
+        self.averages = Averages(facts["rows"], dict(facts["sums"]))
+        if self.averaged is not None:
+            load_module(self.averaged, within("ema", checkpoint.tensors))
+        if self.monitor is not None:
+            self.monitor.best, self.monitor.waited = facts["best"], facts["waited"]
+            self.monitor.weights = within("best", checkpoint.tensors)
+
+    def _after(self, state: State) -> bool:
+        """Write a step down; return whether patience has ended."""
+        self.averages.add(state.metrics, state.rows)
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.model)
+        if state.step % self.steps_per_epoch and not self._over(state):
+            return False
+        epoch = math.ceil(state.step / self.steps_per_epoch)
+        means = {"epoch": epoch, "step": state.step, **self.averages.close()}
+        if self.monitor is not None:
+            means[f"validation_{self.monitor.name}"] = self.monitor.watch(self.scored)
+        self.history.append(means)
+        if self.folder is not None:
+            self.folder.record(pd.DataFrame(self.history))
+        return self.monitor is not None and self.monitor.out_of_patience
+
+    def _over(self, state: State) -> bool:
+        return state.step >= self.steps or state.objective.finished
+
+    def _checkpoint_due(self, state: State) -> bool:
+        if self.checkpoint_every is not None:
+            return state.step % self.checkpoint_every == 0
+        return (
+            state.step % self.steps_per_epoch == 0 and time.monotonic() - self.saved_at > _BETWEEN_CHECKPOINTS
+        )
+
+    def _checkpoint(self, state: State, *, finished: bool) -> None:
+        if self.folder is None:
+            return
+        tensors = state.tensors()
+        facts: dict[str, Any] = {"step": state.step, "finished": finished}
+        facts |= {"rows": self.averages.rows, "sums": self.averages.sums}
+        if self.averaged is not None:
+            tensors |= prefixed("ema", self.averaged.state_dict())
+        if self.monitor is not None:
+            tensors |= prefixed("best", self.monitor.weights)
+            facts |= {"best": self.monitor.best, "waited": self.monitor.waited}
+        self.folder.keep(Checkpoint(tensors, facts))
+        self.saved_at = time.monotonic()
+
+
+@contextmanager
+def interruptible() -> Generator[threading.Event]:
+    """Turn the first Ctrl-C into a flag, so that a step ends before the training stops; a second one raises."""
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+
+    def press(*_: object) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,87 @@
+"""Monitors: a metric of the held-out rows, watched each epoch, and early stopping by it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor, nn
+
+from latentia.core.recipe import Recipe
+from latentia.data.rows import Rows
+from latentia.errors import UsageError
+from latentia.metrics.evaluate import default_metrics, score
+from latentia.metrics.subject import Subject
+from latentia.registry import metrics
+from latentia.runs.options import Training
+
+_WATCHED = ("log-likelihood", "elbo")  # in this order: what a model with a likelihood is watched by
+
+
+@dataclass
+class Monitor:
+    """A metric of the held-out rows, watched each epoch, and the best weights by it where there is patience.
+
+    Attributes:
+        name: the metric.
+        subject: the rows it is computed on, and how.
+        patience: epochs without a better value before stopping; None never stops.
+    """
+
+    name: str
+    subject: Subject
+    patience: int | None
+    best: float | None = None
+    waited: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+    def watch(self, model: nn.Module) -> float:
+        """Score the model, keep a copy of its weights if it is the best so far, and return its value."""
+        result = score(replace(self.subject, model=model), [self.name])[0]
+        if result.value is None:
+            raise UsageError(f"monitor {self.name!r} has no value here: {result.reason}")
+        sign = -1.0 if result.direction == "lower" else 1.0
+        if self.best is None or sign * result.value > sign * self.best:
+            self.best, self.waited = result.value, 0
+            if self.patience is not None:  # a copy: state_dict() alone would go on training
+                self.weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        else:
+            self.waited += 1
+        return result.value
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether it is time to stop."""
+        return self.patience is not None and self.waited >= self.patience
+
+
+def make_monitor(recipe: Recipe, held_out: Rows | None, asked: Training) -> Monitor | None:
+    """Return the monitor that is asked for; for a model with a likelihood, that or its bound, unasked.
+
+    Raises:
+        UsageError: for a monitor or patience without held-out rows, or patience without a monitor.
+    """
+    if held_out is None:
+        if asked.monitor is not None or asked.patience is not None:
+            raise UsageError(
+                "monitor and patience need held-out rows: give validation=0.1, or data that has some"
+            )
+        return None
+    if recipe.transform is not None:
+        held_out = held_out.transformed(recipe.transform)
+    subject = Subject(recipe.objective.model, held_out, seed=asked.seed, conditional=recipe.conditional)
+    name = asked.monitor or _likelihood_of(subject)
+    if name is None:
+        if asked.patience is not None:
+            raise UsageError(
+                "patience needs monitor= here, such as energy-distance: the model has no likelihood"
+            )
+        return None
+    _ = metrics[name]
+    return Monitor(name, subject, asked.patience)
+
+
+def _likelihood_of(subject: Subject) -> str | None:
+    """Return the metric that tells a model's likelihood or its bound, or None where it has neither."""
+    offered = default_metrics(subject.model, subject.rows.spec)
+    fitting = (name for name in _WATCHED if isinstance(subject.model, metrics.facts(name)["needs"]))
+    return next((name for name in fitting if name in offered), None)

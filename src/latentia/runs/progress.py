@@ -1,0 +1,51 @@
+"""The progress bar of a training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from latentia.core.state import State
+
+_SHOWN = ("elbo", "log_likelihood", "loss", "generator_loss", "critic_loss")
+_EVERY = 0.1  # seconds between redraws
+
+
+@contextmanager
+def progress_bar(
+    title: str, steps: int, steps_per_epoch: int, *, show: bool
+) -> Generator[Callable[[State], None]]:
+    """Show a bar with the epoch and the latest numbers, and yield the function that moves it."""
+    if not show:
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[numbers]}"),
+    )
+    epochs = -(-steps // steps_per_epoch)
+    drawn = 0.0
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=steps, epoch=0, epochs=epochs, numbers="")
+
+        def move(state: State) -> None:
+            nonlocal drawn
+            now = time.monotonic()
+            if now - drawn < _EVERY and state.step < steps and not state.objective.finished:
+                return
+            drawn = now
+            numbers = [f"{name} {state.metrics[name]:.2f}" for name in _SHOWN if name in state.metrics]
+            total = state.step if state.objective.finished else steps
+            epoch = -(-state.step // steps_per_epoch)
+            bar.update(task, completed=state.step, total=total, epoch=epoch, numbers="  ".join(numbers[:2]))
+
+        yield move

@@ -1,0 +1,217 @@
+"""A run: a fitted model with all that is known of how it came to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from latentia.core.model import Bounded, Decodes, Density, Encodes, Generative, Translates
+from latentia.core.recipe import Recipe
+from latentia.data.spec import DataSpec
+from latentia.errors import UsageError
+from latentia.functional.paths import PATHS
+from latentia.registry import unknown
+from latentia.runs.options import Training
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+C = TypeVar("C")
+ArrayLike = Any
+"""Rows as a tensor, a numpy array or a DataFrame."""
+
+_VERBS: Mapping[type, str] = {
+    Generative: "sample",
+    Density: "log_prob",
+    Bounded: "log_prob_bound",
+    Encodes: "encode",
+    Decodes: "decode",
+    Translates: "translate",
+}
+
+
+@dataclass
+class Run:
+    """A fitted model, in memory or in a folder. It offers what its model can do.
+
+    Attributes:
+        name: the recipe's name, or None for a recipe of the user's own.
+        options: the recipe's options, defaults included.
+        training: how it was trained.
+        data: the training data's name, split and spec, as JSON values.
+        recipe: what was trained.
+        history: one row an epoch: what the training logged.
+        path: the run's folder, or None.
+        interrupted: whether the training was stopped before its end.
+    """
+
+    name: str | None
+    options: Mapping[str, Any]
+    training: Training
+    data: Mapping[str, Any]
+    recipe: Recipe
+    history: pd.DataFrame
+    path: Path | None = None
+    interrupted: bool = field(default=False)
+
+    @property
+    def model(self) -> nn.Module:
+        """The fitted model, in eval mode."""
+        return self.recipe.objective.model
+
+    @property
+    def spec(self) -> DataSpec:
+        """What the data is, as it was given."""
+        return DataSpec.from_json(self.data["spec"])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.recipe.objective.clock.device
+
+    def sample(
+        self, n: int, given: Mapping[str, Any] | None = None, *, seed: int | torch.Generator | None = None
+    ) -> Tensor:
+        """Draw n rows: (n, *event), in data space.
+
+        Args:
+            n: number of rows.
+            given: what to condition on, as {"class": 3}, for conditional models.
+            seed: a seed or a generator; fresh randomness without one.
+
+        Raises:
+            UsageError: for a model that does not sample, or a condition that it does not take.
+        """
+        model = self._able(Generative)
+        if n < 1:
+            raise UsageError(f"n must be at least 1; got {n}")
+        generator = self._generator(seed)
+        return model.sample(n, self._context(n, given), generator=generator)
+
+    @torch.no_grad()
+    def encode(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
+        """Return the mean code of each row: (n, d)."""
+        model = self._able(Encodes)
+        rows = self.rows(x)
+        return model.encode(rows, self._context(len(rows), given)).mean
+
+    @torch.no_grad()
+    def decode(self, z: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
+        """Return the mean row of each code (n, d): (n, *event)."""
+        model = self._able(Decodes)
+        codes = torch.as_tensor(np.asarray(z), dtype=torch.get_default_dtype(), device=self.device)
+        return model.decode(codes, self._context(len(codes), given)).mean
+
+    def reconstruct(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
+        """Return each row encoded and decoded again, as means: (n, *event)."""
+        self._able(Decodes)
+        return self.decode(self.encode(x, given), given)
+
+    def interpolate(
+        self,
+        a: ArrayLike,
+        b: ArrayLike,
+        *,
+        steps: int = 8,
+        path: str = "spherical",
+        given: Mapping[str, Any] | None = None,
+    ) -> Tensor:
+        """Return rows on the way from row a to row b through the codes: (steps, *event).
+
+        Args:
+            a: one row, where the path begins.
+            b: one row, where it ends.
+            steps: number of rows, both ends included.
+            path: linear or spherical.
+            given: what to condition on, for conditional models.
+        """
+        if path not in PATHS:
+            raise UsageError(unknown("path", path, PATHS))
+        if steps < 2:
+            raise UsageError(f"steps must be at least 2, the two ends; got {steps}")
+        ends = self.encode(torch.cat([self.rows(a, one=True), self.rows(b, one=True)]), given)
+        return self.decode(PATHS[path](ends[0], ends[1], steps), given)
+
+    def traverse(
+        self, x: ArrayLike, *, steps: int = 9, span: float = 3.0, given: Mapping[str, Any] | None = None
+    ) -> Tensor:
+        """Return row x decoded with one entry of its code moved from -span to span: (d, steps, *event)."""
+        z = self.encode(self.rows(x, one=True), given)[0]
+        values = torch.linspace(-span, span, steps, device=z.device)
+        codes = z.expand(len(z), steps, -1).clone()
+        for entry in range(len(z)):
+            codes[entry, :, entry] = values
+        rows = self.decode(codes.flatten(0, 1), given)
+        return rows.view(len(z), steps, *rows.shape[1:])
+
+    @torch.no_grad()
+    def translate(self, x: ArrayLike, domain: str | None = None) -> Tensor:
+        """Return each row carried into the other domain."""
+        return self._able(Translates).translate(self.rows(x), domain)
+
+    def rows(self, x: ArrayLike, *, one: bool = False) -> Tensor:
+        """Return rows as the model takes them: checked, floating-point, transformed as in training.
+
+        Args:
+            x: (n, *event) rows of the data as it was given; a single row where ``one``.
+            one: whether x is to be one row, with or without the first dimension.
+        """
+        values = x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
+        if one and tuple(values.shape) == self.spec.event_shape:
+            values = values[None]
+        if one and len(values) != 1:
+            raise UsageError(
+                f"one row of shape {self.spec.event_shape} is expected; got shape {tuple(values.shape)}"
+            )
+        transform = self.recipe.transform
+        values = values.to(torch.get_default_dtype())
+        if transform is not None:
+            self.spec.check(values)
+            values = transform.on(self.spec)(values.cpu(), torch.arange(len(values)), 0)
+        else:
+            self.spec.check(values)
+        return values.to(self.device)
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the run as a folder that ``lt.load`` reads.
+
+        Raises:
+            RunError: if the folder exists and ``overwrite`` is not asked, or cannot be written.
+        """
+        from latentia.runs.folder import save
+
+        save(self, Path(path), overwrite=overwrite)
+
+    def _able(self, capability: type[C]) -> C:
+        """Return the model, as one with a capability; `UsageError` says what it lacks and what it can."""
+        if not isinstance(self.model, capability):
+            can = [verb for kind, verb in _VERBS.items() if isinstance(self.model, kind)]
+            raise UsageError(
+                f"{self.name or type(self.model).__name__} does not {_VERBS[capability]}; it can {', '.join(can)}"
+            )
+        return self.model
+
+    def _context(self, n: int, given: Mapping[str, Any] | None) -> Tensor | None:
+        given = dict(given or {})
+        if not self.recipe.conditional:
+            if given:
+                raise UsageError(f"{self.name} is not conditional; it cannot be given {', '.join(given)}")
+            return None
+        if set(given) != {"class"}:
+            raise UsageError(
+                f"{self.name} is conditional: give class=, one of {', '.join(self.spec.classes)}"
+                + (f"; got {', '.join(given)}" if given else "")
+            )
+        number = self.spec.class_number(given["class"])
+        return self.spec.one_hot(torch.full((n,), number)).to(self.device)
+
+    def _generator(self, seed: int | torch.Generator | None) -> torch.Generator | None:
+        if isinstance(seed, int):
+            return torch.Generator(self.device).manual_seed(seed)
+        return seed
