@@ -54,13 +54,7 @@ def _download(file: PublishedFile) -> Path:
     if not file.direct:
         raise DataError(_absent(path, file, "it has no address that a program can download from"))
     try:
-        pooch.retrieve(
-            file.address,
-            known_hash=None,
-            fname=path.name,
-            path=path.parent,
-            downloader=pooch.HTTPDownloader(timeout=30),
-        )
+        pooch.retrieve(file.address, next(iter(file.checksums), None), fname=path.name, path=path.parent)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise DataError(_absent(path, file, f"downloading it failed ({reason[:120]})")) from error
@@ -81,15 +75,13 @@ def _verify(path: Path, file: PublishedFile) -> None:
 @lru_cache(maxsize=256)  # a file is hashed once in a process, unless it changes
 def _mismatch(path: Path, size: int, changed: int, checksums: tuple[str, ...]) -> str | None:  # noqa: ARG001
     """Return a file's checksum if it is none of those expected."""
-    found = {
-        kind: f"{kind}:{pooch.file_hash(str(path), alg=kind)}"
-        for kind in {c.split(":")[0] for c in checksums}
-    }
-    return None if not checksums or set(found.values()) & set(checksums) else next(iter(found.values()))
+    kinds = {checksum.partition(":")[0] for checksum in checksums}
+    found = {f"{kind}:{pooch.file_hash(str(path), alg=kind)}" for kind in kinds}
+    return None if not found or found & set(checksums) else " or ".join(found)
 
 
 def _absent(path: Path, file: PublishedFile, reason: str) -> str:
     return (
-        f"{file.path} is not there, and {reason}: put {file.address} at {path}, or let LATENTIA_DATA name a folder "
-        f"that holds {file.path}"
+        f"{file.path} is not there, and {reason}: put {file.address} at {path}, "
+        f"or let LATENTIA_DATA name a folder that holds {file.path}"
     )

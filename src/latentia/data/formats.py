@@ -90,11 +90,12 @@ def read_npz(path: Path, *names: str) -> dict[str, np.ndarray]:
         DataError: for a name that is not there, for an array of Python objects, and for a damaged file.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if missing := [name for name in names if name not in archive.files]:
-                there = ", ".join(archive.files)
-                raise DataError(f"{path} has no array {missing[0]!r}; there are: {there}")
-            return {name: archive[name] for name in names or _numeric(path)}
+        with zipfile.ZipFile(path) as archive:
+            there = [member.removesuffix(".npy") for member in archive.namelist()]
+            if missing := [name for name in names if name not in there]:
+                raise DataError(f"{path} has no array {missing[0]!r}; there are: {', '.join(there)}")
+            wanted = names or [name for name in there if _is_numeric(archive, name)]
+            return {name: _member(archive, name) for name in wanted}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, DataError):
             raise
@@ -159,7 +160,7 @@ def read_bits(path: Path) -> np.ndarray:
     text = np.frombuffer(raw, np.uint8, count=lines * width).reshape(lines, width)
     digits, rims = text[:, 0 : 2 * size : 2], text[:, 1 : 2 * size - 1 : 2]
     wrong = ((digits != ord("0")) & (digits != ord("1"))).any(1) | (rims != ord(" ")).any(1)
-    wrong |= text[:, -1] != ord("\n")
+    wrong |= (text[:, 2 * size - 1 :] > ord(" ")).any(1) | (text[:, -1] != ord("\n"))
     if rest or wrong.any():
         line = int(wrong.argmax()) if wrong.any() else lines
         raise DataError(
@@ -209,19 +210,17 @@ def read_parquet(path: Path) -> pd.DataFrame:
         raise DataError(f"cannot read {path}: {_one_line(error)}") from error
 
 
-def _numeric(path: Path) -> list[str]:
-    """Name the arrays of a .npz file that hold no Python objects, from their headers alone."""
-    with zipfile.ZipFile(path) as archive:
-        return [name.removesuffix(".npy") for name in archive.namelist() if _is_numeric(archive, name)]
+def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(f"{name}.npy") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _is_numeric(archive: zipfile.ZipFile, name: str) -> bool:
-    with archive.open(name) as file:
-        version = np.lib.format.read_magic(file)
-        read = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        return read(file)[2].kind in "biuf"
+    """Tell from an array's header whether it holds numbers, and not Python objects or text."""
+    with archive.open(f"{name}.npy") as file:
+        if np.lib.format.read_magic(file) == (1, 0):
+            return np.lib.format.read_array_header_1_0(file)[2].kind in "biuf"
+        return np.lib.format.read_array_header_2_0(file)[2].kind in "biuf"
 
 
 def _is_number(text: str, decimal: str) -> bool:

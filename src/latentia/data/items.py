@@ -42,10 +42,7 @@ class Items:
     def fetch(self, numbers: Sequence[int]) -> tuple[Tensor, list[Any]]:
         """Fetch (B, *event) rows and their labels, None where there are none."""
         pairs = [split_item(self.dataset[number]) for number in numbers]
-        parts = [
-            as_tensor(x, f"item {number} of {self.name}")
-            for number, (x, _) in zip(numbers, pairs, strict=True)
-        ]
+        parts = [as_tensor(x, f"an item of {self.name}") for x, _ in pairs]
         for number, part in zip(numbers, parts, strict=True):
             if part.shape != parts[0].shape:
                 raise DataError(

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_GOLDEN = 0x9E3779B97F4A7C15
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _WORD = (1 << 64) - 1
 
 
@@ -20,7 +20,7 @@ def mix(*keys: int) -> int:
     state = np.zeros(1, dtype=np.uint64)
     for key in keys:
         state = _splitmix(state ^ np.uint64(key & _WORD))
-    return int(state[0] >> np.uint64(1))
+    return int(state[0]) >> 1
 
 
 def permutation(n: int, *keys: int) -> Tensor:
@@ -32,7 +32,7 @@ def uniforms(numbers: Tensor, size: int, *keys: int) -> Tensor:
     """Return uniform numbers in [0, 1): entry (i, j) is a function of (keys, numbers[i], j) alone.
 
     A counter-based generator: splitmix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number
-    generators", figure 17) of a key per row, moved on by its golden-ratio step per entry.
+    generators", figure 17) of a key per row, moved on by its golden-ratio step for every two entries.
 
     Args:
         numbers: (B,) int64 row numbers.
@@ -42,15 +42,19 @@ def uniforms(numbers: Tensor, size: int, *keys: int) -> Tensor:
     Returns:
         (B, D) float32 on the grid of 2⁻²⁴.
     """
-    rows = numbers.numpy().astype(np.uint64) ^ np.uint64(mix(*keys))
-    steps = np.arange(size, dtype=np.uint64) * np.uint64(_GOLDEN)
-    bits = _splitmix(_splitmix(rows)[:, None] + steps[None, :])
-    return torch.from_numpy((bits >> np.uint64(40)).astype(np.float32) * np.float32(2**-24))
+    rows = _splitmix(numbers.numpy().astype(np.uint64) ^ np.uint64(mix(*keys)))
+    steps = np.arange(-(-size // 2), dtype=np.uint64) * _GOLDEN
+    words = _splitmix(rows[:, None] + steps).astype("<u8", copy=False).view("<u4")[:, :size]
+    return torch.from_numpy((words >> np.uint32(8)).astype(np.float32) * np.float32(2**-24))
 
 
-def _splitmix(state: np.ndarray) -> np.ndarray:
-    """Return the splitmix64 output of each state (arithmetic modulo 2⁶⁴)."""
-    z = state + np.uint64(_GOLDEN)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+def _splitmix(z: np.ndarray) -> np.ndarray:
+    """Replace each state by its splitmix64 output (arithmetic modulo 2⁶⁴), in place: fresh pages are slow."""
+    z += _GOLDEN
+    shifted = z >> np.uint64(30)
+    z ^= shifted
+    z *= np.uint64(0xBF58476D1CE4E5B9)
+    z ^= np.right_shift(z, np.uint64(27), out=shifted)
+    z *= np.uint64(0x94D049BB133111EB)
+    z ^= np.right_shift(z, np.uint64(31), out=shifted)
+    return z

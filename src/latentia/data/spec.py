@@ -98,10 +98,7 @@ class Support:
         self.check_blocks(x.split(max(1, _BLOCK // max(1, x[:1].numel()))), name=name)
 
     def check_blocks(self, blocks: Iterable[Tensor], *, name: str = "x") -> None:
-        """Raise `DataError` unless every value of consecutive (B, *event) blocks is in the support.
-
-        The line names the first value that is not, its row, and how many rows hold such values.
-        """
+        """Raise `DataError` unless every value of consecutive (B, *event) blocks is in the support."""
         n, faults = 0, list[_Fault]()
         for block in blocks:
             faults += self._faults(block, first_row=n)
@@ -125,10 +122,10 @@ class Support:
 
     def _faults(self, x: Tensor, first_row: int) -> Iterator[_Fault]:
         """Tell what is wrong with a block of rows, at most once: values that are not finite before others."""
-        if x.dtype == torch.uint8 and self.levels == 256:
+        if not x.numel() or _is_quickly_inside(x, self):
             return
         for wrong in (_non_finite(x), _outside(x, self)):
-            rows = wrong.flatten(1).any(1).nonzero()[:, 0]
+            rows = wrong.reshape(len(x), -1).any(1).nonzero()[:, 0]
             if len(rows):
                 row = int(rows[0])
                 entry = int(wrong[row].flatten().nonzero()[0])
@@ -137,19 +134,15 @@ class Support:
 
     def _complaint(self, faults: list[_Fault], n: int, name: str) -> str:
         broken = [fault for fault in faults if not math.isfinite(fault.value)]
+        first, rows = (broken or faults)[0], sum(fault.rows for fault in broken or faults)
+        share = f"{rows} of {n} rows"
         if broken:
-            rows = sum(fault.rows for fault in broken)
-            return (
-                f"{name} holds NaN or infinity in {rows} of {n} rows, first in row {broken[0].row}: "
-                "remove or fill these rows"
-            )
-        first, rows = faults[0], sum(fault.rows for fault in faults)
-        place = f"row {first.row}, column {first.entry}" if self.kind == "table" else f"row {first.row}"
-        support = self.columns[first.entry] if self.kind == "table" else self
-        return (
-            f"{name} holds {first.value:g} in {place}, outside its support, {support}; "
-            f"{rows} of {n} rows have such values"
-        )
+            return f"{name} holds NaN or infinity in {share}, first in row {first.row}: remove or fill these rows"
+        column, support = "", self
+        if self.kind == "table":
+            column, support = f", column {first.entry}", self.columns[first.entry]
+        place = f"row {first.row}{column}"
+        return f"{name} holds {first.value:g} in {place}, outside its support, {support}; {share} have such values"
 
 
 _BLOCK = 1 << 22  # entries
@@ -163,6 +156,14 @@ class _Fault:
     row: int
     value: float
     entry: int
+
+
+def _is_quickly_inside(x: Tensor, support: Support) -> bool:
+    """Tell whether the smallest and largest of integers show that all are in a support."""
+    if x.is_floating_point() or support.bounds is None:
+        return False
+    low, high = support.bounds
+    return bool(x.min() >= low) and bool(x.max() <= high)
 
 
 def _non_finite(x: Tensor) -> Tensor:

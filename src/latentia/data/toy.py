@@ -79,7 +79,7 @@ def grid(
     spacing: float = 2.0,
     sd: float = 0.05,
 ) -> Rows:
-    """Twenty-five narrow Gaussians on a square lattice: 10,000 points in the plane for each split, density known.
+    """Twenty-five narrow Gaussians on a lattice: 10,000 points in the plane for each split, density known.
 
     p(x) = (1/M) Σᵢ N(x; μᵢ, sd² I) with M = side² centres around the origin.
 
@@ -129,10 +129,10 @@ def pinwheel(
 ) -> Rows:
     """Five curved arms: 10,000 points in the plane for each split, density known.
 
-    A point y ~ N((1, 0), diag(radial_sd², tangential_sd²)) is turned by the angle a_k + rate·exp(‖y‖), where a_k
-    = 2πk/arms and k is uniform. The turn keeps ‖y‖ and moves each circle rigidly, so it keeps area: the density
-    is the mixture over k of the Gaussian at the point turned back. After Johnson and others (2016),
-    "Composing graphical models with neural networks", whose angle depends on the first coordinate instead.
+    A point y ~ N((1, 0), diag(radial_sd², tangential_sd²)) is turned by 2πk/arms + rate·exp(‖y‖), k uniform.
+    The turn keeps ‖y‖ and moves each circle rigidly, so it keeps area: the density is the mixture over k of
+    the Gaussian at the point turned back. After Johnson and others (2016), "Composing graphical models with
+    neural networks", whose angle depends on the first coordinate instead.
 
     Args:
         split: train, validation, test (independent draws of n points) or all (the three together).

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from latentia.core.model import Bounded, Density
+from latentia.core.model import Bounded, Density, Generative
 from latentia.data.spec import DataSpec
 from latentia.errors import LatentiaError
 from latentia.metrics.score import Score
@@ -86,7 +86,8 @@ def _no_likelihood(model: nn.Module) -> tuple[str, str] | None:
     if why:
         return "none: not a likelihood", why
     if not isinstance(model, Density | Bounded):
-        return "none: samples only", f"{type(model).__name__} can be sampled, but has no density and no bound"
+        kind = "none: samples only" if isinstance(model, Generative) else "none: no density"
+        return kind, f"{type(model).__name__} has no density and no bound of one"
     return None
 
 

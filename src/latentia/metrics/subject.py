@@ -64,7 +64,9 @@ class Subject:
     def __post_init__(self) -> None:
         if not len(self.rows):
             raise DataError("there are no held-out rows to score the model on")
-        numbers = {name: getattr(self, name) for name in ("batch_size", "iwae_samples", "max_rows", "permutations")}
+        numbers = {
+            name: getattr(self, name) for name in ("batch_size", "iwae_samples", "max_rows", "permutations")
+        }
         for name, value in numbers.items():
             if value < 1:
                 raise UsageError(f"{name} must be at least 1; got {value}")

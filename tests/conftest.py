@@ -1,0 +1,33 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+torch.set_num_threads(1)  # one thread per test worker: more of them collapse by 5 to 30 times
+
+
+@pytest.fixture(autouse=True)
+def _global_state_is_left_alone():
+    """No test, and so no code that it runs, may leave torch's global switches changed."""
+    before = torch.is_grad_enabled(), torch.get_default_dtype()
+    yield
+    assert (torch.is_grad_enabled(), torch.get_default_dtype()) == before
+
+
+@pytest.fixture(scope="session")
+def digits() -> np.ndarray:
+    """Return 200 of scikit-learn's digits: (200, 8, 8) integers 0..16."""
+    from sklearn.datasets import load_digits
+
+    return load_digits().images[:200].astype(np.int64)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Return the path of a run folder that does not exist yet."""
+    return tmp_path / "run"
