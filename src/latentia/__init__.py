@@ -12,6 +12,12 @@ The names below are imported when they are first used, so that ``import latentia
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+# Two registries are named like the packages that fill them. Importing a package sets its name here, once:
+# it is done first, so that the names are the registries' for good.
+import latentia.metrics
+import latentia.recipes
+from latentia.registry import datasets, likelihoods, metrics, recipes
+
 if TYPE_CHECKING:
     from latentia.core.model import Bounded, Decodes, Density, Encodes, Generative, Pathwise, Translates
     from latentia.core.objective import Batch, Objective
@@ -19,7 +25,6 @@ if TYPE_CHECKING:
     from latentia.core.recipe import Recipe
     from latentia.core.train import train
     from latentia.data.spec import DataSpec, Support
-    from latentia.registry import datasets, likelihoods, metrics, recipes
     from latentia.runs.evaluate import evaluate
     from latentia.runs.fit import fit
     from latentia.runs.folder import load
@@ -36,7 +41,6 @@ _HOMES = {
     "latentia.core.recipe": ("Recipe",),
     "latentia.core.train": ("train",),
     "latentia.data.spec": ("DataSpec", "Support"),
-    "latentia.registry": ("recipes", "datasets", "metrics", "likelihoods"),
     "latentia.runs.evaluate": ("evaluate",),
     "latentia.runs.fit": ("fit",),
     "latentia.runs.folder": ("load",),

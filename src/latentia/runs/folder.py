@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import platform
 import shutil
@@ -182,9 +183,16 @@ def read_metrics(path: Path) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame({"epoch": [], "step": []})
     try:
-        return pd.read_csv(path, float_precision="round_trip")
-    except (ValueError, OSError) as error:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [{name: _number(text) for name, text in row.items()} for row in csv.DictReader(file)]
+        return pd.DataFrame(rows)
+    except (ValueError, TypeError, OSError) as error:
         raise RunError(f"{path} is no readable table ({error}); it is damaged or cut off") from error
+
+
+def _number(text: str) -> float:
+    """Return the number that a cell holds: whole ones as int, others exactly, none as NaN."""
+    return int(text) if text.isdigit() else float(text or "nan")
 
 
 def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:

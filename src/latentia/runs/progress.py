@@ -8,7 +8,14 @@ from contextlib import contextmanager
 
 from latentia.core.state import State
 
-_SHOWN = ("elbo", "log_likelihood", "loss", "generator_loss", "critic_loss")
+_SHOWN = {  # what is logged: how it is called here, for a bar has to fit into 80 columns
+    "elbo": "elbo",
+    "kl": "kl",
+    "log_likelihood": "log-lik",
+    "generator_loss": "generator",
+    "critic_loss": "critic",
+    "loss": "loss",
+}
 _EVERY = 0.1  # seconds between redraws
 
 
@@ -21,15 +28,13 @@ def progress_bar(
         yield lambda _: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=16),
         TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         TextColumn("{task.fields[numbers]}"),
     )
     epochs = -(-steps // steps_per_epoch)
@@ -43,7 +48,7 @@ def progress_bar(
             if now - drawn < _EVERY and state.step < steps and not state.objective.finished:
                 return
             drawn = now
-            numbers = [f"{name} {state.metrics[name]:.2f}" for name in _SHOWN if name in state.metrics]
+            numbers = [f"{name} {state.metrics[key]:.2f}" for key, name in _SHOWN.items() if key in state.metrics]
             total = state.step if state.objective.finished else steps
             epoch = -(-state.step // steps_per_epoch)
             bar.update(task, completed=state.step, total=total, epoch=epoch, numbers="  ".join(numbers[:2]))
