@@ -12,10 +12,6 @@ The names below are imported when they are first used, so that ``import latentia
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Two registries are named like the packages that fill them. Importing a package sets its name here, once:
-# it is done first, so that the names are the registries' for good.
-import latentia.metrics
-import latentia.recipes
 from latentia.registry import datasets, likelihoods, metrics, recipes
 
 if TYPE_CHECKING:
@@ -25,12 +21,19 @@ if TYPE_CHECKING:
     from latentia.core.recipe import Recipe
     from latentia.core.train import train
     from latentia.data.spec import DataSpec, Support
+    from latentia.metrics.two_sample import two_sample_test
     from latentia.runs.evaluate import evaluate
     from latentia.runs.fit import fit
     from latentia.runs.folder import load
     from latentia.runs.run import Run
 
 __version__ = "0.1.0"
+
+# Two registries are named like the packages that fill them. Importing a package sets its name here, once: it is
+# done now, so that the names are the registries' for good.
+for _package in ("metrics", "recipes"):
+    import_module(f"latentia.{_package}")
+    globals()[_package] = getattr(import_module("latentia.registry"), _package)
 
 _HOMES = {
     "latentia.core.model": (
@@ -41,6 +44,7 @@ _HOMES = {
     "latentia.core.recipe": ("Recipe",),
     "latentia.core.train": ("train",),
     "latentia.data.spec": ("DataSpec", "Support"),
+    "latentia.metrics.two_sample": ("two_sample_test",),
     "latentia.runs.evaluate": ("evaluate",),
     "latentia.runs.fit": ("fit",),
     "latentia.runs.folder": ("load",),
@@ -49,7 +53,8 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022  (in the order in which a reader meets them)
-    "fit", "load", "evaluate", "train", "Run", "Recipe", "Objective", "Batch", "Optim", "DataSpec", "Support",
+    "fit", "load", "evaluate", "two_sample_test", "train", "Run", "Recipe", "Objective", "Batch", "Optim",
+    "DataSpec", "Support",
     "Generative", "Pathwise", "Density", "Bounded", "Encodes", "Decodes", "Translates",
     "recipes", "datasets", "metrics", "likelihoods",
 ]  # fmt: skip

@@ -148,7 +148,7 @@ def unknown(what: str, given: str, known: Iterable[str]) -> str:
         "unknown recipe name 'vea'; did you mean 'vae'?"
     """
     known = sorted(known)
-    near = difflib.get_close_matches(given, known, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(given, known, n=3, cutoff=0.6)
     if near:
         return f"unknown {what} {given!r}; did you mean {' or '.join(map(repr, near))}?"
     return f"unknown {what} {given!r}; there are: {', '.join(known) or 'none'}"

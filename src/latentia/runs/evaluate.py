@@ -32,18 +32,22 @@ def evaluate(
     iwae_samples: int = 100,
     max_rows: int = 2000,
     permutations: int = 500,
+    labels: Any = None,
+    resize: int | tuple[int, int] | None = None,
 ) -> pd.DataFrame:
     """Score a run on held-out data: a tidy table with a row for each score.
 
     Args:
         run: what to score.
         data: held-out data, in any form that ``fit`` takes; the test part of a named set. Without, the test part
-            of the named set that the run was fitted to.
+            of the named set that the run was fitted to, or the rows that ``fit`` has held out of your own.
         metrics: names of ``lt.metrics``; without, those that the model's capabilities allow.
         seed: of every draw.
         iwae_samples: K of the importance-weighted bound.
         max_rows: rows and samples that metrics of quadratic cost look at.
         permutations: of the permutation test.
+        labels: class numbers of the data's rows, or the name of a table's column with them.
+        resize: (height, width) of the images of a folder.
 
     Returns:
         A DataFrame with metric, value, stderr, unit, kind, measure, n, settings, direction, reason.
@@ -59,17 +63,9 @@ def evaluate(
         >>> evaluate(run, rows[100:], metrics=["log-likelihood"])[["metric", "unit", "kind", "n"]].values.tolist()
         [['log-likelihood', 'nats', 'exact', 100]]
     """
-    return table(
-        scores(
-            run,
-            data,
-            metrics,
-            seed=seed,
-            iwae_samples=iwae_samples,
-            max_rows=max_rows,
-            permutations=permutations,
-        )
-    )
+    rows = held_out_rows(run, data, labels=labels, resize=resize)
+    settings = {"iwae_samples": iwae_samples, "max_rows": max_rows, "permutations": permutations}
+    return table(scores(run, rows, metrics, seed=seed, **settings))
 
 
 def scores(run: Run, data: Any = None, metrics: Iterable[str] | None = None, **settings: Any) -> list[Score]:
@@ -84,7 +80,7 @@ def scores(run: Run, data: Any = None, metrics: Iterable[str] | None = None, **s
     return result
 
 
-def held_out_rows(run: Run, data: Any = None) -> Rows:
+def held_out_rows(run: Run, data: Any = None, **reading: Any) -> Rows:
     """Return rows to score a run on, checked against what it was fitted to.
 
     Raises:
@@ -92,15 +88,16 @@ def held_out_rows(run: Run, data: Any = None) -> Rows:
         DataError: for rows of another shape or other values.
     """
     if data is None:
-        if not run.data.get("named"):
-            raise UsageError(
-                "this run was fitted to data of your own: give evaluate the held-out data (data=, --data)"
-            )
-        data = run.data["name"]
+        data = run.data["name"] if run.data["named"] else run.held_out
+    if data is None:
+        raise UsageError(
+            f"the run was fitted to data of your own, {run.data['name']}, of which nothing was held out: "
+            "give rows with data= (--data)"
+        )
     if isinstance(data, str) and data in datasets:
-        rows = read_rows(data, split="test", seed=run.data["split_seed"])
+        rows = read_rows(data, split="test", seed=run.data["split_seed"], **reading)
     else:
-        rows = read_rows(data, support=str(run.spec.support))
+        rows = read_rows(data, support=str(run.spec.support), **reading)
     if isinstance(rows, Stream):
         raise UsageError("evaluate needs rows that can be chosen by number; a DataLoader's cannot")
     if rows.spec.event_shape != run.spec.event_shape or rows.spec.support != run.spec.support:

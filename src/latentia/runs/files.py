@@ -72,7 +72,7 @@ def write_tensors(
 ) -> None:
     """Write named tensors as safetensors, with one JSON metadata key; equal input gives equal bytes."""
     plain = {name: tensors[name].detach().cpu().contiguous().clone() for name in sorted(tensors)}
-    extra = None if metadata is None else {"latentia": json.dumps(metadata, sort_keys=True)}
+    extra = None if metadata is None else {"latentia": json.dumps(metadata)}
     content = save(plain, extra)
     write_atomically(path, lambda file: file.write(content))
 

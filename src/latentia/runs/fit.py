@@ -87,11 +87,12 @@ def fit(
         recipe=made,
         history=pd.DataFrame(),
         path=path,
+        held_out=held_out,
     )
     checkpoint = _checkpoint(run) if resume else None
     if checkpoint is not None and path is not None and _nothing_left(checkpoint, run, path):
         return folder.load(path, recipe=None if run.name else made, device=training.device)
-    _train(run, rows, held_out, checkpoint, overwrite=overwrite or resume, progress=progress)
+    _train(run, rows, checkpoint, overwrite=overwrite or resume, progress=progress)
     return run
 
 
@@ -163,7 +164,6 @@ def _nothing_left(checkpoint: folder.Checkpoint, run: Run, path: Path) -> bool:
 def _train(
     run: Run,
     rows: Rows | Stream,
-    held_out: Rows | None,
     checkpoint: folder.Checkpoint | None,
     *,
     overwrite: bool,
@@ -179,7 +179,7 @@ def _train(
         model=run.model,
         steps_per_epoch=steps_per_epoch,
         steps=steps,
-        monitor=make_monitor(recipe, held_out, asked),
+        monitor=make_monitor(recipe, run.held_out, asked),
         ema=asked.ema,
         checkpoint_every=asked.checkpoint_every,
         folder=folder.RunFolder(run, overwrite=overwrite, begun=checkpoint is not None) if writes else None,

@@ -22,14 +22,16 @@ from latentia.runs.options import Training
 if TYPE_CHECKING:
     import pandas as pd
 
+    from latentia.data.rows import Rows
+
 C = TypeVar("C")
 ArrayLike = Any
 """Rows as a tensor, a numpy array or a DataFrame."""
 
 _VERBS: Mapping[type, str] = {
     Generative: "sample",
-    Density: "log_prob",
-    Bounded: "log_prob_bound",
+    Density: "tell likelihoods",
+    Bounded: "bound likelihoods",
     Encodes: "encode",
     Decodes: "decode",
     Translates: "translate",
@@ -49,6 +51,7 @@ class Run:
         history: one row an epoch: what the training logged.
         path: the run's folder, or None.
         interrupted: whether the training was stopped before its end.
+        held_out: the validation rows, where ``fit`` has just held some out; a folder does not hold them.
     """
 
     name: str | None
@@ -59,6 +62,7 @@ class Run:
     history: pd.DataFrame
     path: Path | None = None
     interrupted: bool = field(default=False)
+    held_out: Rows | None = field(default=None, repr=False)
 
     @property
     def model(self) -> nn.Module:
@@ -88,7 +92,7 @@ class Run:
         Raises:
             UsageError: for a model that does not sample, or a condition that it does not take.
         """
-        model = self._able(Generative)
+        model = self.able(Generative)
         if n < 1:
             raise UsageError(f"n must be at least 1; got {n}")
         generator = self._generator(seed)
@@ -97,20 +101,20 @@ class Run:
     @torch.no_grad()
     def encode(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
         """Return the mean code of each row: (n, d)."""
-        model = self._able(Encodes)
+        model = self.able(Encodes)
         rows = self.rows(x)
         return model.encode(rows, self._context(len(rows), given)).mean
 
     @torch.no_grad()
     def decode(self, z: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
         """Return the mean row of each code (n, d): (n, *event)."""
-        model = self._able(Decodes)
+        model = self.able(Decodes)
         codes = torch.as_tensor(np.asarray(z), dtype=torch.get_default_dtype(), device=self.device)
         return model.decode(codes, self._context(len(codes), given)).mean
 
     def reconstruct(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
         """Return each row encoded and decoded again, as means: (n, *event)."""
-        self._able(Decodes)
+        self.able(Decodes)
         return self.decode(self.encode(x, given), given)
 
     def interpolate(
@@ -153,7 +157,7 @@ class Run:
     @torch.no_grad()
     def translate(self, x: ArrayLike, domain: str | None = None) -> Tensor:
         """Return each row carried into the other domain."""
-        return self._able(Translates).translate(self.rows(x), domain)
+        return self.able(Translates).translate(self.rows(x), domain)
 
     def rows(self, x: ArrayLike, *, one: bool = False) -> Tensor:
         """Return rows as the model takes them: checked, floating-point, transformed as in training.
@@ -188,7 +192,7 @@ class Run:
 
         save(self, Path(path), overwrite=overwrite)
 
-    def _able(self, capability: type[C]) -> C:
+    def able(self, capability: type[C]) -> C:
         """Return the model, as one with a capability; `UsageError` says what it lacks and what it can."""
         if not isinstance(self.model, capability):
             can = [verb for kind, verb in _VERBS.items() if isinstance(self.model, kind)]

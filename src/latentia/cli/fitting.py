@@ -1,0 +1,100 @@
+"""The verb that fits."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latentia.cli.tables import print_scores
+from latentia.cli.verb import verbs
+from latentia.errors import UsageError
+from latentia.registry import datasets
+
+if TYPE_CHECKING:
+    from latentia.data.rows import Rows
+    from latentia.runs.run import Run
+
+_MODEL = "model.safetensors"
+
+
+@verbs.register("fit", group="Fit a model", recipe=True)
+def fit(
+    recipe: str,
+    *,
+    data: str,
+    out: Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    support: str | None = None,
+    labels: str | None = None,
+    resize: tuple[int, int] | None = None,
+    **options: Any,
+) -> int:
+    """Fit a recipe to data, score it on held-out rows, and write all of it into a run folder.
+
+    Args:
+        recipe: a name that `latentia recipes` lists
+        data: a name that `latentia datasets` lists; a .npy, .npz, .csv or .parquet file; a folder of images
+        out: the run folder to write; runs/RECIPE-DATA without
+        resume: go on from the folder's last checkpoint, exactly
+        overwrite: replace a run folder that is there already
+        support: the values an entry may take: binary, discrete(K), unit, real, ...; inferred without
+        labels: the column of a table that holds classes
+        resize: height and width to give the images of a folder
+
+    Examples:
+        latentia fit RECIPE --data digits
+        latentia fit RECIPE --data rows.csv --validation 0.1 --out runs/mine
+        latentia fit RECIPE --data digits --resume
+    """
+    from latentia.runs.evaluate import held_out_rows
+    from latentia.runs.fit import fit as fit_run
+
+    if resume and overwrite:
+        raise UsageError("--resume goes on with a run, --overwrite replaces it: give one of them")
+    path = out or default_folder(recipe, data)
+    before = _stamp(path)
+    reading = {"support": support, "labels": labels, "resize": resize}
+    run = fit_run(recipe, data, out=path, resume=resume, overwrite=overwrite, **reading, **options)
+    if run.interrupted:
+        print(
+            f"latentia: interrupted; {path} is saved: the same command with --resume goes on", file=sys.stderr
+        )
+        return 130
+    if before is not None and _stamp(path) == before:
+        print(f"{path} is finished already; nothing was changed")
+        return 0
+    _judge(run, held_out_rows(run) if data in datasets else run.held_out)
+    print(path)
+    return 0
+
+
+def default_folder(recipe: str, data: str) -> Path:
+    """Return where a run is written unless ``--out`` says so.
+
+    Example:
+        >>> print(default_folder("vae", "photos/cats.npy").as_posix())
+        runs/vae-cats
+    """
+    return Path("runs") / f"{recipe}-{Path(data).resolve().name.partition('.')[0]}"
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a run's model is written again, or None where there is none."""
+    file = path / _MODEL
+    return (file.stat().st_ino, file.stat().st_mtime_ns) if file.exists() else None
+
+
+def _judge(run: Run, rows: Rows | None) -> None:
+    """Score a run, show the scores, and write its report."""
+    from latentia.report.page import write_report
+    from latentia.runs.evaluate import scores
+
+    if rows is None:
+        print(
+            "not scored: no rows were held out; hold some out with --validation 0.1, or evaluate the run on others"
+        )
+    else:
+        print_scores(scores(run, rows))
+    write_report(run, rows)

@@ -1,0 +1,46 @@
+"""The rows that a verb works on, beside a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from latentia.data.rows import Rows
+from latentia.errors import UsageError
+from latentia.report.heldout import HeldOut, of_class
+from latentia.runs.evaluate import held_out_rows
+from latentia.runs.run import Run
+
+
+def held_out(run: Run, data: str | None, *, labels: str | None, resize: tuple[int, int] | None) -> Rows:
+    """Return rows that are like a run's: those given, or the test part of the named set it was fitted to.
+
+    Raises:
+        UsageError: without data, for a run that was not fitted to a named set.
+        DataError: for rows of another shape or other values.
+    """
+    return held_out_rows(run, data, labels=labels, resize=resize)
+
+
+def chosen(run: Run, rows: Rows, numbers: Sequence[int]) -> HeldOut:
+    """Return rows by number, as floating-point numbers, with their labels if those are the run's.
+
+    Raises:
+        UsageError: for a number that no row has, and for no numbers.
+    """
+    for number in numbers:
+        if not 0 <= number < len(rows):
+            raise UsageError(f"there is no row {number}; {rows.name} has rows 0 to {len(rows) - 1}")
+    if not numbers:
+        raise UsageError("at least one row is needed")
+    index = torch.tensor(numbers)
+    labels = rows.labels if rows.spec.classes == run.spec.classes else None
+    return HeldOut(rows.take(index).x, None if labels is None else labels[index], None, len(rows))
+
+
+def condition(run: Run, rows: HeldOut, given: Mapping[str, str]) -> Mapping[str, str] | None:
+    """Return what a conditional run is to be given: what the user asks, or else the first row's class."""
+    if given or not run.recipe.conditional or rows.labels is None:
+        return given
+    return of_class(run, int(rows.labels[0]))

@@ -1,0 +1,46 @@
+"""Verbs that take a recipe: its own options stand beside those of the training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from latentia.cli.parse import parse
+from latentia.cli.verb import about, keyword_options_of, options_of, section
+from latentia.errors import UsageError
+from latentia.registry import recipes
+from latentia.runs.options import Training
+
+
+def parse_with_recipe(name: str, verb: Callable[..., Any], words: Sequence[str]) -> dict[str, Any]:
+    """Read a recipe's name, which comes first, and then the verb's, the recipe's and the training's options.
+
+    Raises:
+        UsageError: for a recipe that does not exist or does not come first, and as `parse` does.
+    """
+    own = [option for option in options_of(verb) if option.name != "recipe"]
+    training = options_of(Training)
+    if list(words[:1]) in (["-h"], ["--help"]):
+        return parse(
+            f"latentia {name} RECIPE", _any_recipe(verb), {"": own, "training options": training}, words
+        )
+    if not words or words[0].startswith("-"):
+        raise UsageError(
+            f"{name} takes a recipe first: latentia {name} RECIPE ...; there are: {', '.join(recipes)}"
+        )
+    recipe, command = recipes[words[0]], f"latentia {name} {words[0]}"
+    groups = {"": own, f"{words[0]} options": keyword_options_of(recipe), "training options": training}
+    values = parse(command, _one_recipe(verb, recipe, words[0]), groups, words[1:])
+    return {"recipe": words[0], **values}
+
+
+def _any_recipe(verb: Callable[..., Any]) -> str:
+    listed = "\n".join(f"  {name:<18}{summary}" for name, summary in recipes.summaries().items())
+    return f"{about(verb)}\n\nRecipes (latentia fit RECIPE --help shows a recipe's own options):\n{listed}"
+
+
+def _one_recipe(verb: Callable[..., Any], recipe: Callable[..., Any], name: str) -> str:
+    references = section(recipe, "References")
+    told = [section(recipe, ""), f"Reference: {' '.join(references.split())}" if references else ""]
+    examples = section(verb, "Examples").replace("RECIPE", name).splitlines()
+    return "\n\n".join([*filter(None, told), "Examples:\n" + "\n".join(f"  {line}" for line in examples)])
