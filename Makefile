@@ -9,7 +9,7 @@ TEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist 
 .PHONY: demo test check lint types format clean
 
 demo: $(INSTALLED)
-	$(BIN)/latentia fit vae --data digits --latent-dim 8 --epochs 60 --out runs/demo --overwrite
+	$(BIN)/latentia fit vae --data digits --latent-dim 8 --layers 2 --lr 0.002 --epochs 100 --out runs/demo --overwrite
 	@echo "Look at runs/demo/samples.png and runs/demo/report.html"
 
 test: lint types

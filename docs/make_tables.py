@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from latentia.registry import Registry, datasets, recipes
@@ -20,12 +19,9 @@ def with_tables(text: str) -> str:
     """Return a text with what stands between its table markers made anew."""
     for registry in (recipes, datasets):
         mark = f"<!-- {registry.name}: made by docs/make_tables.py -->\n"
-        text = re.sub(
-            f"({re.escape(mark)}).*?(<!-- end -->)",
-            lambda found, made=table(registry): f"{found[1]}{made}\n{found[2]}",
-            text,
-            flags=re.DOTALL,
-        )
+        before, _, rest = text.partition(mark)
+        _, end, after = rest.partition("<!-- end -->")
+        text = f"{before}{mark}{table(registry)}\n{end}{after}"
     return text
 
 

@@ -20,6 +20,7 @@ from latentia.core.randomness import drawing_from
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
 from latentia.functional.bounds import iwae
+from latentia.networks.pairs import NETWORKS, network_name
 
 
 class LinearGaussian(Generative, Density, Bounded, Encodes, Decodes):
@@ -116,3 +117,11 @@ class Coins(Generative, Density):
         """Return n rows drawn from the law."""
         x = self.sample(n, generator=torch.Generator().manual_seed(seed))
         return Rows(x, DataSpec((self.size,), Support("binary")))
+
+
+def small_sizes(network: str, data: DataSpec) -> dict[str, int]:
+    """Return sizes that make the network of a name tiny; none where there is no network of that name."""
+    names = [*NETWORKS, "auto"]
+    if network not in names:
+        return {}
+    return {"width": 2} if network_name(network, data) == "conv" else {"hidden": 6, "layers": 1}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MethodType
 from typing import ClassVar, Protocol
 
 import torch
@@ -45,10 +46,12 @@ class Batch:
         return replace(self, **{name: part[which] for name, part in self._parts()}).floating()
 
     def split(self, parts: int) -> list[Batch]:
-        """Return at most ``parts`` batches of nearly equal size that together are this one."""
+        """Return at most ``parts`` batches of nearly equal size that together are this one, ``other`` too."""
+        parts = min(parts, len(self))
         if parts == 1:
             return [self]
-        return list(self.blocks(-(-len(self) // parts)))
+        cut = {name: part.tensor_split(parts) for name, part in self._parts()}
+        return [replace(self, **{name: pieces[i] for name, pieces in cut.items()}) for i in range(parts)]
 
     def floating(self) -> Batch:
         """Return the same rows with ``x`` as floating-point numbers: integers become the default dtype."""
@@ -112,21 +115,22 @@ class Objective(nn.Module, ABC):
     def compile_losses(self) -> bool:
         """Compile the functions that compute the losses; return False where there are none."""
         for name in self.loss_functions:
-            setattr(self, name, _compiled(getattr(self, name)))
+            # Bound anew, so that a deep copy's functions are those of the copy.
+            setattr(self, name, MethodType(_compiled(getattr(type(self), name)), self))
         return bool(self.loss_functions)
 
 
 def _compiled(function: Callable[..., object]) -> Callable[..., object]:
-    """Compile a loss function for the first batch size it meets; others, as an epoch's last, stay eager.
+    """Compile a method that computes a loss for the first batch size it meets; others stay eager.
 
     A graph costs many seconds to compile, and the last batch of an epoch would ask for a second one.
     """
     fast = torch.compile(function, dynamic=False)
     sizes: list[int] = []
 
-    def call(x: Tensor, *arguments: object) -> object:
+    def call(self: Objective, x: Tensor, *arguments: object) -> object:
         if not sizes:
             sizes.append(len(x))
-        return (fast if len(x) == sizes[0] else function)(x, *arguments)
+        return (fast if len(x) == sizes[0] else function)(self, x, *arguments)
 
     return call

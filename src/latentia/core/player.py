@@ -19,6 +19,7 @@ OPTIMISERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
     "rmsprop": torch.optim.RMSprop,
     "sgd": torch.optim.SGD,
 }
+_ADAMS = ("adam", "adamw")
 _FUSED = ("adam", "adamw", "sgd")  # one kernel over all parameters; measured faster than foreach on a CPU
 
 
@@ -55,12 +56,16 @@ class Optim:
             raise UsageError(f"lr must be positive; got {self.lr}")
         if self.clip is not None and not self.clip > 0:
             raise UsageError(f"clip must be positive, or left out; got {self.clip}")
+        if self.warmup < 0:
+            raise UsageError(f"warmup must be at least 0 steps; got {self.warmup}")
+        if self.momentum and self.name in _ADAMS:
+            raise UsageError(f"momentum is for sgd and rmsprop; {self.name} has betas")
+        if self.betas != Optim.betas and self.name not in _ADAMS:
+            raise UsageError(f"betas are for adam and adamw; {self.name} has momentum")
 
     def build(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         """Return torch's optimiser for these parameters."""
-        extra: dict[str, Any] = (
-            {"betas": self.betas} if self.name in ("adam", "adamw") else {"momentum": self.momentum}
-        )
+        extra: dict[str, Any] = {"betas": self.betas} if self.name in _ADAMS else {"momentum": self.momentum}
         if self.name in _FUSED:
             extra["fused"] = True
         return OPTIMISERS[self.name](parameters, lr=self.lr, weight_decay=self.weight_decay, **extra)
@@ -96,11 +101,12 @@ class Player:
 
     def pull(self, loss: Tensor, *, share: float = 1.0, keep_graph: bool = False) -> None:
         """Add a loss's gradient, times its share of the rows, to this player's parameters and no other's."""
-        if not loss.requires_grad:
-            raise UsageError(f"the loss of player {self.name!r} does not depend on its parameters")
-        loss = loss if share == 1.0 else loss * share
         moving = [p for p in self.parameters if p.requires_grad]
-        loss.backward(inputs=moving, retain_graph=keep_graph)
+        if loss.requires_grad and moving:
+            loss = loss if share == 1.0 else loss * share
+            loss.backward(inputs=moving, retain_graph=keep_graph)
+        if all(p.grad is None for p in moving):
+            raise UsageError(f"the loss of player {self.name!r} does not depend on its parameters")
 
     def ready(self, rows: int = 1) -> float:
         """Average the gradient over processes by their rows, then clip it; return its norm before clipping.
@@ -146,9 +152,11 @@ class Player:
         for name, value in tensors.items():
             number, _, key = name.partition(".")
             parameter = self.parameters[int(number)]
+            fused = self.optim.name in _FUSED  # whose step counts live beside the parameters
             like = parameter if value.shape == parameter.shape else value
+            device = parameter.device if fused or like is parameter else value.device
             self.optimiser.state[parameter][key] = (
-                torch.empty_like(like, dtype=value.dtype).copy_(value).detach()
+                torch.empty_like(like, dtype=value.dtype, device=device).copy_(value).detach()
             )
 
     def _average_over_processes(self, rows: int) -> None:

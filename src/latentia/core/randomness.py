@@ -22,7 +22,7 @@ def drawing_from(*generators: torch.Generator | None) -> Generator[None]:
         >>> bool((a == torch.rand(2, generator=torch.Generator().manual_seed(0))).all())
         True
     """
-    own = [generator for generator in generators if generator is not None]
+    own = [each for each in generators if each is not None and each is not torch.default_generator]
     outside = [_global_state(generator.device) for generator in own]
     for generator in own:
         _set_global_state(generator.device, generator.get_state())

@@ -34,8 +34,8 @@ class State:
     generators: Mapping[str, torch.Generator]
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return all that the next step depends on: weights, buffers, optimisers, randomness."""
-        return {
+        """Return copies of all that the next step depends on: weights, buffers, optimisers, randomness."""
+        live = {
             **prefixed("objective", self.objective.state_dict()),
             **{
                 f"optimiser.{name}.{key}": value
@@ -44,6 +44,7 @@ class State:
             },
             **{f"generator.{name}": generator.get_state() for name, generator in self.generators.items()},
         }
+        return {name: value.detach().clone() for name, value in live.items()}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Put back what ``tensors`` returned; the step count comes with the objective's clock."""

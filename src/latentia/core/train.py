@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import NoReturn, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from latentia.core.objective import Batch, Blocks, Metrics, Objective, Step, Yield
+from latentia.core.game import Enter, Game
+from latentia.core.objective import Batch, Blocks, Objective
 from latentia.core.player import Optim, Player
 from latentia.core.randomness import drawing_from
 from latentia.core.state import State
-from latentia.errors import NonFiniteError, UsageError
+from latentia.errors import UsageError
 
 PRECISIONS = ("float32", "bf16")
 
@@ -127,26 +127,32 @@ def train(
     source = batches if isinstance(batches, BatchSource) else Repeated(batches)
     objective.to(device)
     generators = {
-        kind: torch.Generator(kind).manual_seed(seed) for kind in dict.fromkeys(("cpu", device.type))
+        each.type: torch.Generator(each).manual_seed(seed) for each in (torch.device("cpu"), device)
     }
-    enter = _resumption(objective, generators, device, precision)
+    enter = _resumption(generators, device, precision)
     if resume is None:
+        objective.clock.zero_()
         with enter():
             objective.begin(source.rows)
-    if compile:
-        objective.compile_losses()
+    if compile and not objective.compile_losses():
+        raise UsageError(f"compile: {type(objective).__name__} names no loss_functions to compile")
     state = State(0, 0, {}, objective, _players(objective, optim, steps), generators)
     if accumulate > 1 and not state.players:
         raise UsageError("accumulate averages gradients; this objective has no players, so it has none")
     if resume is not None:
         state.load(resume)
     objective.eval()
+    buffers = list(objective.buffers()) if state.players else []
     step = int(objective.clock)
     for batch in source.at(step):
         if objective.finished or (steps is not None and step >= steps):
             return
         batch = batch.to(device)
-        metrics = _Game(objective, batch, accumulate, state.players, step, enter).play()
+        objective.train()
+        try:
+            metrics = Game(objective, batch, accumulate, state.players, buffers, step, enter).play()
+        finally:
+            objective.eval()
         step += 1
         objective.clock += 1
         state = replace(state, step=step, rows=len(batch), metrics=metrics)
@@ -180,134 +186,13 @@ def _optim_of(player: str, optim: Optim | Mapping[str, Optim] | None) -> Optim:
     return optim[player]
 
 
-Enter = Callable[[], AbstractContextManager[None]]
-
-
-def _resumption(
-    objective: Objective, generators: Mapping[str, torch.Generator], device: torch.device, precision: str
-) -> Enter:
-    """Return the context in which a step runs between two yields: train mode, own randomness, autocast."""
+def _resumption(generators: Mapping[str, torch.Generator], device: torch.device, precision: str) -> Enter:
+    """Return the context in which a step runs between two yields: own randomness, autocast."""
 
     @contextmanager
     def enter() -> Generator[None]:
-        grad = torch.is_grad_enabled()
-        with ExitStack() as stack:
-            stack.enter_context(drawing_from(*generators.values()))
-            stack.enter_context(
-                torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
-            )
-            objective.train()
-            stack.callback(objective.eval)
+        autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+        with drawing_from(*generators.values()), autocast:
             yield
-        if torch.is_grad_enabled() != grad:
-            torch.set_grad_enabled(grad)
-            raise UsageError(
-                "the step yielded inside a context manager, such as torch.no_grad(): yield after it"
-            )
 
     return enter
-
-
-@dataclass
-class _Game:
-    """One step, played by one generator for each micro-batch, in lock-step between yields."""
-
-    objective: Objective
-    batch: Batch
-    accumulate: int
-    players: Mapping[str, Player]
-    step: int
-    enter: Enter
-
-    def play(self) -> dict[str, float]:
-        """Play the step to its end; return what it logged, and the norms of the players' gradients."""
-        micro = self.batch.split(self.accumulate)
-        games = [self.objective.step(part) for part in micro]
-        shares = [len(part) / len(self.batch) for part in micro]
-        norms: dict[str, float] = {}
-        while True:
-            ended: list[Metrics] = []
-            named: list[str] = []
-            for game, share in zip(games, shares, strict=True):
-                with self.enter():
-                    told = _advance(game)
-                if isinstance(told, _End):
-                    ended.append(told.metrics)
-                else:
-                    named = self._pull(_losses(told.losses), share, game)
-            if ended:
-                if len(ended) < len(games):
-                    raise UsageError("the micro-batches of a step took different numbers of yields")
-                return _averaged(ended, shares) | norms
-            norms |= self._move(named, games[-1])
-
-    def _pull(self, losses: Mapping[str, Tensor], share: float, game: Step) -> list[str]:
-        """Take every named player's gradient; a graph that several of them share is kept until the last."""
-        for number, (name, loss) in enumerate(losses.items(), start=1):
-            if name not in self.players:
-                raise UsageError(
-                    f"the step named player {name!r}; the players are: {', '.join(self.players)}"
-                )
-            if not math.isfinite(value := float(loss.detach())):
-                self._stop(f"the loss of player {name!r} is {value}", game)
-            self.players[name].pull(loss, share=share, keep_graph=number < len(losses))
-        return list(losses)
-
-    def _move(self, named: list[str], game: Step) -> dict[str, float]:
-        """Move the named players, after all of their gradients have been found good."""
-        try:
-            norms = {f"gradient_norm/{name}": self.players[name].ready(len(self.batch)) for name in named}
-        except NonFiniteError as error:
-            self._stop(str(error), game)
-        for name in named:
-            self.players[name].move(self.step)
-        return norms
-
-    def _stop(self, reason: str, game: Step) -> NoReturn:
-        """Raise with the loss terms that the step would have logged; no weight has moved."""
-        for player in self.players.values():
-            player.drop()
-        with self.enter():
-            terms = _terms(game)
-        told = ", ".join(f"{key}={float(value):.6g}" for key, value in terms.items())
-        raise NonFiniteError(
-            f"{reason} at step {self.step} ({told or 'the step logs no terms'}); the last good weights are kept: "
-            "lower the learning rate, clip the gradient, or look at the rows of this step"
-        )
-
-
-@dataclass(frozen=True)
-class _Told:
-    losses: Yield
-
-
-@dataclass(frozen=True)
-class _End:
-    metrics: Metrics
-
-
-def _advance(game: Step) -> _Told | _End:
-    try:
-        return _Told(next(game))
-    except StopIteration as end:
-        return _End(end.value or {})
-
-
-def _losses(told: Yield) -> Mapping[str, Tensor]:
-    return {told[0]: told[1]} if isinstance(told, tuple) else told
-
-
-def _terms(game: Step) -> Metrics:
-    """Run a step to its end without moving anyone, for what it logs."""
-    while True:
-        told = _advance(game)
-        if isinstance(told, _End):
-            return told.metrics
-
-
-def _averaged(parts: list[Metrics], shares: list[float]) -> dict[str, float]:
-    """Return the mean over rows of what the micro-batches logged."""
-    return {
-        key: sum(float(part[key]) * share for part, share in zip(parts, shares, strict=True))
-        for key in parts[0]
-    }

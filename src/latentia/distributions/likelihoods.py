@@ -10,10 +10,11 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, ContinuousBernoulli, Distribution, Independent, Normal
+from torch.distributions import Bernoulli, Distribution, Independent, Normal
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from latentia.data.spec import DataSpec, Kind, Measure
+from latentia.distributions.continuous_bernoulli import ContinuousBernoulli
 from latentia.distributions.discretised_logistic import DiscretisedLogistic
 from latentia.distributions.point_mass import PointMass
 from latentia.errors import UsageError
@@ -53,6 +54,13 @@ class Likelihood(nn.Module, ABC):
         return Independent(law, self.event_dim, validate_args=False)
 
 
+def cross_entropy(logits: Tensor, target: Tensor, event_dim: int) -> Tensor:
+    """Return -Σ t log σ(h) + (1 - t) log σ(-h) over the last dimensions: one number a row, in nats."""
+    logits, target = torch.broadcast_tensors(logits, target)
+    loss = binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return loss.flatten(-event_dim).sum(-1)
+
+
 @likelihoods.register("bernoulli")
 class BernoulliLikelihood(Likelihood):
     """Bernoulli from logits, for 0 and 1: log p(x) = Σ x log σ(h) + (1 - x) log σ(-h)."""
@@ -63,7 +71,11 @@ class BernoulliLikelihood(Likelihood):
 
     def forward(self, h: Tensor) -> Distribution:
         """Return the Bernoulli law with logits h."""
-        return self.independent(Bernoulli(logits=h[:, 0], validate_args=False))
+        return self.independent(Bernoulli(logits=h.squeeze(1), validate_args=False))
+
+    def reconstruction(self, h: Tensor, x: Tensor) -> Tensor:
+        """Return log p(x | h), (B,) nats, in fewer passes over the entries than the law's own."""
+        return -cross_entropy(h.squeeze(1), x, self.event_dim)
 
 
 @likelihoods.register("continuous-bernoulli")
@@ -76,7 +88,7 @@ class ContinuousBernoulliLikelihood(Likelihood):
 
     def forward(self, h: Tensor) -> Distribution:
         """Return the continuous Bernoulli law with logits h."""
-        return self.independent(ContinuousBernoulli(logits=h[:, 0], validate_args=False))
+        return self.independent(ContinuousBernoulli(h.squeeze(1)))
 
 
 @likelihoods.register("gaussian")
@@ -103,7 +115,7 @@ class GaussianLikelihood(Likelihood):
 
     def forward(self, h: Tensor) -> Distribution:
         """Return the Gaussian law whose mean is h as data."""
-        mean = self.scaling.inverse(h[:, 0])
+        mean = self.scaling.inverse(h.squeeze(1))
         deviation = (self.log_sigma.exp() * self.scaling.scale).expand_as(mean)
         return self.independent(Normal(mean, deviation, validate_args=False))
 
@@ -134,14 +146,12 @@ class RelaxedBernoulli(Likelihood):
     def forward(self, h: Tensor) -> Distribution:
         """Return σ(h) as grey values, without noise."""
         low, high = self.support.bounds or (0.0, 1.0)
-        return PointMass(low + (high - low) * torch.sigmoid(h[:, 0]), event_dim=self.event_dim)
+        return PointMass(low + (high - low) * torch.sigmoid(h.squeeze(1)), event_dim=self.event_dim)
 
     def reconstruction(self, h: Tensor, x: Tensor) -> Tensor:
         """Return minus the cross-entropy of each row's pixels, scaled to [0, 1], with σ(h): (B,)."""
         low, high = self.support.bounds or (0.0, 1.0)
-        logits, target = torch.broadcast_tensors(h[:, 0], (x - low) / (high - low))
-        loss = binary_cross_entropy_with_logits(logits, target, reduction="none")
-        return -loss.flatten(-self.event_dim).sum(-1)
+        return -cross_entropy(h.squeeze(1), (x - low) / (high - low), self.event_dim)
 
 
 DEFAULTS: dict[Kind, str] = {

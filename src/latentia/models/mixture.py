@@ -93,7 +93,12 @@ class GaussianMixture(Generative, Density):
         self.register_buffer("factors", unit.expand(K, *unit.shape).clone())
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        """Return log Σ_k π_k N(x; μ_k, Σ_k) of each row: (B,) nats, a density even where rows are integers."""
+        """Return log Σ_k π_k N(x; μ_k, Σ_k) of each row: (B,) nats, a density even where rows are integers.
+
+        Raises:
+            DataError: for rows of another shape, or values outside the support.
+        """
+        self.data.check(x)
         return self.log_joint(x).logsumexp(-1)
 
     def log_joint(self, x: Tensor) -> Tensor:
@@ -124,9 +129,7 @@ class GaussianMixture(Generative, Density):
         with drawing_from(generator):
             k = torch.multinomial(self.weights, n, replacement=True)
             noise = torch.randn(n, self.means.shape[1], dtype=self.means.dtype, device=self.means.device)
-        if self.covariance.matrix:
-            scaled = (self.factors[k] @ noise[..., None]).squeeze(-1)
-        else:
-            scaled = self.factors[k] * noise
+        factors = self.factors[k]
+        scaled = (factors @ noise[..., None])[..., 0] if self.covariance.matrix else factors * noise
         rows = (self.means[k] + scaled).view(n, *self.data.event_shape).to(torch.get_default_dtype())
         return self.data.support.project(rows)

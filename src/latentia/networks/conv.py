@@ -67,6 +67,11 @@ class ConvEncoder(nn.Module):
         super().__init__()
         _check(in_shape, norm)
         channels, (height, length) = in_shape[0] + context, in_shape[-2:]
+        if norm == "batch" and stages(height, length) == 1:
+            raise UsageError(
+                f"norm='batch' leaves the first layer alone, and {height}×{length} images have no other: "
+                "choose none or spectral"
+            )
         layers: list[nn.Module] = []
         for stage in range(stages(height, length)):
             out = width * 2**stage
@@ -119,6 +124,8 @@ class ConvDecoder(nn.Module):
     ) -> None:
         super().__init__()
         _check(out_shape, norm)
+        if norm == "spectral":
+            raise UsageError("the norm of a decoder is none or batch; got 'spectral', which is for critics")
         self.out_shape = tuple(out_shape)
         height, length = out_shape[-2:]
         doublings = stages(height, length)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from torch import nn
@@ -37,11 +37,30 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class Size:
-    """How large networks are: ``hidden`` units a layer and ``layers`` of them (mlp), ``width`` maps (conv)."""
+    """How large networks are.
+
+    Attributes:
+        hidden: units of each hidden layer (mlp).
+        layers: number of hidden layers (mlp); 0 is linear.
+        width: feature maps at the widest image (conv).
+    """
 
     hidden: int = 400
     layers: int = 1
     width: int = 32
+
+    def of(self, network: str, **asked: int | None) -> Size:
+        """Return this size with what is asked for instead, for a network that has such a size.
+
+        Raises:
+            UsageError: for a size that the network does not have.
+        """
+        given = {name: value for name, value in asked.items() if value is not None}
+        for name in given:
+            if name not in _SIZES[network]:
+                has = " and ".join(_SIZES[network])
+                raise UsageError(f"{name} is no size of network={network!r}, which has {has}")
+        return replace(self, **given)
 
     def __post_init__(self) -> None:
         if self.hidden < 1 or self.layers < 0 or self.width < 1:
@@ -82,19 +101,11 @@ def _no_norm(norm: str) -> None:
         raise UsageError(f"norm={norm!r} is for convolutional networks; mlp has none")
 
 
+_SIZES: Mapping[str, tuple[str, ...]] = {"mlp": ("hidden", "layers"), "conv": ("width",)}
 NETWORKS: Mapping[str, tuple[Reader, Writer]] = {
     "mlp": (_mlp_reader, _mlp_writer),
     "conv": (_conv_reader, _conv_writer),
 }
-
-
-def network_pair(name: str, data: DataSpec) -> tuple[Reader, Writer]:
-    """Return the makers of a reading and a writing network; ``auto`` is conv for images and mlp for the rest.
-
-    Raises:
-        UsageError: for a name that is none.
-    """
-    return NETWORKS[network_name(name, data)]
 
 
 def network_name(name: str, data: DataSpec) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from latentia.core.objective import Batch, Blocks, Objective, Step
 from latentia.errors import DataError, UsageError
 from latentia.models.mixture import GaussianMixture
 
-_BLOCK = 4096  # rows read at once
+_BLOCK_NUMBERS = 2**22  # of (components, rows, entries) held at once: 32 MB
 _START_ROWS = 20_000  # rows that the start looks at
 _SHORT_RUN = 10  # steps by which starts are compared
 
@@ -95,6 +96,8 @@ class MixtureEM(Objective):
     @torch.no_grad()
     def begin(self, rows: Blocks) -> None:
         """Start from the best of ``restarts`` k-means++ starts."""
+        self.last.fill_(-torch.inf)
+        self.converged.fill_(False)
         subset = _random_rows(rows, _START_ROWS)
         K = len(self.model.weights)
         if len(subset) < K:
@@ -122,7 +125,8 @@ class MixtureEM(Objective):
 
     def _update(self, rows: Blocks) -> Tensor:
         """Do one E-step and one M-step; return the mean log-likelihood before them, in nats per row."""
-        moments = sum_of([self._moments(block.x) for block in rows.blocks(_BLOCK)])
+        size = max(1, _BLOCK_NUMBERS // self.model.means.numel())
+        moments = sum_of(self._moments(block.x) for block in rows.blocks(size))
         self._maximise(moments)
         return moments.log_likelihood / moments.count.sum()
 
@@ -154,12 +158,12 @@ class MixtureEM(Objective):
         model.factors.copy_(self._factors(model.covariance.pool(free, model.weights)))
 
     def _factors(self, covariances: Tensor) -> Tensor:
-        if not self.model.covariance.matrix:
-            return (covariances + self.regularisation).sqrt()
-        ridge = self.regularisation * torch.eye(covariances.shape[-1], dtype=covariances.dtype).to(
-            covariances
-        )
-        factors, failed = torch.linalg.cholesky_ex(covariances + ridge)
+        if self.model.covariance.matrix:
+            ridge = self.regularisation * torch.eye(covariances.shape[-1]).to(covariances)
+            factors, failed = torch.linalg.cholesky_ex(covariances + ridge)
+        else:
+            factors = (covariances + self.regularisation).sqrt()
+            failed = (factors == 0).any(-1)
         if bool(failed.any()):
             raise DataError(
                 f"the covariance of component {int(failed.nonzero()[0, 0])} is singular: raise regularisation "
@@ -181,12 +185,9 @@ class MixtureEM(Objective):
         self._maximise(self._weighted(flat, r, torch.zeros((), dtype=flat.dtype)))
 
 
-def sum_of(parts: list[Moments]) -> Moments:
+def sum_of(parts: Iterator[Moments]) -> Moments:
     """Return the moments of all blocks together."""
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
+    return reduce(Moments.__add__, parts)
 
 
 def _random_rows(rows: Blocks, size: int) -> Tensor:
@@ -194,7 +195,7 @@ def _random_rows(rows: Blocks, size: int) -> Tensor:
     chosen = torch.zeros(len(rows), dtype=torch.bool)
     chosen[torch.randperm(len(rows))[:size]] = True
     start, parts = 0, list[Tensor]()
-    for block in rows.blocks(_BLOCK):
+    for block in rows.blocks(4096):
         parts.append(block.x[chosen[start : start + len(block)].to(block.x.device)])
         start += len(block)
     return torch.cat(parts)

@@ -9,7 +9,7 @@ from latentia.distributions.standard_normal import StandardNormal
 from latentia.functional.adversarial import loss_pair
 from latentia.models.implicit import Implicit
 from latentia.networks.critic import Critic
-from latentia.networks.pairs import Size, network_name, network_pair
+from latentia.networks.pairs import NETWORKS, Size, network_name
 from latentia.networks.scaling import Scaling
 from latentia.objectives.adversarial import Adversarial
 from latentia.registry import recipes
@@ -21,9 +21,9 @@ def gan(
     *,
     latent_dim: int = 64,
     network: str = "auto",
-    hidden: int = 256,
-    layers: int = 2,
-    width: int = 64,
+    hidden: int | None = None,
+    layers: int | None = None,
+    width: int | None = None,
     loss: str = "non-saturating",
     norm: str = "auto",
     critic_norm: str = "none",
@@ -41,9 +41,9 @@ def gan(
         data: what a row is.
         latent_dim: entries of the code z
         network: mlp, conv (images from 8×8, after DCGAN), or auto (conv for images)
-        hidden: units of each hidden layer (mlp)
-        layers: hidden layers (mlp)
-        width: feature maps at the widest image (conv); each halving of the image doubles them
+        hidden: units of each hidden layer (mlp); 256 without
+        layers: hidden layers (mlp); 2 without
+        width: feature maps at the widest image (conv), doubled at each halving; 64 without
         loss: non-saturating or minimax (whose gradient dies where the critic is sure)
         norm: the generator's normalisation: none, batch (conv), or auto (batch for conv)
         critic_norm: the critic's normalisation: none, batch (conv) or spectral (conv)
@@ -58,10 +58,11 @@ def gan(
     """
     require(data, "gan", ("binary", "discrete", "unit", "real"))
     classes = context_size(data, conditional)
-    read, write = network_pair(network, data)
-    size = Size(hidden=hidden, layers=layers, width=width)
+    network = network_name(network, data)
+    read, write = NETWORKS[network]
+    size = Size(hidden=256, layers=2, width=64).of(network, hidden=hidden, layers=layers, width=width)
     if norm == "auto":
-        norm = "batch" if network_name(network, data) == "conv" else "none"
+        norm = "batch" if network == "conv" else "none"
     model = Implicit(
         data,
         prior=StandardNormal(latent_dim),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sized
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,9 @@ def _checkpoint(run: Run) -> folder.Checkpoint | None:
             raise RunError(f"{run.path} cannot be resumed: {difference}")
     found = folder.read_checkpoint(run.path)
     if found is None and (run.path / folder.MODEL).exists():
-        raise RunError(f"{run.path} was saved without a checkpoint, so there is nothing to resume")
+        raise RunError(
+            f"{run.path} was saved without a checkpoint, so there is nothing to resume: --overwrite begins anew"
+        )
     return found
 
 
@@ -147,7 +150,9 @@ def _difference(part: str, old: Any, new: Any) -> str:
     """Return the first option that differs, or nothing: how long to train may be changed."""
     if not isinstance(old, Mapping):
         return "" if old == new else f"its {part} is {old!r}, not {new!r}"
-    free = ("epochs", "steps", "checkpoint_every", "device", "patience") if part == "training" else ()
+    free = ["epochs", "steps", "checkpoint_every", "device", "patience"] if part == "training" else []
+    if part == "data" and not new["named"]:
+        free.append("name")  # the same file may be called differently
     for name in new:
         if name not in free and old.get(name) != new[name]:
             return f"its {name} is {old.get(name)!r}, not {new[name]!r}"
@@ -185,6 +190,8 @@ def _train(
         folder=folder.RunFolder(run, overwrite=overwrite, begun=checkpoint is not None) if writes else None,
     )
     if checkpoint is not None:
+        if isinstance(rows, Stream):
+            warnings.warn("a DataLoader has no place to go on from: its batches begin anew", stacklevel=3)
         loop.resume(checkpoint, folder.read_metrics(run.path / folder.METRICS if run.path else Path()))
     states = train(
         recipe.objective,
@@ -194,7 +201,7 @@ def _train(
         accumulate=asked.accumulate,
         precision=asked.precision,
         compile=asked.compile,
-        seed=asked.seed + _rank(),
+        seed=asked.seed + (_rank() if recipe.objective.players() else 0),
         device=asked.device,
         resume=None if checkpoint is None else checkpoint.tensors,
     )
@@ -228,7 +235,9 @@ def _source(
     size = recipe.batch_size
     if size is not None and asked.batch_size is None:
         size = min(size, len(rows))
-    batches = Batches(rows, size, seed=asked.seed, rank=_rank(), world=_world())
+    # Without players no gradient is shared: every process then does the whole work, and all agree.
+    rank, world = (_rank(), _world()) if recipe.objective.players() else (0, 1)
+    batches = Batches(rows, size, seed=asked.seed, rank=rank, world=world)
     return batches, batches.steps_per_epoch
 
 

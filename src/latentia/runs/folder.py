@@ -7,7 +7,8 @@ import dataclasses
 import platform
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,9 @@ def load(path: str | Path, *, recipe: Recipe | None = None, device: str = "cpu")
     path = Path(path)
     config = read_config(path)
     training = Training(**{k: v for k, v in config["training"].items() if k in TRAINING})
-    recipe = recipe if recipe is not None else _rebuilt(config, path)
+    recipe = (
+        _rebuilt(config, path) if recipe is None else replace(recipe, objective=deepcopy(recipe.objective))
+    )
     if not (path / MODEL).exists() and (path / CHECKPOINTS).is_dir():
         raise RunError(f"{path} holds an unfinished training: continue it with resume (--resume)")
     tensors, _ = read_tensors(path / MODEL)
@@ -190,8 +193,10 @@ def read_metrics(path: Path) -> pd.DataFrame:
         raise RunError(f"{path} is no readable table ({error}); it is damaged or cut off") from error
 
 
-def _number(text: str) -> float:
+def _number(text: str | None) -> float:
     """Return the number that a cell holds: whole ones as int, others exactly, none as NaN."""
+    if text is None:
+        raise ValueError("a row is cut off")
     return int(text) if text.isdigit() else float(text or "nan")
 
 

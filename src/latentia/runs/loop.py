@@ -68,7 +68,7 @@ class Loop:
     history: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     averages: Averages = field(default_factory=Averages)
     averaged: AveragedModel | None = None
-    saved_at: float = field(default_factory=time.monotonic)
+    saved_at: float = -math.inf
     interrupted: bool = False
 
     def __post_init__(self) -> None:

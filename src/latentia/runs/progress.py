@@ -48,7 +48,9 @@ def progress_bar(
             if now - drawn < _EVERY and state.step < steps and not state.objective.finished:
                 return
             drawn = now
-            numbers = [f"{name} {state.metrics[key]:.2f}" for key, name in _SHOWN.items() if key in state.metrics]
+            numbers = [
+                f"{name} {state.metrics[key]:.2f}" for key, name in _SHOWN.items() if key in state.metrics
+            ]
             total = state.step if state.objective.finished else steps
             epoch = -(-state.step // steps_per_epoch)
             bar.update(task, completed=state.step, total=total, epoch=epoch, numbers="  ".join(numbers[:2]))

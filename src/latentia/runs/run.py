@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from latentia.core.model import Bounded, Decodes, Density, Encodes, Generative, Translates
 from latentia.core.recipe import Recipe
+from latentia.data.arrays import as_events
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
 from latentia.functional.paths import PATHS
@@ -167,12 +168,12 @@ class Run:
             one: whether x is to be one row, with or without the first dimension.
         """
         values = x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
-        if one and tuple(values.shape) == self.spec.event_shape:
-            values = values[None]
+        shape = self.spec.event_shape
+        if one and tuple(values.shape) in (shape, shape[1:]):  # a grey picture may come without its channel
+            values = values.reshape(1, *shape)
+        values = as_events(values)
         if one and len(values) != 1:
-            raise UsageError(
-                f"one row of shape {self.spec.event_shape} is expected; got shape {tuple(values.shape)}"
-            )
+            raise UsageError(f"one row of shape {shape} is expected; got shape {tuple(values.shape)}")
         transform = self.recipe.transform
         values = values.to(torch.get_default_dtype())
         if transform is not None:

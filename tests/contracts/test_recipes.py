@@ -1,0 +1,363 @@
+"""What every recipe does, on every kind of data that it models. Rows A19, D17, D22 of the known mistakes."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shutil
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from tests.problems import small_sizes
+from torch import Tensor
+
+import latentia as lt
+from latentia.core.state import prefixed
+from latentia.data.spec import DataSpec, Support
+from latentia.errors import DataError, UsageError
+from latentia.runs.options import TRAINING, explanations, recipe_options
+
+KINDS = {
+    "table": DataSpec((3,), Support("real")),
+    "bits": DataSpec((1, 8, 8), Support("binary")),
+    "grey": DataSpec((1, 8, 8), Support("unit")),
+    "bytes": DataSpec((3, 9, 8), Support("discrete", 256)),
+    "digits": DataSpec((1, 8, 8), Support("discrete", 17)),
+}
+SMALL = {"latent_dim": 2, "components": 3}  # where a recipe has them
+N = 60
+
+
+def small(name: str, kind: str, **options) -> dict[str, object]:
+    own = recipe_options(lt.recipes[name])
+    sizes = small_sizes(options.get("network", own.get("network", "")), KINDS[kind])
+    tiny = {key: value for key, value in SMALL.items() if key in own}
+    return sizes | tiny | {"progress": False} | options
+
+
+def models(name: str, kind: str) -> bool:
+    try:
+        lt.recipes[name](KINDS[kind])
+    except UsageError:
+        return False
+    return True
+
+
+def rows(kind: str, n: int = N, seed: int = 0) -> Tensor:
+    """Return rows of a kind that are not uniform: two clusters."""
+    spec, generator = KINDS[kind], torch.Generator().manual_seed(seed)
+    x = torch.randn(n, *spec.event_shape, generator=generator) + 2 * torch.randint(
+        2, (n, 1), generator=generator
+    ).view(n, *[1] * len(spec.event_shape))
+    bounds = spec.support.bounds
+    return spec.support.project(x if bounds is None else x.sigmoid() * bounds[1])
+
+
+def fit(name: str, kind: str, **options) -> lt.Run:
+    return lt.fit(name, rows(kind), support=str(KINDS[kind].support), **small(name, kind, **options))
+
+
+CASES = [(name, kind) for name in lt.recipes for kind in KINDS if models(name, kind)]
+FIRST = [next(case for case in CASES if case[0] == name) for name in lt.recipes]
+each_case = pytest.mark.parametrize(("name", "kind"), CASES)
+each_recipe = pytest.mark.parametrize(("name", "kind"), FIRST)
+
+
+def test_every_recipe_models_something():
+    assert {name for name, _ in CASES} == set(lt.recipes)
+
+
+# --- fit, sample, save, load ------------------------------------------------------------------------------------
+
+
+@each_case
+def test_it_fits_two_steps_and_samples_rows_of_the_data_s_shape_and_support(name, kind):
+    run = fit(name, kind, steps=2)
+    assert run.history["step"].iloc[-1] == 2
+    assert not run.model.training
+    assert isinstance(run.model, lt.Generative)
+    sample = run.sample(7, seed=0)
+    run.model.data.check(sample)
+    assert sample.shape == (7, *KINDS[kind].event_shape)
+    assert not sample.requires_grad
+    assert torch.equal(sample, run.sample(7, seed=0))
+    assert not torch.equal(sample, run.sample(7, seed=1))
+    before = torch.get_rng_state()
+    run.sample(7, seed=0)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@each_case
+def test_it_is_loaded_from_a_copy_of_its_folder(name, kind, tmp_path):
+    run = fit(name, kind, steps=2, out=tmp_path / "run")
+    shutil.copytree(tmp_path / "run", tmp_path / "elsewhere" / "copy")
+    shutil.rmtree(tmp_path / "run")
+    again = lt.load(tmp_path / "elsewhere" / "copy")
+    assert not again.model.training
+    ours, theirs = run.recipe.objective.state_dict(), again.recipe.objective.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
+    generators = [torch.Generator().manual_seed(3) for _ in range(2)]
+    for _ in range(2):  # the generator goes on
+        first, second = (each.sample(5, seed=g) for each, g in zip((run, again), generators, strict=True))
+        assert torch.equal(first, second)
+    assert again.options == run.options
+    assert again.spec == run.spec
+    assert again.history.equals(run.history)
+
+
+@each_recipe
+def test_a_saved_run_is_the_run_that_was_written_as_it_went(name, kind, tmp_path):
+    fit(name, kind, steps=2, out=tmp_path / "written")
+    fit(name, kind, steps=2).save(tmp_path / "saved")
+    for file in ("model.safetensors", "config.json", "metrics.csv"):
+        assert (tmp_path / "saved" / file).read_bytes() == (tmp_path / "written" / file).read_bytes(), file
+
+
+@each_case
+def test_it_refuses_rows_of_another_shape_or_support(name, kind):
+    run = fit(name, kind, steps=1)
+    wrong = [torch.zeros(4, 2), torch.zeros(4, *KINDS[kind].event_shape, 2), torch.zeros(4)]
+    if KINDS[kind].support.bounds:
+        wrong.append(torch.full((4, *KINDS[kind].event_shape), -1.0))
+    wrong.append(torch.full((4, *KINDS[kind].event_shape), torch.nan))
+    for x in wrong:
+        if isinstance(run.model, lt.Density):
+            with pytest.raises(DataError):
+                run.model.log_prob(x)
+        if isinstance(run.model, lt.Bounded):
+            with pytest.raises(DataError):
+                run.model.log_prob_bound(x)
+        if isinstance(run.model, lt.Encodes):
+            with pytest.raises(DataError):
+                run.encode(x)
+        with pytest.raises(DataError):
+            lt.evaluate(run, x)
+    with pytest.raises(UsageError, match="n must be at least 1; got 0"):
+        run.sample(0)
+
+
+@pytest.mark.parametrize("options", [{"precision": "bf16"}, {"accumulate": 3}], ids=["bf16", "accumulated"])
+@each_case
+def test_it_trains_in_half_precision_and_in_parts(name, kind, options):
+    """On every kind of data, with convolutions where it has them; weights stay float32."""
+    if KINDS[kind].is_image and "network" in recipe_options(lt.recipes[name]):
+        options = options | {"network": "conv"}
+    if not lt.recipes[name](KINDS[kind]).objective.players():
+        pytest.skip("it has no gradients")
+    run = fit(name, kind, steps=2, **options)
+    assert run.history.notna().all(axis=None)
+    assert all(parameter.dtype == torch.float32 for parameter in run.model.parameters())
+    assert run.sample(3, seed=0).dtype == torch.float32
+
+
+CONDITIONAL = [case for case in CASES if "conditional" in recipe_options(lt.recipes[case[0]])]
+
+
+@pytest.mark.parametrize(("name", "kind"), CONDITIONAL)
+def test_a_conditional_model_is_given_a_class(name, kind, tmp_path):
+    labels = ["cat", "dog", "eel"] * (N // 3)
+    run = fit(name, kind, labels=labels, conditional=True, steps=2, out=tmp_path / "run")
+    again = lt.load(tmp_path / "run")
+    for given in ("cat", "eel"):
+        sample = run.sample(4, given={"class": given}, seed=0)
+        run.model.data.check(sample)
+        assert torch.equal(sample, again.sample(4, given={"class": given}, seed=0))
+    contexts = run.spec.one_hot(torch.tensor([0, 1, 2]))
+    if isinstance(run.model, lt.Pathwise):  # before rounding
+        made = [run.model.rsample(1, c[None], generator=torch.Generator().manual_seed(0)) for c in contexts]
+        assert not torch.equal(made[0], made[1])
+    with pytest.raises(UsageError, match="give class=, one of cat, dog, eel"):
+        run.sample(4)
+    with pytest.raises(UsageError, match="unknown class 'cow'; there are: cat, dog, eel"):
+        run.sample(4, given={"class": "cow"})
+    with pytest.raises(UsageError, match="conditional=True needs labelled data; this data has no classes"):
+        fit(name, kind, conditional=True, steps=1)
+
+
+# --- resume -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def stopping(monkeypatch, at: int, how: str):
+    """Press Ctrl-C, or fail, once the step ``at`` has been shown."""
+
+    @contextmanager
+    def bar(*_, **__):
+        def show(state):
+            if state.step == at and how == "Ctrl-C":
+                signal.raise_signal(signal.SIGINT)
+            if state.step == at and how == "crash":
+                raise RuntimeError("the machine went down")
+
+        yield show
+
+    with monkeypatch.context() as patched:
+        patched.setattr("latentia.runs.fit.progress_bar", bar)
+        yield
+
+
+def full_options(name: str, objective) -> dict[str, object]:
+    """Return training options that put everything into the state that can be there."""
+    common: dict[str, object] = {"validation": 0.2, "patience": 50, "checkpoint_every": 2, "seed": 3}
+    if not objective.players():
+        return common | {"epochs": 10, "tol": 0.0}
+    options = {"epochs": 4, "batch_size": 20, "ema": 0.9, "schedule": "cosine", "warmup": 3, "clip": 1.0}
+    if not isinstance(objective.model, lt.Bounded | lt.Density):
+        options["monitor"] = "energy-distance"
+    return common | options
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "crash"])
+@pytest.mark.parametrize("interruptions", [(5,), (3, 7)], ids=["once", "twice"])
+@each_recipe
+def test_it_resumes_bit_exactly(name, kind, how, interruptions, tmp_path, monkeypatch):
+    """D22: k + m steps = k steps, interrupted, m steps: weights, averages, patience, order and history."""
+    options = full_options(name, lt.recipes[name](KINDS[kind]).objective)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    fit(name, kind, out=whole, **options)
+    for number, at in enumerate(interruptions):
+        with stopping(monkeypatch, at, how):
+            if how == "crash":
+                with pytest.raises(RuntimeError, match="went down"):
+                    fit(name, kind, out=parts, resume=bool(number), **options)
+            else:
+                assert fit(name, kind, out=parts, resume=bool(number), **options).interrupted
+                assert (parts / "model.safetensors").exists()
+    run = fit(name, kind, out=parts, resume=True, **options)
+    assert not run.interrupted
+    for file in ("model.safetensors", "metrics.csv", "config.json"):
+        assert (whole / file).read_bytes() == (parts / file).read_bytes(), file
+    checkpoints = [sorted(path.name for path in (each / "checkpoint").iterdir()) for each in (whole, parts)]
+    assert checkpoints[0] == checkpoints[1]
+    assert len(checkpoints[0]) == 2
+    for file in checkpoints[0]:
+        assert (whole / "checkpoint" / file).read_bytes() == (parts / "checkpoint" / file).read_bytes()
+
+
+@each_recipe
+def test_equal_runs_are_equal_bytes_and_other_seeds_are_not(name, kind, tmp_path):
+    for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
+        torch.manual_seed(seed + len(folder))
+        torch.rand(ord(folder))  # whatever the global state is
+        fit(name, kind, steps=3, seed=seed, out=tmp_path / folder)
+    a, b, c = ((tmp_path / folder / "model.safetensors").read_bytes() for folder in "abc")
+    assert a == b
+    assert a != c
+
+
+# --- options ----------------------------------------------------------------------------------------------------
+
+# Another value of each option, what it needs beside it, and the data on which it shows.
+OTHER: dict[str, tuple[object, dict[str, object], str]] = {
+    "beta1": (0.9, {}, "grey"),
+    "binarise": ("threshold", {}, "grey"),
+    "components": (4, {}, "table"),
+    "conditional": (True, {"labels": [0, 1, 2] * (N // 3)}, "grey"),
+    "covariance": ("diagonal", {}, "table"),
+    "critic_lr": (0.1, {}, "grey"),
+    "critic_norm": ("spectral", {"network": "conv"}, "grey"),
+    "critic_steps": (2, {}, "grey"),
+    "draws": (3, {}, "grey"),
+    "hidden": (7, {"network": "mlp"}, "grey"),
+    "kl_warmup": (5, {}, "grey"),
+    "latent_dim": (3, {}, "grey"),
+    "layers": (3, {"network": "mlp"}, "grey"),
+    "likelihood": ("gaussian", {}, "grey"),
+    "loss": ("minimax", {}, "grey"),
+    "lr": (0.1, {}, "grey"),
+    "network": ("mlp", {}, "grey"),
+    "norm": ("none", {"network": "conv"}, "grey"),
+    "regularisation": (0.5, {}, "table"),
+    "restarts": (4, {}, "table"),
+    "sigma": (0.3, {"likelihood": "gaussian"}, "grey"),
+    "tol": (10.0, {}, "table"),
+    "width": (3, {"network": "conv"}, "grey"),
+}
+OPTIONS = [(name, option) for name in lt.recipes for option in recipe_options(lt.recipes[name])]
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS)
+def test_every_option_changes_the_training(name, option):
+    """A19: a dead option is a defect. A new one needs a line in `OTHER`."""
+    assert option in OTHER, f"give {option} another value in OTHER"
+    value, beside, kind = OTHER[option]
+    if recipe_options(lt.recipes[name])[option] == value:
+        value = {"mlp": "conv", "gaussian": "auto"}[str(value)]
+    beside = {
+        key: each for key, each in beside.items() if key in ("labels", *recipe_options(lt.recipes[name]))
+    }
+    found = []
+    for options in ({}, {option: value}):
+        run = fit(name, kind, steps=4, **(beside | options))
+        state = prefixed("state", run.recipe.objective.state_dict())
+        found.append(({key: each.tolist() for key, each in state.items()}, run.history.to_dict()))
+    assert found[0] != found[1]
+
+
+@each_recipe
+def test_an_option_that_does_not_exist_is_refused_with_near_matches(name, kind, tmp_path):
+    option = next(iter(recipe_options(lt.recipes[name])))
+    with pytest.raises(UsageError, match=f"unknown option '{option}x'; did you mean .*'{option}'"):
+        fit(name, kind, out=tmp_path / "run", **{option + "x": 1})
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", lt.recipes)
+def test_options_are_json_values_under_names_of_their_own(name):
+    options = recipe_options(lt.recipes[name])
+    assert options
+    assert json.loads(json.dumps(options)) == options
+    assert not set(options) & {*TRAINING, *inspect.signature(lt.fit).parameters}
+    parameters = inspect.signature(lt.recipes[name]).parameters
+    assert next(iter(parameters)) == "data"
+    assert set(parameters) == {"data", *options}
+    for parameter in parameters.values():
+        assert parameter.annotation is not parameter.empty
+
+
+@pytest.mark.parametrize("name", lt.recipes)
+def test_the_docstring_has_a_formula_a_reference_and_explains_every_option(name):
+    recipe = lt.recipes[name]
+    explained = explanations(recipe)
+    assert set(explained) == {"data", *recipe_options(recipe)}
+    assert all(text and "\n" not in text for text in explained.values())
+    assert "References:" in (recipe.__doc__ or "")
+    assert name in lt.recipes.summaries()
+
+
+@each_recipe
+def test_it_makes_the_same_recipe_from_the_same_seed_wherever_it_is_called(name, kind):
+    def made() -> dict[str, Tensor]:
+        torch.manual_seed(0)
+        return lt.recipes[name](KINDS[kind]).objective.state_dict()
+
+    first, second = made(), made()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@each_recipe
+def test_training_options_that_have_no_meaning_are_refused(name, kind, tmp_path):
+    objective = lt.recipes[name](KINDS[kind]).objective
+    out = Path(tmp_path / "run")
+    if not objective.players():
+        for option in (
+            {"ema": 0.9},
+            {"clip": 1.0},
+            {"precision": "bf16"},
+            {"accumulate": 2},
+            {"batch_size": 8},
+        ):
+            with pytest.raises(UsageError, match=f"{next(iter(option))} is for gradients"):
+                fit(name, kind, out=out, **option)
+    else:
+        with pytest.raises(UsageError, match=r"batch size 61 is larger than the data, 60 rows"):
+            fit(name, kind, out=out, batch_size=61)
+        for options in ({"precision": "bf16"}, {"accumulate": 3}):
+            assert fit(name, kind, steps=2, **options).history["step"].iloc[-1] == 2
+    with pytest.raises(UsageError, match="give epochs or steps, not both"):
+        fit(name, kind, out=out, epochs=1, steps=1)
+    assert not out.exists()

@@ -1,0 +1,129 @@
+"""Players: optimisers by name, learning rates, and a state that comes back into each parameter's layout."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from latentia.core.player import OPTIMISERS, Optim, Player
+from latentia.errors import NonFiniteError, UsageError
+from latentia.networks.conv import channels_last
+
+
+def convolution(seed: int = 0) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, 2))
+
+
+def loss_of(module: nn.Module, seed: int) -> torch.Tensor:
+    x = torch.randn(5, 3, 3, 3, generator=torch.Generator().manual_seed(seed))
+    return module(x).square().mean()
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+@pytest.mark.parametrize("fall_in_line", [True, False], ids=["channels last", "contiguous"])
+def test_a_state_that_was_saved_comes_back_bit_for_bit(name, fall_in_line):
+    """Through contiguous tensors, as in a file, into channels-last parameters."""
+    optim = Optim(name, momentum=0.9 if name in ("sgd", "rmsprop") else 0.0, lr=0.01, weight_decay=0.01)
+    modules = [convolution(), convolution()]
+    if fall_in_line:
+        for module in modules:
+            channels_last(module)
+    first, second = (Player("model", module, optim) for module in modules)
+    for seed in range(3):
+        first.descend(loss_of(modules[0], seed), step=seed)
+    stored = {key: value.detach().clone().contiguous() for key, value in first.tensors().items()}
+    modules[1].load_state_dict(modules[0].state_dict())
+    second.load_tensors(stored)
+    for (parameter, state), other in zip(first.optimiser.state.items(), second.parameters, strict=True):
+        for key, value in state.items():
+            found = second.optimiser.state[other][key]
+            assert torch.equal(value, found)
+            assert value.dtype == found.dtype
+            assert value.stride() == found.stride()
+            assert parameter.stride() == other.stride()
+    for seed in range(3, 6):
+        norms = [
+            player.descend(loss_of(m, seed), step=seed)
+            for player, m in zip((first, second), modules, strict=True)
+        ]
+        assert norms[0] == norms[1]
+    for a, b in zip(modules[0].parameters(), modules[1].parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_an_optimiser_that_has_not_moved_has_no_state():
+    assert Player("model", convolution(), Optim()).tensors() == {}
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_each_optimiser_moves_as_torch_s_own(name):
+    ours, theirs = convolution(), convolution()
+    player = Player("model", ours, Optim(name, lr=0.01, weight_decay=0.1))
+    fused = {} if name == "rmsprop" else {"fused": True}
+    optimiser = OPTIMISERS[name](theirs.parameters(), lr=0.01, weight_decay=0.1, **fused)
+    for seed in range(3):
+        player.descend(loss_of(ours, seed), step=seed)
+        optimiser.zero_grad()
+        loss_of(theirs, seed).backward()
+        optimiser.step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_learning_rate_of_a_step_is_the_schedule_s():
+    player = Player("model", convolution(), Optim(lr=0.2, schedule="cosine", warmup=2), horizon=6)
+    rates = []
+    for step in range(6):
+        player.descend(first_square(player), step)
+        rates.append(player.optimiser.param_groups[0]["lr"])
+    fall = [0.5 * (1 + math.cos(math.pi * step / 4)) for step in range(4)]
+    assert rates == pytest.approx([0.1, 0.2, *(0.2 * each for each in fall)])
+
+
+def first_square(player: Player) -> torch.Tensor:
+    return player.parameters[0].square().sum()
+
+
+def test_frozen_parameters_do_not_move():
+    module = convolution()
+    module[0].requires_grad_(False)
+    before = module[0].weight.clone()
+    player = Player("model", module, Optim("sgd", lr=1.0))
+    player.descend(loss_of(module, 0))
+    assert torch.equal(module[0].weight, before)
+    with pytest.raises(UsageError, match="player 'model' has no parameter that requires gradients"):
+        Player("model", module[0], Optim())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_gradient_that_is_not_finite_moves_nothing(value):
+    player = Player("model", convolution(), Optim("sgd", lr=1.0))
+    before = [p.detach().clone() for p in player.parameters]
+    with pytest.raises(NonFiniteError, match="the gradient of player 'model' has norm"):
+        player.descend(first_square(player) * value)
+    assert all(torch.equal(a, b) for a, b in zip(before, player.parameters, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "adma"}, "unknown optimiser 'adma'; did you mean 'adam'"),
+        ({"schedule": "cosin"}, "unknown schedule 'cosin'; did you mean 'cosine'"),
+        ({"lr": 0.0}, "lr must be positive; got 0"),
+        ({"lr": -1.0}, "lr must be positive"),
+        ({"lr": math.nan}, "lr must be positive"),
+        ({"clip": 0.0}, "clip must be positive, or left out"),
+        ({"warmup": -1}, "warmup must be at least 0 steps; got -1"),
+        ({"momentum": 0.9}, "momentum is for sgd and rmsprop; adam has betas"),
+        ({"name": "sgd", "betas": (0.5, 0.9)}, "betas are for adam and adamw; sgd has momentum"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(options, message):
+    """A19: no field is accepted and then not used."""
+    with pytest.raises(UsageError, match=message):
+        Optim(**options)

@@ -1,0 +1,139 @@
+"""Registries: a member is one decorated definition in one file, found without importing it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import latentia as lt
+from latentia.errors import UnknownNameError, UsageError
+from latentia.registry import unknown
+
+REGISTRIES = [lt.recipes, lt.datasets, lt.metrics, lt.likelihoods]
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Write a package of shapes, one of which fails when it is imported, and return its registry."""
+    folder = tmp_path / "shapes_of_a_test"
+    (folder / "solid").mkdir(parents=True)
+    (folder / "__init__.py").write_text(
+        'from latentia.registry import Registry\n\nshapes = Registry("shapes", package="shapes_of_a_test")\n'
+    )
+    (folder / "flat.py").write_text(
+        "from shapes_of_a_test import shapes\n\n"
+        '@shapes.register("square", sides=4)\ndef square():\n    """Four equal sides.\n\n    More."""\n\n'
+        '@shapes.register("tri-angle")\nclass Triangle:\n    """Three sides."""\n'
+    )
+    (folder / "solid" / "__init__.py").write_text("")
+    (folder / "solid" / "cube.py").write_text(
+        'raise RuntimeError("imported")\n'
+        "from shapes_of_a_test import shapes\n\n"
+        '@shapes.register("cube")\ndef cube():\n    """Six squares."""\n'
+    )
+    (folder / "other.py").write_text(
+        '@things.register("thing")\ndef thing():\n    """Of another registry."""\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield __import__("shapes_of_a_test").shapes
+    for name in [name for name in sys.modules if name.startswith("shapes_of_a_test")]:
+        del sys.modules[name]
+
+
+def test_members_are_found_in_files_without_importing_them(package):
+    assert list(package) == ["cube", "square", "tri-angle"]
+    assert len(package) == 3
+    assert "cube" in package
+    assert "thing" not in package
+    assert package.summaries() == {
+        "cube": "Six squares.",
+        "square": "Four equal sides.",
+        "tri-angle": "Three sides.",
+    }
+    assert "shapes_of_a_test.flat" not in sys.modules
+
+
+def test_a_lookup_imports_the_member_s_file_alone(package):
+    assert package["tri-angle"].__name__ == "Triangle"
+    assert package.facts("square") == {"sides": 4}
+    assert package.facts("tri-angle") == {}
+    with pytest.raises(RuntimeError, match="imported"):
+        package["cube"]
+
+
+def test_a_new_file_is_a_new_member(tmp_path, package):
+    (tmp_path / "shapes_of_a_test" / "line.py").write_text(
+        "from shapes_of_a_test import shapes\n\n"
+        '@shapes.register("line")\ndef line():\n    """No sides."""\n    return 1\n'
+    )
+    assert package["line"]() == 1
+    assert package.summaries()["line"] == "No sides."
+
+
+def test_members_can_be_registered_at_run_time(package):
+    @package.register("blob", sides=0)
+    def blob():
+        """Is round."""
+
+    assert package["blob"] is blob
+    assert list(package) == ["blob", "cube", "square", "tri-angle"]
+    assert package.summaries()["blob"] == "Is round."
+    assert package.facts("blob") == {"sides": 0}
+
+
+@pytest.mark.parametrize("registry", REGISTRIES, ids=lambda each: each.name)
+def test_an_unknown_name_lists_near_matches_or_all(registry):
+    name = next(iter(registry))
+    with pytest.raises(
+        UnknownNameError, match=f"unknown {registry.name[:-1]} name '.*'; did you mean .*'{name}'"
+    ):
+        registry[name[:-1] + "#"]
+    with pytest.raises(UnknownNameError) as error:
+        registry["§§§§"]
+    assert all(member in str(error.value) for member in registry)
+    assert not str(error.value).startswith(("'", '"'))
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_name_is_a_usage_error_and_a_key_error():
+    with pytest.raises(KeyError):
+        lt.recipes["nothing-like-it"]
+    with pytest.raises(UsageError):
+        lt.recipes["nothing-like-it"]
+    assert lt.recipes.get("nothing-like-it") is None
+    assert unknown("thing", "x", []) == "unknown thing 'x'; there are: none"
+
+
+MEMBERS = [(registry, name) for registry in REGISTRIES for name in registry]
+
+
+@pytest.mark.parametrize(("registry", "name"), MEMBERS, ids=lambda each: str(getattr(each, "name", each)))
+def test_every_member_has_a_one_line_summary_and_is_what_it_is_found_as(registry, name):
+    summary = registry.summaries()[name]
+    assert 10 < len(summary) < 120
+    assert name == name.lower()
+    assert " " not in name
+    assert "_" not in name
+    member = registry[name]
+    assert (member.__doc__ or "").strip().partition("\n")[0].strip() == summary
+
+
+def test_listing_imports_no_heavy_library():
+    """`latentia recipes` must answer at once: names and summaries come from syntax trees."""
+    code = (
+        "import sys, latentia as lt\n"
+        "for registry in (lt.recipes, lt.datasets, lt.metrics, lt.likelihoods):\n    registry.summaries()\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'scipy', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_public_names_are_all_there():
+    for name in lt.__all__:
+        assert getattr(lt, name) is not None
+        assert name in dir(lt)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = lt.nothing
