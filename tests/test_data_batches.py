@@ -1,13 +1,17 @@
 """Batches: an order that is a function of (seed, epoch), exact from any step and over processes; streams."""
 
+from collections.abc import Iterator
 from itertools import chain, islice
+from typing import Any
 
 import pytest
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from latentia.core.objective import Batch
+from latentia.core.objective import Batch, Blocks, Objective, Step
+from latentia.core.train import BatchSource, train
 from latentia.data.batches import Batches, Stream, order
+from latentia.data.read import read_rows
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
 from latentia.data.transforms import Binarise
@@ -128,3 +132,121 @@ def test_a_stream_checks_each_batch():
 def test_a_stream_passes_batches_through():
     batch = Batch(torch.zeros(2, 1), other=torch.ones(2, 1))
     assert next(iter(Stream([batch], DataSpec((1,), Support("real"))))).other is batch.other
+
+
+class Noisy(Dataset[torch.Tensor]):
+    """Ten numbers to which each reading adds noise, as augmentations do."""
+
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return index + 0.5 * torch.rand(1)
+
+
+class Endless(IterableDataset[torch.Tensor]):
+    """Batches without end; counts those that were read."""
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        while True:
+            self.read += 1
+            yield torch.rand(3, 2)
+
+
+class Reader(Objective):
+    """Reads all rows at the start, and nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = torch.nn.Identity()
+        self.begun: list[int] = []
+
+    def players(self) -> dict[str, Any]:
+        return {}
+
+    def begin(self, rows: Blocks) -> None:
+        self.begun += [len(block) for block in rows.blocks(2)]
+
+    def step(self, batch: Batch) -> Step:
+        yield from ()
+        return {"first": batch.x[0, 0]}
+
+
+def shuffled(seed: int = 0) -> Stream:
+    return Stream(DataLoader(Noisy(), batch_size=4, shuffle=True), DataSpec((1,), Support("real")), seed=seed)
+
+
+def first_numbers(stream: Stream, steps: int = 7, at: int = 0) -> list[list[float]]:
+    return [batch.x.flatten().tolist() for batch in islice(stream.at(at), steps)]
+
+
+def test_a_stream_s_order_and_noise_are_a_function_of_its_seed_and_the_pass():
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    found = first_numbers(shuffled())
+    assert torch.equal(state, torch.get_rng_state())
+    torch.rand(5)
+    assert first_numbers(shuffled()) == found
+    assert first_numbers(shuffled(seed=1)) != found
+    passes = [list(chain.from_iterable(part)) for part in (found[:3], found[3:6])]
+    assert passes[0] != passes[1]
+    for each in passes:
+        assert sorted(int(number) for number in each) == list(range(10))
+
+
+def test_a_stream_leaves_the_draws_between_its_batches_alone():
+    """Whatever is drawn while it is read comes from the global generator, and does not change the stream."""
+    expected = first_numbers(shuffled())
+    torch.manual_seed(3)
+    drawn, found = [], []
+    for batch in islice(shuffled().at(0), 7):
+        found.append(batch.x.flatten().tolist())
+        drawn.append(torch.rand(1).item())
+    torch.manual_seed(3)
+    assert drawn == torch.rand(7).tolist()
+    assert found == expected
+
+
+def test_a_stream_begins_anew_at_any_step_with_draws_of_that_step():
+    found = first_numbers(shuffled(), at=4)
+    assert sorted(int(number) for number in chain.from_iterable(found[:3])) == list(range(10))
+    assert found == first_numbers(shuffled(), at=4)
+    assert found != first_numbers(shuffled())
+
+
+def test_reading_a_loader_s_first_batch_leaves_the_global_generator_alone():
+    state = torch.get_rng_state()
+    stream = read_rows(DataLoader(Noisy(), batch_size=4, shuffle=True))
+    list(stream)  # pyright: ignore[reportArgumentType]
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_an_endless_stream_is_begun_with_its_first_batches(monkeypatch, loaded):
+    monkeypatch.setattr("latentia.data.batches._BEGUN", 5)
+    endless = Endless()
+    data = DataLoader(endless, batch_size=None) if loaded else endless
+    stream = Stream(data, DataSpec((2,), Support("real")))
+    assert isinstance(stream, BatchSource)
+    assert len(stream.rows) == 15
+    *_, state = train(Reader(), stream, steps=2)
+    assert state.step == 2
+    assert state.objective.begun == [2, 1] * 5
+    assert endless.read < 20
+    assert stream.steps_per_epoch == 100
+
+
+def test_a_stream_with_a_length_is_begun_with_all_of_it(monkeypatch):
+    monkeypatch.setattr("latentia.data.batches._BEGUN", 1)
+    *_, state = train(Reader(), shuffled(), steps=2)
+    assert state.objective.begun == [2, 2, 2, 2, 2]
+    assert len(shuffled().rows) == 10
+    assert shuffled().steps_per_epoch == 3
+
+
+def test_a_stream_without_a_batch_is_an_error_and_no_endless_loop():
+    with pytest.raises(DataError, match="data is empty: its loader gives no batch"):
+        next(Stream([], DataSpec((2,), Support("real"))).at(0))

@@ -8,7 +8,6 @@ import pytest
 
 from latentia.data import download
 from latentia.data.download import PublishedFile, fetch
-from latentia.data.files import FILES
 from latentia.errors import DataError
 
 CONTENT = b"the published bytes"
@@ -123,13 +122,3 @@ def test_downloading_verifies(cache: Path, tmp_path: Path):
 def test_the_default_cache_is_the_user_s(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("LATENTIA_DATA", raising=False)
     assert download.cache_folder().name == "latentia"
-
-
-def test_the_table_of_files_is_well_formed():
-    for path, file in FILES.items():
-        assert file.address.startswith(("https://", "http://"))
-        for checksum in file.checksums:
-            kind, _, digits = checksum.partition(":")
-            assert len(digits) == {"sha256": 64, "md5": 32}[kind]
-            int(digits, 16)
-        assert file.checksums or path.startswith("fremont/")

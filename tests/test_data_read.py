@@ -42,6 +42,8 @@ def read(data: object, **options: object) -> Rows:
         ((5, 1, 6, 7), (1, 6, 7)),
         ((5, 3, 6, 3), (3, 6, 3)),
         ((5, 2, 6, 7), (2, 6, 7)),
+        ((5, 16, 4, 4), (16, 4, 4)),
+        ((5, 16, 2, 2), (16, 2, 2)),
     ],
 )
 def test_layouts(shape, event):
@@ -54,10 +56,13 @@ def test_layouts(shape, event):
         assert torch.equal(rows.x, torch.from_numpy(x).movedim(3, 1))
 
 
-@pytest.mark.parametrize("shape", [(5, 6, 7, 4), (5, 2, 2, 2, 2), (5, 6, 7, 8, 9)])
+@pytest.mark.parametrize(
+    "shape", [(5, 6, 7, 4), (5, 28, 28, 2), (5, 6, 7, 2), (5, 2, 2, 2, 2), (5, 6, 7, 8, 9)]
+)
 def test_other_layouts_are_refused(shape):
-    with pytest.raises(DataError, match="1 or 3 channels"):
+    with pytest.raises(DataError, match="1 or 3 channels") as caught:
         read(np.zeros(shape))
+    assert ("permute(0, 3, 1, 2)" in str(caught.value)) == (len(shape) == 4)
 
 
 @pytest.mark.parametrize(
@@ -65,14 +70,18 @@ def test_other_layouts_are_refused(shape):
     [
         (np.array([[True, False], [False, True]]), "binary"),
         (np.array([[0, 1], [1, 0]]), "binary"),
-        (np.array([[0, 1], [7, 0]]), "discrete(8)"),
-        (np.array([[0, -1], [7, 0]]), "real"),
+        (np.array([[0, 1], [7, 0]]), "real"),
+        (np.array([[37, 897112, 2], [51, 40000, 0]]), "real"),
+        (np.array([3, 1, 2]), "real"),
+        (np.array([[0, 255], [7, 0]], dtype=np.uint8), "discrete(256)"),
+        (np.array([[[0, 1], [7, 0]]] * 2), "discrete(8)"),
+        (np.array([[[0, -1], [7, 0]]] * 2), "real"),
         (np.array([[0.0, 1.0], [0.5, 0.2]]), "real"),
         (np.full((2, 4, 4), 0.5), "unit"),
         (np.eye(4)[None].repeat(2, 0), "binary"),
         (np.full((2, 4, 4), 1.5), "real"),
-        (np.array([[0, 65535]] * 2, dtype=np.uint16), "discrete(65536)"),
-        (np.array([[0, 5]] * 2, dtype=">i4"), "discrete(6)"),
+        (np.array([[[0, 65535]]] * 2, dtype=np.uint16), "discrete(65536)"),
+        (np.array([[[0, 5]]] * 2, dtype=">i4"), "discrete(6)"),
         (np.array([[0, 5]] * 2, dtype=">f8")[:, ::-1], "real"),
     ],
 )
@@ -336,6 +345,35 @@ def test_csv_and_parquet(tmp_path: Path):
         assert rows.spec.columns == ("a", "b")
         assert rows.name == name
         assert rows.x.tolist() == [[1.5, 1.0], [2.0, 2.0], [3.0, 3.0]]
+
+
+def test_a_csv_that_pandas_wrote_with_its_index_is_read_without_it(tmp_path: Path):
+    frame().to_csv(tmp_path / "t.csv")
+    rows = read(tmp_path / "t.csv", labels="kind")
+    assert rows.spec.columns == ("a", "b")
+    assert rows.x.tolist() == [[1.5, 1.0], [2.0, 2.0], [3.0, 3.0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        (",a\n0,1.5\n1,2.5\n", ("a",)),
+        (";a;b\n0;1,5;2\n1;2,5;3\n", ("a", "b")),
+        ('"",a\n0,1.5\n1,2.5\n', ("a",)),
+        ("a,b\n0,1.5\n1,2.5\n", ("a", "b")),
+        (",a\n1,1.5\n2,2.5\n", ("Unnamed: 0", "a")),
+        (",a\n0.5,1.5\n1,2.5\n", ("Unnamed: 0", "a")),
+        ("Unnamed: 0,a\n0,1.5\n1,2.5\n", ("a",)),
+        ("a,\n1.5,0\n2.5,1\n", ("a", "Unnamed: 1")),
+        ("Unnamed: 0\n0\n1\n", ("Unnamed: 0",)),
+        ("0,1.5\n1,2.5\n", ("0", "1")),
+    ],
+)
+def test_only_a_nameless_first_column_of_row_numbers_is_an_index(
+    tmp_path: Path, text: str, columns: tuple[str, ...]
+):
+    (tmp_path / "t.csv").write_text(text)
+    assert read(tmp_path / "t.csv").spec.columns == columns
 
 
 def test_idx_and_bits(tmp_path: Path):

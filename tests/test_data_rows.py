@@ -138,4 +138,4 @@ def test_a_mapped_file_is_never_copied(tmp_path: Path, shape: tuple[int, ...]):
     total = sum(float(next(batches).x.sum()) for _ in range(30))
     total += float(sum(block.x.sum() for block in whole.blocks(2048)))
     assert total >= 1.5 * np.prod(shape[1:])
-    assert anonymous_memory() - before < 60e6  # one copy is 200 MB
+    assert anonymous_memory() - before < 120e6  # one copy is 200 MB; malloc may keep 64 MiB that were freed

@@ -74,11 +74,6 @@ def test_data_without_greys_and_unknown_kinds_are_refused():
         Binarise("sometimes")  # pyright: ignore[reportArgumentType]
 
 
-def test_json_makes_an_equal_transform():
-    binarise = Binarise("dynamic", seed=3).on(GREY)
-    assert Binarise(**binarise.to_json()) == binarise
-
-
 def test_uniforms_are_uniform_and_independent():
     u = uniforms(torch.arange(400), 500, 7).numpy()
     assert u.min() >= 0

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from latentia.errors import UsageError
-from latentia.metrics.score import Score, mean_score, printed, show, table
+from latentia.metrics.score import Score, mean_score, printed, table
 
 VALUES = [-105.23716735839844, -3.2, 1 / 501, 1.2345678912345e-7, -4.4e-12, 0.0, 6.02e23, 1 / 3]
 
@@ -69,14 +69,6 @@ def test_table_written_as_csv_reads_back_exactly():  # D15
 
 def test_printed_numbers_parse_back():  # D15: none clipped, whatever size and sign
     assert [float(printed(value)) for value in VALUES] == pytest.approx(VALUES, rel=1e-8, abs=0)
-    lines = show(scores()).splitlines()
-    assert [float(line.split()[1]) for line in lines[1:-1]] == pytest.approx(VALUES, rel=1e-8, abs=0)
-    assert "it has no density" in lines[-1]
-
-
-def test_show_leaves_out_columns_that_say_nothing():
-    header = show([Score("elbo", -1.5, unit="nats", n=3, settings={"samples": 1})]).splitlines()[0]
-    assert header.split() == ["metric", "value", "unit", "n", "settings"]
 
 
 def test_settings_are_told_as_json():

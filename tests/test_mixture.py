@@ -63,7 +63,7 @@ def as_reference(model: GaussianMixture, covariance: str) -> Reference:
         "diag": sigma.diagonal(dim1=-2, dim2=-1),
         "spherical": sigma[:, 0, 0],
     }[kind].numpy()
-    reference = Reference(len(model.weights), covariance_type=kind, reg_covar=1e-6)
+    reference = Reference(len(model.weights), covariance_type=kind, reg_covar=0.0)
     reference.weights_, reference.means_ = model.weights.numpy().copy(), model.means.numpy().copy()
     reference.covariances_ = theirs
     reference.precisions_cholesky_ = _compute_precision_cholesky(theirs, kind)
@@ -90,7 +90,7 @@ def test_log_prob_equals_a_naive_loop(covariance):
 
 @pytest.mark.parametrize("covariance", FAMILIES)
 def test_one_step_equals_scikit_learns(covariance):
-    game, x = fitted(covariance, steps=2), blobs()
+    game, x = fitted(covariance, steps=2, regularisation=0.0), blobs()
     reference = as_reference(game.model, covariance)
     _, log_responsibilities = reference._e_step(x)
     reference._m_step(x, log_responsibilities)
@@ -119,6 +119,7 @@ def test_em_never_lowers_the_likelihood(covariance, shift):
     """Of what it maximises: the ridge is 0. From a poor start, so that there is far to go."""
     x = torch.from_numpy(blobs() + shift)
     game = objective(covariance, components=4, regularisation=0.0, tol=0.0)
+    torch.manual_seed(0)
     game.begin(Batch(x))
     game.model.means.copy_(x[:4])
     game.model.factors.mul_(3)
@@ -158,6 +159,46 @@ def test_a_planted_mixture_is_recovered():
         error = 6 * np.sqrt(np.diag(sigma) / (weights[k] * 20_000))
         assert (np.abs(model.means[j].numpy() - means[k]) < error).all()
         assert covariances(model)[j].numpy() == pytest.approx(sigma, abs=0.06 * np.abs(sigma).max())
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1e6])
+@pytest.mark.parametrize("covariance", FAMILIES)
+def test_data_in_other_units_is_fitted_by_the_same_mixture_in_those_units(covariance, scale):
+    """Also its default regularisation: an absolute one made data of deviation 1e-4 ten times too wide."""
+    one, other = (fitted(covariance, x=x, tol=0.0).model for x in (blobs(), scale * blobs()))
+    assert torch.allclose(other.weights, one.weights, rtol=1e-6)
+    assert torch.allclose(other.means, scale * one.means, rtol=1e-6, atol=1e-6 * scale)
+    assert torch.allclose(covariances(other), scale**2 * covariances(one), rtol=1e-5, atol=1e-6 * scale**2)
+
+
+@pytest.mark.parametrize("covariance", FAMILIES)
+def test_regularisation_adds_a_share_of_each_entrys_variance(covariance):
+    """One M-step with it and one without; the families' constraints are linear, so the ridge is pooled too."""
+    x = blobs() * np.array([1.0, 1e-3, 1e3])
+    rows, found = Batch(torch.from_numpy(x)), []
+    start = fitted(covariance, x=x, steps=1, regularisation=0.0).model.state_dict()
+    for regularisation in (0.0, 0.1):
+        game = objective(covariance, regularisation=regularisation)
+        game.begin(rows)
+        game.model.load_state_dict(start)
+        game._update(rows)
+        found.append(covariances(game.model).numpy())
+    share = np.diag(0.1 * x.var(0))
+    if covariance == "spherical":
+        share = np.eye(3) * share.trace() / 3
+    added = (found[1] - found[0]) / np.sqrt(np.outer(np.diag(share), np.diag(share)))
+    assert added == pytest.approx(np.stack([np.eye(3)] * 3), abs=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_a_repeated_and_a_constant_column_have_a_density_in_any_unit(scale):
+    """0.1 · scale is no binary fraction, so its mean over the rows is not exactly itself."""
+    x = blobs()
+    x[:, 1], x[:, 2] = x[:, 0], 0.1
+    model = fitted(x=scale * x).model
+    assert torch.isfinite(model.log_prob(torch.from_numpy(scale * x))).all()
+    expected = 1e-6 * x.var(0).mean() * scale**2
+    assert covariances(model)[:, 2, 2].numpy() == pytest.approx(np.full(3, expected), rel=1e-3)
 
 
 def test_one_component_is_the_maximum_likelihood_gaussian():
@@ -207,6 +248,8 @@ def test_it_ends_when_a_step_gains_less_than_tol():
         assert gains[-1] < tol
         assert (gains[:-1] >= tol).all()
         assert states[-1].objective.finished
+        assert [state.metrics["gain"] for state in states[1:]] == pytest.approx(gains, abs=1e-12)
+        assert "gain" not in states[0].metrics
     assert len(games[1e-2]) < len(games[1e-9]) < 500
 
 
@@ -286,8 +329,12 @@ def test_more_components_than_rows_are_an_error():
         ({"components": 0}, "components must be at least 1; got 0"),
         ({"covariance": "diag"}, "unknown covariance 'diag'; did you mean 'diagonal'"),
         ({"restarts": 0}, "restarts must be at least 1"),
-        ({"tol": -1.0}, "tol and regularisation at least 0"),
-        ({"regularisation": -1.0}, "tol and regularisation at least 0"),
+        ({"tol": -1.0}, "tol and regularisation finite and at least 0"),
+        ({"tol": math.nan}, "tol and regularisation finite and at least 0"),
+        ({"tol": math.inf}, "tol and regularisation finite and at least 0"),
+        ({"regularisation": -1.0}, "tol and regularisation finite and at least 0"),
+        ({"regularisation": math.nan}, "tol and regularisation finite and at least 0"),
+        ({"regularisation": math.inf}, "tol and regularisation finite and at least 0"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(options, message):

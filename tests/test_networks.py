@@ -64,11 +64,16 @@ def test_sizes_are_positive(options):
 @pytest.mark.parametrize(("network", "size"), [("conv", "hidden"), ("conv", "layers"), ("mlp", "width")])
 def test_a_size_that_the_network_does_not_have_is_refused(network, size):
     with pytest.raises(UsageError, match=f"{size} is no size of network='{network}', which has"):
-        Size().of(network, **{size: 3})
+        Size(**{size: 3}).of(network, sized)
 
 
-def test_sizes_that_are_asked_for_replace_the_default():
-    assert Size(hidden=5, layers=2).of("mlp", hidden=7, layers=None) == Size(hidden=7, layers=2)
+def test_a_size_that_the_network_has_is_taken_and_defaults_are_left_alone():
+    assert Size(hidden=7).of("mlp", sized) == Size(hidden=7)
+    assert Size(width=3).of("conv", sized) == Size(width=3)
+
+
+def sized(*, hidden: int = 400, layers: int = 1, width: int = 32) -> None:
+    """A recipe with the defaults of `Size`."""
 
 
 @pytest.mark.parametrize(("side", "expected"), [(8, 1), (15, 1), (16, 2), (28, 2), (31, 2), (32, 3), (64, 4)])

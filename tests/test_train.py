@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -464,12 +465,11 @@ class Spoil(torch.autograd.Function):
 
 
 @pytest.mark.parametrize("fault", ["nan", "inf", "gradient"])
-def test_a_number_that_is_not_finite_stops_the_training_and_moves_nothing(fault):
+def test_a_number_that_is_not_finite_stops_the_training_with_player_step_and_terms(fault):
     game = Game(spoiled, model=linear(0), critic=linear(1))
-    game.fault = fault
+    game.fault, start = fault, weights(game)
     states = train(game, [Batch(rows())], optim=Optim("adam", lr=0.1, clip=1.0))
     next(states), next(states)
-    kept = weights(game.model)
     with pytest.raises(NonFiniteError) as error:
         next(states)
     message = str(error.value)
@@ -477,21 +477,52 @@ def test_a_number_that_is_not_finite_stops_the_training_and_moves_nothing(fault)
     assert "at step 2" in message
     assert "loss=" in message
     assert "twice=" in message
+    assert "the weights of step 0 are back" in message
     assert "\n" not in message
-    assert same(kept, weights(game.model))
+    assert same(start, weights(game))
     assert all(p.grad is None for p in game.parameters())
 
 
-def test_the_statistics_of_a_bad_batch_are_not_kept():
-    """Running means that have seen infinity would spoil every later sample of the last good weights."""
-    game = Noisy()
-    good, bad = Batch(torch.randn(6, 2)), Batch(torch.full((6, 2), torch.inf))
-    states = train(game, [good, good, bad], optim=Optim(lr=0.01))
-    next(states), next(states)
-    kept = weights(game)
-    with pytest.raises(NonFiniteError, match="player 'model' is nan"):
+def test_the_weights_of_a_whole_sound_step_come_back_with_their_statistics():
+    """After step 100 a newer copy is kept: what step 130 spoils is undone to there, batch statistics too."""
+    game, bad = Noisy(), Batch(torch.full((6, 2), torch.inf))
+    batches = [Batch(torch.randn(6, 2)) for _ in range(130)]
+    states, kept = train(game, [*batches, bad], optim=Optim(lr=0.01)), {}
+    for state in itertools.islice(states, 130):
+        if state.step == 100:
+            kept = weights(game)
+    with pytest.raises(
+        NonFiniteError, match=r"player 'model' is nan at step 130 .* weights of step 100 are back"
+    ):
         next(states)
     assert same(kept, weights(game))
+
+
+def test_weights_that_diverge_leave_a_model_that_works():
+    """The weights of a step whose loss is NaN are the ones to blame: they are not kept."""
+    run_or_error = None
+    try:
+        lt.fit("vae", torch.randn(50, 3), lr=1e3, hidden=6, latent_dim=2, progress=False)
+    except NonFiniteError as error:
+        run_or_error = error.run
+    assert isinstance(run_or_error, lt.Run)
+    assert bool(run_or_error.sample(20, seed=0).isfinite().all())
+
+
+def test_a_last_step_that_spoils_the_weights_is_noticed():
+    game = Game(lambda game, batch: one_loss(game, batch, game.model), model=linear(0))
+    start = weights(game)
+    with pytest.raises(
+        NonFiniteError, match=r"the last step made model.weight infinite or NaN; the weights of step 0"
+    ):
+        list(train(game, [Batch(rows())], optim=Optim("sgd", lr=1e308), steps=1))
+    assert same(start, weights(game))
+
+
+def one_loss(game: Game, batch: Batch, model: nn.Module):
+    loss = model(batch.x).square().mean()
+    yield "model", loss
+    return {"loss": loss.detach()}
 
 
 # --- precision and compilation ----------------------------------------------------------------------------------

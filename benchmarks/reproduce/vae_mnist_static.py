@@ -27,10 +27,10 @@ def one(seed: int, epochs: int) -> dict[str, object]:
     scores = lt.evaluate(run, metrics=["elbo", "iwae"], iwae_samples=500).set_index("metric")
     return {
         "seed": seed,
-        "elbo": scores.loc["elbo", "value"],
-        "elbo_stderr": scores.loc["elbo", "stderr"],
-        "iwae_500": scores.loc["iwae", "value"],
-        "iwae_500_stderr": scores.loc["iwae", "stderr"],
+        "elbo": float(scores.loc["elbo", "value"]),
+        "elbo_stderr": float(scores.loc["elbo", "stderr"]),
+        "iwae_500": float(scores.loc["iwae", "value"]),
+        "iwae_500_stderr": float(scores.loc["iwae", "stderr"]),
         "n": int(scores.loc["elbo", "n"]),
         "training_seconds": round(trained, 1),
         "scoring_seconds": round(time.perf_counter() - start - trained, 1),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NoReturn
 
 import torch
@@ -28,7 +28,6 @@ class Game:
         batch: the rows of the step.
         accumulate: micro-batches into which they are split.
         players: who moves.
-        buffers: the objective's, which a step that fails gets back as they were.
         step: steps done before this one.
         enter: the context in which the objective's code runs.
     """
@@ -37,14 +36,8 @@ class Game:
     batch: Batch
     accumulate: int
     players: Mapping[str, Player]
-    buffers: list[Tensor]
     step: int
     enter: Enter
-    kept: list[Tensor] = field(init=False)
-
-    def __post_init__(self) -> None:
-        # A forward pass moves batch statistics before its loss is known to be good.
-        self.kept = [buffer.clone() for buffer in self.buffers]
 
     def play(self) -> dict[str, float]:
         """Play the step to its end; return what it logged, and the norms of the players' gradients."""
@@ -100,17 +93,12 @@ class Game:
         return norms
 
     def _stop(self, reason: str, game: Step) -> NoReturn:
-        """Raise with the loss terms that the step would have logged; no weight has moved."""
+        """Raise with the loss terms that the step would have logged."""
         self._drop()
         with self.enter():
             terms = _terms(game)
-        for buffer, good in zip(self.buffers, self.kept, strict=True):
-            buffer.copy_(good)
         told = ", ".join(f"{key}={_number(value):.6g}" for key, value in terms.items())
-        raise NonFiniteError(
-            f"{reason} at step {self.step} ({told or 'the step logs no terms'}); the last good weights are kept: "
-            "lower the learning rate, clip the gradient, or look at the rows of this step"
-        )
+        raise NonFiniteError(f"{reason} at step {self.step} ({told or 'the step logs no terms'})")
 
     def _drop(self) -> None:
         for player in self.players.values():

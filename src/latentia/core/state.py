@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from latentia.core.objective import Objective
 from latentia.core.player import Player
-from latentia.errors import RunError
+from latentia.errors import NonFiniteError, RunError
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,52 @@ class State:
         for name, generator in self.generators.items():
             if f"generator.{name}" in tensors:
                 generator.set_state(tensors[f"generator.{name}"].cpu().clone())
+
+
+class LastGood:
+    """A copy, taken every so many steps, of the last weights that are known to have given finite losses.
+
+    When a loss is not finite, the weights of that step are the ones to blame, and so are those a few steps
+    before: a copy goes back to where a whole step was sound.
+
+    Args:
+        objective: whose parameters and buffers are copied.
+        every: steps between copies.
+    """
+
+    def __init__(self, objective: Objective, every: int = 100) -> None:
+        self.objective = objective
+        self.every = every
+        self.kept: dict[str, Tensor] = {}
+
+    @contextmanager
+    def watching(self, step: int) -> Generator[None]:
+        """Play a step within this: if it is not finite, the last good weights are put back.
+
+        Raises:
+            NonFiniteError: the step's own, saying which weights are back.
+        """
+        due = step % self.every == 0 or not self.kept
+        copy = _copies(self.objective) if due else {}
+        try:
+            yield
+        except NonFiniteError as error:
+            self.objective.load_state_dict(self.kept or copy)
+            raise NonFiniteError(
+                f"{error}; the weights of step {int(self.objective.clock)} are back, the last known to be good: "
+                "lower the learning rate, clip the gradient, or look at the rows of this step"
+            ) from None
+        self.kept = copy or self.kept
+
+    def check(self) -> None:
+        """Raise `NonFiniteError` unless every parameter is finite: what the last step of all moved."""
+        for name, parameter in self.objective.named_parameters():
+            if not bool(parameter.isfinite().all()):
+                raise NonFiniteError(f"the last step made {name} infinite or NaN")
+
+
+def _copies(objective: Objective) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in objective.state_dict().items()}
 
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,1 +1,1 @@
-"""Data: what it is (spec), where it comes from (sources, files), and the order it is read in (rows)."""
+"""Data: what it is (spec), where it comes from (read, image_sets, table_sets, toy), its order (rows, batches)."""

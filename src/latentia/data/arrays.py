@@ -13,6 +13,7 @@ from latentia.errors import DataError
 
 _WIDER = {np.dtype("u2"): "i4", np.dtype("u4"): "i8", np.dtype("u8"): "i8", np.dtype("g"): "f8"}
 _CHANNELS = (1, 3)
+_OTHER_CHANNELS = (2, 4)  # of images whose last dimension is more likely channels than a width
 
 
 def as_tensor(x: Any, name: str = "data") -> Tensor:
@@ -40,7 +41,8 @@ def as_tensor(x: Any, name: str = "data") -> Tensor:
 def as_events(x: Tensor, name: str = "data") -> Tensor:
     """Return rows as (n, D) tables or (n, C, H, W) images, as views.
 
-    (n,) is a table of one column; (n, H, W) is grey images; (n, H, W, C) with 1 or 3 channels turns.
+    (n,) is a table of one column; (n, H, W) is grey images; (n, H, W, C) with 1 or 3 channels turns. Channels come
+    first otherwise; where 2 or 4 of them seem to come last, that is for the caller to say.
 
     Raises:
         DataError: for shapes that are none of these.
@@ -54,12 +56,13 @@ def as_events(x: Tensor, name: str = "data") -> Tensor:
             return x[:, None]
         case (_, channels, _, last) if channels not in _CHANNELS and last in _CHANNELS:
             return x.permute(0, 3, 1, 2)
-        case (_, channels, _, last) if not (last == 4 and channels > 4):
+        case (_, channels, height, last) if channels <= 4 or last not in _OTHER_CHANNELS or height == last:
             return x
-        case _:
+        case shape:
+            turn = "; x.permute(0, 3, 1, 2) puts other channels first" if len(shape) == 4 else ""
             raise DataError(
-                f"{name} has shape {tuple(x.shape)}; rows are (n, D) tables, (n, H, W) grey images, "
-                "(n, C, H, W) images, or (n, H, W, C) images of 1 or 3 channels"
+                f"{name} has shape {shape}; rows are (n, D) tables, (n, H, W) grey images, (n, C, H, W) images, "
+                f"or (n, H, W, C) images of 1 or 3 channels{turn}"
             )
 
 

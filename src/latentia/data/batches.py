@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from latentia.core.objective import Batch
+from latentia.core.objective import Batch, Blocks
+from latentia.core.randomness import drawing_from
 from latentia.data.arrays import as_events, as_tensor
 from latentia.data.items import split_item
-from latentia.data.randomness import permutation
+from latentia.data.randomness import mix, permutation
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec
 from latentia.errors import DataError, UsageError
+
+_BEGUN = 1_000  # batches of a stream of unknown length that a training's beginning reads
+_EPOCH = 100  # batches that are called an epoch where a pass's length is unknown
 
 
 def order(n: int, seed: int, epoch: int) -> Tensor:
@@ -105,12 +109,16 @@ class Batches:
 
 @dataclass(frozen=True)
 class Stream:
-    """Batches from a ``DataLoader`` or any iterable that can be read again: no order of their own, no resume.
+    """Batches from a ``DataLoader`` or any iterable that can be read again: no order of their own, no exact resume.
+
+    What the loader draws from torch's global generator (its shuffling, the seeds of its workers, augmentations) is a
+    function of the seed and the pass, and leaves that generator as it was.
 
     Args:
         loader: gives (B, ...) rows, pairs (rows, class numbers) or `Batch` objects.
         spec: what the rows are; each batch is checked against it.
         name: what to call the data in messages.
+        seed: of the loader's draws.
 
     Raises:
         DataError: (while reading) for a batch that is not what the spec says.
@@ -125,9 +133,40 @@ class Stream:
     loader: Iterable[Any]
     spec: DataSpec
     name: str = "data"
+    seed: int = 0
 
     def __iter__(self) -> Iterator[Batch]:
-        for number, item in enumerate(self.loader):
+        return self._read(self.seed)
+
+    def at(self, step: int) -> Iterator[Batch]:
+        """Iterate without end over passes that begin anew at this step; a resume sees other draws, not the same."""
+        for number in count():
+            read = False
+            for batch in self._read(self.seed, step, number):
+                read = True
+                yield batch
+            if not read:
+                raise DataError(f"{self.name} is empty: its loader gives no batch")
+
+    @property
+    def rows(self) -> Blocks:
+        """What a training's beginning reads: a pass, or the first 1,000 batches where its length is unknown."""
+        return _Beginning(self, None if self._known_length() else _BEGUN)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The number of batches in a pass; 100 where it is unknown."""
+        return self._known_length() or _EPOCH
+
+    def _known_length(self) -> int | None:
+        try:
+            return len(self.loader)  # pyright: ignore[reportArgumentType]
+        except TypeError:  # a DataLoader has a length, but not where its data set has none
+            return None
+
+    def _read(self, *keys: int) -> Iterator[Batch]:
+        """Read one pass, whose draws are a function of the keys."""
+        for number, item in enumerate(loaded(self.loader, mix(*keys))):
             batch = self._batch(item)
             self.spec.check(batch.x, name=f"batch {number} of {self.name}")
             yield batch
@@ -148,3 +187,33 @@ class Stream:
                 f"{self.name} has class number {int(numbers.max())}, but {len(self.spec.classes)} classes"
             )
         return self.spec.one_hot(numbers)
+
+
+@dataclass(frozen=True)
+class _Beginning:
+    """The first batches of a stream, or all of a pass, as a set of rows."""
+
+    stream: Stream
+    batches: int | None
+
+    def __len__(self) -> int:
+        return sum(len(batch) for batch in islice(self.stream, self.batches))
+
+    def blocks(self, size: int) -> Iterator[Batch]:
+        """Iterate over blocks of at most ``size`` rows."""
+        for batch in islice(self.stream, self.batches):
+            yield from batch.blocks(size)
+
+
+def loaded(loader: Iterable[Any], seed: int) -> Iterator[Any]:
+    """Read a loader while torch's global generator is one of this seed, and not in between."""
+    generator = torch.Generator().manual_seed(seed)
+    with drawing_from(generator):
+        items = iter(loader)
+    while True:
+        with drawing_from(generator):
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+        yield item

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +28,21 @@ class PublishedFile:
     address: str
     checksums: tuple[str, ...] = ()
     direct: bool = True
+
+
+def side_by_side(
+    folder: str, address: str, checksums: Mapping[str, str], *, direct: bool = True
+) -> dict[str, PublishedFile]:
+    """Return the files that one address publishes side by side, by name; they share a folder of the cache.
+
+    Example:
+        >>> side_by_side("set", "https://a.test/", {"x.csv": "sha256:00"})["x.csv"].address
+        'https://a.test/x.csv'
+    """
+    return {
+        name: PublishedFile(f"{folder}/{name}", address + name, (checksum,), direct)
+        for name, checksum in checksums.items()
+    }
 
 
 def cache_folder() -> Path:

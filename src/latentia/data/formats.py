@@ -172,6 +172,8 @@ def read_bits(path: Path) -> np.ndarray:
 def read_csv(path: Path) -> pd.DataFrame:
     """Read a table of text: the separator, the decimal comma and the absence of column names are recognised.
 
+    A nameless first column of the row numbers, which ``DataFrame.to_csv`` writes unasked, is left out.
+
     Raises:
         DataError: for an empty file, and for lines of different length.
     """
@@ -186,9 +188,10 @@ def read_csv(path: Path) -> pd.DataFrame:
     first = next(csv.reader([lines[0]], delimiter=separator))
     header = None if all(_is_number(field, decimal) for field in first) else 0
     try:
-        return pd.read_csv(path, sep=separator, decimal=decimal, header=header, encoding="utf-8-sig")
+        table = pd.read_csv(path, sep=separator, decimal=decimal, header=header, encoding="utf-8-sig")
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path} as a table: {_one_line(error)}") from error
+    return table.iloc[:, 1:] if _has_index(table) else table
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
@@ -208,6 +211,13 @@ def read_parquet(path: Path) -> pd.DataFrame:
         ) from error
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path}: {_one_line(error)}") from error
+
+
+def _has_index(table: pd.DataFrame) -> bool:
+    """Tell whether the first column is a frame's index 0..n-1, which pandas reads back under a name of its own."""
+    if table.shape[1] < 2 or table.columns[0] != "Unnamed: 0":
+        return False
+    return bool(np.array_equal(table.iloc[:, 0].to_numpy(), np.arange(len(table))))
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:

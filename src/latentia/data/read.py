@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from latentia.data import formats
 from latentia.data.arrays import as_events, as_tensor, check_size
-from latentia.data.batches import Stream
+from latentia.data.batches import Stream, loaded
 from latentia.data.items import read_items, split_item
 from latentia.data.raw import Raw, inspect
 from latentia.data.rows import Rows
@@ -191,7 +191,7 @@ def _stream(data: Any, support: Support | None, labels: Any, split: str | None, 
     """Describe a loader's batches by the first of them; each later one is checked."""
     if split is not None:
         raise UsageError("a loader has no split; split its data set, or give an array")
-    first = next(iter(data), None)
+    first = next(loaded(data, seed=0), None)
     if first is None:
         raise DataError(f"{name} is empty: its loader gives no batch")
     x = as_events(as_tensor(split_item(first)[0], name), name)
@@ -215,7 +215,7 @@ def _is_loader(data: Any) -> bool:
     known = isinstance(data, Rows | Dataset | np.ndarray | Tensor | str | Path | list | tuple | dict)
     if known or _is_frame(data) or not isinstance(data, Iterable):
         return False
-    if iter(data) is data:
+    if isinstance(data, Iterator):
         raise UsageError(
             f"{type(data).__name__} can be read only once; give a list, an array or a DataLoader"
         )

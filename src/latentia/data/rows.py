@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
-from typing import Any, Protocol, overload
+from typing import Protocol, overload
 
 import torch
 from torch import Tensor
@@ -37,10 +37,6 @@ class Transform(Protocol):
 
     def __call__(self, x: Tensor, index: Tensor, epoch: int) -> Tensor:
         """Transform (B, *event) floating-point rows with numbers (B,)."""
-        ...
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the transform as JSON values."""
         ...
 
 

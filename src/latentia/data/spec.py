@@ -258,20 +258,21 @@ class DataSpec:
 def infer_support(x: np.ndarray | Tensor) -> Support:
     """Infer the support of an array conservatively: never claim more than every value shows.
 
-    Booleans and integers 0/1 are binary; bytes are discrete(256); other non-negative integers are discrete up
-    to the largest; float images (3 or more dimensions) within [0, 1] are unit; all else is real.
+    Booleans and integers 0/1 are binary; bytes are discrete(256). Images (3 or more dimensions) of other integers
+    from 0 on are discrete up to the largest; of floats in [0, 1], unit. All else is real: a table's columns have
+    ranges of their own, and its next row may exceed them.
     """
     values = x if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(x))
     if values.dtype == torch.bool:
         return Support("binary")
     low, high = values.min().item(), values.max().item()
+    image = values.ndim >= 3
     if not values.is_floating_point():
         if low >= 0 and high <= 1:
             return Support("binary")
         if values.dtype == torch.uint8:
             return Support("discrete", 256)
-        return Support("discrete", int(high) + 1) if low >= 0 else Support("real")
-    image = values.ndim >= 3
+        return Support("discrete", int(high) + 1) if image and low >= 0 else Support("real")
     if image and low >= 0 and high <= 1:
         binary = bool(((values == 0) | (values == 1)).all())
         return Support("binary") if binary else Support("unit")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from torch import Tensor
 
@@ -62,7 +62,3 @@ class Binarise:
         keys = (self.seed, epoch) if self.kind == "dynamic" else (self.seed,)
         uniform = uniforms(index, x[0].numel(), *keys).reshape(x.shape)
         return (uniform.to(x.device) < grey).to(x.dtype)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the arguments that make an equal transform."""
-        return asdict(self)

@@ -8,6 +8,9 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 from torch.nn.functional import logsigmoid, softplus
 
+_SUMMED = 1024  # levels up to which the mean is summed
+_NUMBERS = 2**22  # held at once while it is
+
 
 class DiscretisedLogistic(Distribution):
     """The law of a logistic variable rounded to the nearest of 0..K-1; the two end bins hold the tails.
@@ -62,8 +65,22 @@ class DiscretisedLogistic(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """The mean, exactly: Σ_k P(X > k) over k = 0..K-2."""
-        total = torch.zeros_like(self.loc)
-        for k in range(self.levels - 1):
-            total += torch.sigmoid((self.loc - (k + 0.5)) / self.scale)
-        return total
+        """The mean: Σ_k P(X > k) over k = 0..K-2, exactly; beyond 1,024 levels, the integral that this sum is near.
+
+        ∫ σ((loc - t)/scale) dt over [0, K-1] = scale · (softplus(loc/scale) - softplus((loc - (K-1))/scale)); the sum
+        is its midpoint rule. They differ by at most ½ of a level, and by at most 1/(48 scale): h²/24 times the
+        total variation of the integrand's slope, with h = 1.
+        """
+        if self.levels > _SUMMED:
+            return self._integral()
+        levels = torch.arange(self.levels - 1, dtype=self.loc.dtype, device=self.loc.device)
+        loc, scale = self.loc[..., None], self.scale[..., None]
+        mean = torch.zeros_like(self.loc)
+        for k in levels.split(max(1, _NUMBERS // max(1, self.loc.numel()))):
+            mean = mean + torch.sigmoid((loc - (k + 0.5)) / scale).sum(-1)
+        return mean
+
+    def _integral(self) -> Tensor:
+        last = self.levels - 1
+        area = softplus(self.loc / self.scale) - softplus((self.loc - last) / self.scale)
+        return (self.scale * area).clamp(0, last)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution
 
+from latentia.distributions.diagonal_gaussian import StandardGaussian
 from latentia.errors import UsageError
 
 
@@ -24,15 +25,13 @@ class StandardNormal(nn.Module):
     """
 
     zero: Tensor
-    one: Tensor
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         if dim < 1:
             raise UsageError(f"latent_dim must be at least 1; got {dim}")
         self.register_buffer("zero", torch.zeros(dim), persistent=False)
-        self.register_buffer("one", torch.ones(dim), persistent=False)
 
     def forward(self) -> Distribution:
         """Return N(0, I)."""
-        return Independent(Normal(self.zero, self.one, validate_args=False), 1, validate_args=False)
+        return StandardGaussian(self.zero, self.zero)

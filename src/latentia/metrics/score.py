@@ -104,23 +104,6 @@ def table(scores: Sequence[Score]) -> pd.DataFrame:
     return frame.astype({"value": "float64", "stderr": "float64", "n": "int64"})
 
 
-def show(scores: Sequence[Score]) -> str:
-    """Return scores as a text table, without the columns that say nothing.
-
-    Example:
-        >>> print(show([Score("r2", -3.2, n=9), Score("p", 1e-7, n=9)]))
-        metric value n
-            r2  -3.2 9
-             p 1e-07 9
-    """
-    import pandas as pd
-
-    rows = [{name: printed(value) for name, value in asdict(score).items()} for score in scores]
-    cells = pd.DataFrame(rows, columns=list(Score.__dataclass_fields__))
-    told = [name for name in cells.columns if any(cells[name])]
-    return cells[told].to_string(index=False)
-
-
 def printed(value: object) -> str:
     """Return a score's field as text: numbers with 9 significant digits whatever their size, none clipped.
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal, kl_divergence
+from torch.distributions import Distribution, kl_divergence
 
 from latentia.core.model import Bounded, Decodes, Encodes, Generative, Pathwise
 from latentia.core.objective import Blocks
 from latentia.core.randomness import drawing_from
 from latentia.data.spec import DataSpec
+from latentia.distributions.diagonal_gaussian import DiagonalGaussian
 from latentia.distributions.likelihoods import Likelihood
 from latentia.errors import UsageError
 from latentia.functional.bounds import iwae
@@ -45,7 +46,7 @@ class _Autoencoding(Generative, Encodes, Decodes, ABC):
     def encode(self, x: Tensor, context: Tensor | None = None) -> Distribution:
         """Return q(z | x): a Gaussian with diagonal covariance, batch shape (B,), event shape (d,)."""
         mean, log_var = self.encoder(self.scaling(x), context).chunk(2, dim=-1)
-        return Independent(Normal(mean, (0.5 * log_var).exp(), validate_args=False), 1, validate_args=False)
+        return DiagonalGaussian(mean, log_var)
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
         """Return p(x | z), batch shape (B,), for codes (B, d)."""

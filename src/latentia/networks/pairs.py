@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import nn
@@ -49,18 +50,17 @@ class Size:
     layers: int = 1
     width: int = 32
 
-    def of(self, network: str, **asked: int | None) -> Size:
-        """Return this size with what is asked for instead, for a network that has such a size.
+    def of(self, network: str, recipe: Callable[..., object]) -> Size:
+        """Return this size, if it differs from a recipe's defaults only in what the network has.
 
         Raises:
-            UsageError: for a size that the network does not have.
+            UsageError: for a size that was asked for and that the network does not have.
         """
-        given = {name: value for name, value in asked.items() if value is not None}
-        for name in given:
-            if name not in _SIZES[network]:
+        for name, default in _defaults(recipe).items():
+            if name not in _SIZES[network] and getattr(self, name) != default:
                 has = " and ".join(_SIZES[network])
                 raise UsageError(f"{name} is no size of network={network!r}, which has {has}")
-        return replace(self, **given)
+        return self
 
     def __post_init__(self) -> None:
         if self.hidden < 1 or self.layers < 0 or self.width < 1:
@@ -106,6 +106,11 @@ NETWORKS: Mapping[str, tuple[Reader, Writer]] = {
     "mlp": (_mlp_reader, _mlp_writer),
     "conv": (_conv_reader, _conv_writer),
 }
+
+
+def _defaults(recipe: Callable[..., object]) -> dict[str, int]:
+    parameters = inspect.signature(recipe).parameters
+    return {name: parameters[name].default for name in ("hidden", "layers", "width")}
 
 
 def network_name(name: str, data: DataSpec) -> str:

@@ -1,7 +1,8 @@
-"""Expectation-maximisation: closed-form steps that never lower the likelihood. It has no players."""
+"""Expectation-maximisation: closed-form steps uphill in the likelihood. It has no players."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from latentia.core.objective import Batch, Blocks, Objective, Step
 from latentia.errors import DataError, UsageError
 from latentia.models.mixture import GaussianMixture
+from latentia.networks.scaling import moments as moments_of
 
 _BLOCK_NUMBERS = 2**22  # of (components, rows, entries) held at once: 32 MB
 _START_ROWS = 20_000  # rows that the start looks at
@@ -48,7 +50,10 @@ class MixtureEM(Objective):
 
     E-step: r_ik = π_k N(x_i; μ_k, Σ_k) / Σ_j π_j N(x_i; μ_j, Σ_j).
     M-step: π_k = Σ_i r_ik / n, μ_k = Σ_i r_ik x_i / Σ_i r_ik, and Σ_k the weighted covariance about μ_k, pooled as
-    its family asks, plus ``regularisation`` on the diagonal.
+    its family asks, with ``regularisation`` · v added to its diagonal before; v are the entries' variances over all
+    rows. So data in other units is fitted by the same mixture in those units. A constant entry, which has no
+    variance, counts with the mean of v (with 1 where all are constant). Without regularisation no step lowers the
+    likelihood; with it, a step may lower it a little.
 
     It starts from k-means++ centres; of ``restarts`` starts it keeps the one that is most likely after a few
     steps on a subset (short runs of EM, Biernacki, Celeux and Govaert 2003). It has finished when a step raises
@@ -58,13 +63,17 @@ class MixtureEM(Objective):
         model: the mixture.
         tol: smallest gain of a step, in nats per row.
         restarts: number of starts.
-        regularisation: added to every variance, in squared units of the data.
+        regularisation: what is added to a component's variances, as a share of each entry's variance over all rows.
+
+    Raises:
+        UsageError: for options that mean nothing.
 
     References:
         Dempster, Laird and Rubin (1977), example 4.3; Arthur and Vassilvitskii (2007), for k-means++.
     """
 
     model: GaussianMixture
+    ridge: Tensor
     last: Tensor
     converged: Tensor
 
@@ -72,15 +81,16 @@ class MixtureEM(Objective):
         self, model: GaussianMixture, *, tol: float = 1e-3, restarts: int = 1, regularisation: float = 1e-6
     ) -> None:
         super().__init__()
-        if restarts < 1 or tol < 0 or regularisation < 0:
+        if restarts < 1 or not 0 <= tol < math.inf or not 0 <= regularisation < math.inf:
             raise UsageError(
-                "restarts must be at least 1, tol and regularisation at least 0; "
+                "restarts must be at least 1, tol and regularisation finite and at least 0; "
                 f"got restarts={restarts}, tol={tol}, regularisation={regularisation}"
             )
         self.model = model
         self.tol = tol
         self.restarts = restarts
         self.regularisation = regularisation
+        self.register_buffer("ridge", torch.full(model.means.shape[1:], regularisation, dtype=torch.float64))
         self.register_buffer("last", torch.tensor(-torch.inf, dtype=torch.float64))
         self.register_buffer("converged", torch.tensor(False))
 
@@ -98,6 +108,7 @@ class MixtureEM(Objective):
         """Start from the best of ``restarts`` k-means++ starts."""
         self.last.fill_(-torch.inf)
         self.converged.fill_(False)
+        self.ridge.copy_(self.regularisation * _variances(rows))
         subset = _random_rows(rows, _START_ROWS)
         K = len(self.model.weights)
         if len(subset) < K:
@@ -116,12 +127,16 @@ class MixtureEM(Objective):
 
     @torch.no_grad()
     def step(self, batch: Batch) -> Step:
-        """Do one E-step and one M-step on all rows; log the likelihood of the parameters before it."""
+        """Do one E-step and one M-step on all rows; log the likelihood of the parameters before it, and its gain.
+
+        The first step has none. A training that ends at its last epoch with a gain above ``tol`` is not converged.
+        """
         yield from ()
         value = self._update(batch)
-        self.converged.fill_(bool(value - self.last < self.tol))
+        gain = value - self.last
+        self.converged.fill_(bool(gain < self.tol))
         self.last.copy_(value)
-        return {"log_likelihood": value}
+        return {"log_likelihood": value, "gain": gain} if gain.isfinite() else {"log_likelihood": value}
 
     def _update(self, rows: Blocks) -> Tensor:
         """Do one E-step and one M-step; return the mean log-likelihood before them, in nats per row."""
@@ -150,19 +165,18 @@ class MixtureEM(Objective):
         shift = moments.first / count[:, None]
         if model.covariance.matrix:
             outer = shift[:, :, None] * shift[:, None, :]
-            free = moments.second / count[:, None, None] - outer
+            free = moments.second / count[:, None, None] - outer + self.ridge.diag()
         else:
-            free = (moments.second / count[:, None] - shift.square()).clamp_min(0)
+            free = (moments.second / count[:, None] - shift.square()).clamp_min(0) + self.ridge
         model.weights.copy_(count / count.sum())
         model.means.add_(shift)
         model.factors.copy_(self._factors(model.covariance.pool(free, model.weights)))
 
     def _factors(self, covariances: Tensor) -> Tensor:
         if self.model.covariance.matrix:
-            ridge = self.regularisation * torch.eye(covariances.shape[-1]).to(covariances)
-            factors, failed = torch.linalg.cholesky_ex(covariances + ridge)
+            factors, failed = torch.linalg.cholesky_ex(covariances)
         else:
-            factors = (covariances + self.regularisation).sqrt()
+            factors = covariances.sqrt()
             failed = (factors == 0).any(-1)
         if bool(failed.any()):
             raise DataError(
@@ -188,6 +202,14 @@ class MixtureEM(Objective):
 def sum_of(parts: Iterator[Moments]) -> Moments:
     """Return the moments of all blocks together."""
     return reduce(Moments.__add__, parts)
+
+
+def _variances(rows: Blocks) -> Tensor:
+    """Return each entry's variance over the rows, (D,); a constant entry's is the mean of all, or 1."""
+    mean, variance = (each.flatten() for each in moments_of(rows))
+    constant = variance <= (1e-12 * mean).square()  # zero, but for the rounding of the mean
+    typical = variance.mean() if not constant.all() else torch.ones_like(variance[0])
+    return torch.where(constant, typical, variance)
 
 
 def _random_rows(rows: Blocks, size: int) -> Tensor:

@@ -21,9 +21,9 @@ def gan(
     *,
     latent_dim: int = 64,
     network: str = "auto",
-    hidden: int | None = None,
-    layers: int | None = None,
-    width: int | None = None,
+    hidden: int = 256,
+    layers: int = 2,
+    width: int = 64,
     loss: str = "non-saturating",
     norm: str = "auto",
     critic_norm: str = "none",
@@ -41,9 +41,9 @@ def gan(
         data: what a row is.
         latent_dim: entries of the code z
         network: mlp, conv (images from 8×8, after DCGAN), or auto (conv for images)
-        hidden: units of each hidden layer (mlp); 256 without
-        layers: hidden layers (mlp); 2 without
-        width: feature maps at the widest image (conv), doubled at each halving; 64 without
+        hidden: units of each hidden layer (mlp)
+        layers: hidden layers (mlp)
+        width: feature maps at the widest image (conv), doubled at each halving
         loss: non-saturating or minimax (whose gradient dies where the critic is sure)
         norm: the generator's normalisation: none, batch (conv), or auto (batch for conv)
         critic_norm: the critic's normalisation: none, batch (conv) or spectral (conv)
@@ -60,7 +60,7 @@ def gan(
     classes = context_size(data, conditional)
     network = network_name(network, data)
     read, write = NETWORKS[network]
-    size = Size(hidden=256, layers=2, width=64).of(network, hidden=hidden, layers=layers, width=width)
+    size = Size(hidden, layers, width).of(network, gan)
     if norm == "auto":
         norm = "batch" if network == "conv" else "none"
     model = Implicit(

@@ -21,7 +21,8 @@ def gaussian_mixture(
 ) -> Recipe:
     """Gaussian mixture: an exact density, fitted by expectation-maximisation.
 
-    max Σ_i log Σ_k π_k N(x_i; μ_k, Σ_k). Each step reads the whole set and does not lower the likelihood.
+    max Σ_i log Σ_k π_k N(x_i; μ_k, Σ_k). Each step reads the whole set; without regularisation it never lowers the
+    likelihood. The history's gain says whether the last epoch came before the gain fell below tol.
 
     Args:
         data: what a row is.
@@ -29,7 +30,7 @@ def gaussian_mixture(
         covariance: full, tied (one for all components), diagonal or spherical
         restarts: k-means++ starts, of which the most likely after short runs is kept
         tol: end when a step raises the mean log-likelihood by less, in nats per row
-        regularisation: added to every variance, in squared units of the data
+        regularisation: added to the components' variances, as a share of each entry's variance over all rows
 
     References:
         Dempster, Laird and Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm.

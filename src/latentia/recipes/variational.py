@@ -21,9 +21,9 @@ def vae(
     *,
     latent_dim: int = 16,
     network: str = "mlp",
-    hidden: int | None = None,
-    layers: int | None = None,
-    width: int | None = None,
+    hidden: int = 400,
+    layers: int = 1,
+    width: int = 32,
     likelihood: str = "auto",
     sigma: float | None = None,
     draws: int = 1,
@@ -41,9 +41,9 @@ def vae(
         data: what a row is.
         latent_dim: entries of the code z
         network: mlp, conv (images from 8×8), or auto (conv for images)
-        hidden: units of each hidden layer (mlp); 400 without
-        layers: hidden layers (mlp); 1 without, 0 makes encoder and decoder linear
-        width: feature maps at the widest image (conv), doubled at each halving; 32 without
+        hidden: units of each hidden layer (mlp)
+        layers: hidden layers (mlp); 0 makes encoder and decoder linear
+        width: feature maps at the widest image (conv), doubled at each halving
         likelihood: p(x|z): bernoulli, gaussian, discretised-logistic, continuous-bernoulli, relaxed-bernoulli (a
             loss, scored as no likelihood), or auto (from the data's support)
         sigma: fixed standard deviation of the Gaussian likelihood, in units of the scaled data; learned without
@@ -62,7 +62,7 @@ def vae(
     classes = context_size(data, conditional)
     network = network_name(network, data)
     read, write = NETWORKS[network]
-    size = Size(hidden=400, layers=1, width=32).of(network, hidden=hidden, layers=layers, width=width)
+    size = Size(hidden, layers, width).of(network, vae)
     prior = StandardNormal(latent_dim)
     scaling = Scaling(law_of)
     law = make_likelihood(likelihood, law_of, scaling, sigma=sigma)
