@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,6 @@ from latentia.runs.monitor import make_monitor
 from latentia.runs.options import Training, split_options
 from latentia.runs.progress import progress_bar
 from latentia.runs.run import Run
-
-_STREAM_EPOCH = 100  # steps between lines of the history, for streams that do not know their length
 
 
 def fit(
@@ -229,7 +228,7 @@ def _source(
             raise UsageError(
                 "binarise needs rows that have numbers; a DataLoader's have none: binarise them yourself"
             )
-        return rows, len(rows.loader) if isinstance(rows.loader, Sized) else _STREAM_EPOCH
+        return replace(rows, seed=asked.seed), rows.steps_per_epoch
     if recipe.transform is not None:
         rows = rows.transformed(recipe.transform)
     size = recipe.batch_size
