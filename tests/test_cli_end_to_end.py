@@ -140,6 +140,43 @@ def test_resuming_a_finished_run_changes_nothing(run: Path, capsys: pytest.Captu
     assert contents(run) == before
 
 
+@pytest.mark.parametrize("missing", ["scores.json", "samples.png", "report.html"])
+def test_resuming_a_run_that_was_killed_while_it_was_scored_scores_it(missing: str, fitted: Path) -> None:
+    run = Path(shutil.copytree(fitted, "vae"))  # the report knows the folder's name
+    before = contents(run)
+    (run / missing).unlink()
+    assert typed("fit vae --data digits --epochs 1 --latent-dim 3 --out vae --resume") == 0
+    assert contents(run) == before
+
+
+def test_a_run_without_held_out_rows_is_finished_without_scores(capsys: pytest.CaptureFixture[str]) -> None:
+    write_table(Path("rows.csv"))
+    line = "fit gaussian-mixture --data rows.csv --components 2 --out mine"
+    assert typed(line) == 0
+    before = contents(Path("mine"))
+    capsys.readouterr()
+    assert typed(f"{line} --resume") == 0
+    assert capsys.readouterr().out == "mine is finished already; nothing was changed\n"
+    (Path("mine") / "report.html").unlink()
+    assert typed(f"{line} --resume") == 0
+    assert contents(Path("mine")) == before
+
+
+def test_the_share_held_out_of_a_file_is_found_again(capsys: pytest.CaptureFixture[str]) -> None:
+    write_table(Path("rows.csv"))
+    assert typed("fit gaussian-mixture --data rows.csv --components 2 --validation 0.25 --out mine") == 0
+    before = contents(Path("mine"))
+    for name in ("scores.json", "report.html"):
+        (Path("mine") / name).unlink()
+    assert typed("evaluate mine") == 0
+    assert typed("report mine") == 0
+    assert contents(Path("mine")) == before
+    Path("rows.csv").unlink()
+    capsys.readouterr()
+    assert typed("evaluate mine") == 2
+    assert "does not hold the rows" in capsys.readouterr().err
+
+
 def test_resume_goes_on_when_more_is_asked(run: Path) -> None:
     words = [
         "fit",

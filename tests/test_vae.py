@@ -360,7 +360,7 @@ def test_binarised_digits_are_fitted_as_bits(kind, digits):
     assert set(run.sample(20, seed=0).unique().tolist()) <= {0.0, 1.0}
     assert run.encode(digits[:3, None]).shape == (3, 16)
     assert run.reconstruct(digits[:3, None]).shape == (3, 1, 8, 8)
-    with pytest.raises(UsageError, match="unknown binarisation 'dynamik'"):
+    with pytest.raises(UsageError, match="unknown binarise 'dynamik'"):
         lt.fit("vae", digits, binarise="dynamik", progress=False)
 
 

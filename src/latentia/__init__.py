@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from latentia.report.page import write_report
     from latentia.runs.evaluate import evaluate
     from latentia.runs.fit import fit
-    from latentia.runs.folder import load
+    from latentia.runs.load import load
     from latentia.runs.run import Run
 
 __version__ = "0.1.0"
@@ -49,7 +49,7 @@ _HOMES = {
     "latentia.report.page": ("write_report",),
     "latentia.runs.evaluate": ("evaluate",),
     "latentia.runs.fit": ("fit",),
-    "latentia.runs.folder": ("load",),
+    "latentia.runs.load": ("load",),
     "latentia.runs.run": ("Run",),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

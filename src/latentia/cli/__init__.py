@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from latentia import __version__
-from latentia.cli.verb import verbs
+from latentia.cli.verb import arguments, verbs
 from latentia.errors import LatentiaError, UsageError
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
@@ -61,7 +61,7 @@ def _run(words: list[str]) -> int:
         print(f"latentia {__version__}")
         return 0
     verb = verbs[words[0]]
-    return verb(**_values(words[0], words[1:])) or 0
+    return verb(**arguments(verb, _values(words[0], words[1:]))) or 0
 
 
 def _values(name: str, words: list[str]) -> dict[str, Any]:

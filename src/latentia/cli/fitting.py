@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from latentia.data.rows import Rows
     from latentia.runs.run import Run
 
-_MODEL = "model.safetensors"
-
 
 @verbs.register("fit", group="Fit a model", recipe=True)
 def fit(
@@ -62,10 +60,11 @@ def fit(
             f"latentia: interrupted; {path} is saved: the same command with --resume goes on", file=sys.stderr
         )
         return 130
-    if before is not None and _stamp(path) == before:
+    rows = held_out_rows(run) if data in datasets else run.held_out
+    if before is not None and _stamp(path) == before and _is_judged(path, rows):
         print(f"{path} is finished already; nothing was changed")
         return 0
-    _judge(run, held_out_rows(run) if data in datasets else run.held_out)
+    _judge(run, rows)
     print(path)
     return 0
 
@@ -82,8 +81,15 @@ def default_folder(recipe: str, data: str) -> Path:
 
 def _stamp(path: Path) -> tuple[int, int] | None:
     """Return what changes when a run's model is written again, or None where there is none."""
-    file = path / _MODEL
+    file = path / "model.safetensors"
     return (file.stat().st_ino, file.stat().st_mtime_ns) if file.exists() else None
+
+
+def _is_judged(path: Path, rows: Rows | None) -> bool:
+    """Whether scores, if there are rows to score, and report are there."""
+    from latentia.runs.folder import REPORT, SAMPLES, SCORES
+
+    return all((path / name).exists() for name in (SAMPLES, REPORT, *([] if rows is None else [SCORES])))
 
 
 def _judge(run: Run, rows: Rows | None) -> None:

@@ -9,18 +9,8 @@ import torch
 from latentia.data.rows import Rows
 from latentia.errors import UsageError
 from latentia.report.heldout import HeldOut, of_class
-from latentia.runs.evaluate import held_out_rows
+from latentia.runs.evaluate import in_classes_of
 from latentia.runs.run import Run
-
-
-def held_out(run: Run, data: str | None, *, labels: str | None, resize: tuple[int, int] | None) -> Rows:
-    """Return rows that are like a run's: those given, or the test part of the named set it was fitted to.
-
-    Raises:
-        UsageError: without data, for a run that was not fitted to a named set.
-        DataError: for rows of another shape or other values.
-    """
-    return held_out_rows(run, data, labels=labels, resize=resize)
 
 
 def chosen(run: Run, rows: Rows, numbers: Sequence[int]) -> HeldOut:
@@ -35,6 +25,8 @@ def chosen(run: Run, rows: Rows, numbers: Sequence[int]) -> HeldOut:
     if not numbers:
         raise UsageError("at least one row is needed")
     index = torch.tensor(numbers)
+    if {*rows.spec.classes} <= {*run.spec.classes} and rows.labels is not None:
+        rows = in_classes_of(run, rows)
     labels = rows.labels if rows.spec.classes == run.spec.classes else None
     return HeldOut(rows.take(index).x, None if labels is None else labels[index], None, len(rows))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from latentia.cli.source import Source
 from latentia.cli.verb import verbs
 from latentia.errors import UsageError
 
@@ -32,7 +33,7 @@ def sample(
         latentia sample runs/vae-digits --n 1000 --seed 0 --out samples.npy
     """
     from latentia.cli.pictures import write_rows
-    from latentia.runs.folder import load
+    from latentia.runs.load import load
 
     loaded = load(run)
     print(write_rows(loaded.sample(n, conditions(given), seed=seed), loaded, "sample", out))
@@ -42,21 +43,16 @@ def sample(
 def encode(
     run: Path,
     *,
-    data: str | None = None,
+    source: Source,
     given: tuple[str, ...] = (),
     out: Path | None = None,
-    labels: str | None = None,
-    resize: tuple[int, int] | None = None,
 ) -> None:
     """Write the mean code of every row, as an array (n, d).
 
     Args:
         run: the run folder
-        data: rows, a name or a file; the test part of the named set it was fitted to without
         given: what to condition on, such as class=3, for conditional models; each row's own class without
         out: FILE.npy; encode.npy in the run folder without
-        labels: the column of a table that holds classes
-        resize: height and width to give the images of a folder
 
     Examples:
         latentia encode runs/vae-digits --data digits --out codes.npy
@@ -64,12 +60,12 @@ def encode(
     import torch
 
     from latentia.cli.pictures import write_array
-    from latentia.cli.rows import chosen, held_out
+    from latentia.cli.rows import chosen
     from latentia.report.heldout import per_class
-    from latentia.runs.folder import load
+    from latentia.runs.load import load
 
     loaded, asked = load(run), conditions(given)
-    rows = held_out(loaded, data, labels=labels, resize=resize)
+    rows = source.rows(loaded)
     blocks = (chosen(loaded, rows, block.tolist()) for block in torch.arange(len(rows)).split(1000))
     codes = [per_class(loaded, block, lambda x, c: loaded.encode(x, asked or c)) for block in blocks]
     print(write_array(torch.cat(codes), out or run / "encode.npy"))
@@ -79,12 +75,10 @@ def encode(
 def reconstruct(
     run: Path,
     *,
-    data: str | None = None,
+    source: Source,
     n: int = 8,
     given: tuple[str, ...] = (),
     out: Path | None = None,
-    labels: str | None = None,
-    resize: tuple[int, int] | None = None,
 ) -> None:
     """Encode rows and decode them again: a picture with the rows on top, or an array.
 
@@ -92,12 +86,9 @@ def reconstruct(
 
     Args:
         run: the run folder
-        data: rows, a name or a file; the test part of the named set it was fitted to without
         n: how many, from the first
         given: what to condition on, such as class=3, for conditional models; each row's own class without
         out: FILE.png or FILE.npy; reconstruct.png or .npy in the run folder without
-        labels: the column of a table that holds classes
-        resize: height and width to give the images of a folder
 
     Examples:
         latentia reconstruct runs/vae-digits
@@ -106,13 +97,13 @@ def reconstruct(
     import torch
 
     from latentia.cli.pictures import write_rows
-    from latentia.cli.rows import chosen, held_out
+    from latentia.cli.rows import chosen
     from latentia.report.heldout import per_class, seen, seen_spec
     from latentia.report.plots import Frame, displacements
-    from latentia.runs.folder import load
+    from latentia.runs.load import load
 
     loaded, asked = load(run), conditions(given)
-    rows = held_out(loaded, data, labels=labels, resize=resize)
+    rows = source.rows(loaded)
     picked = chosen(loaded, rows, range(min(n, len(rows))))
     x_hat = per_class(loaded, picked, lambda x, c: loaded.reconstruct(x, asked or c))
     x = seen(loaded, picked)
@@ -124,37 +115,32 @@ def reconstruct(
 def interpolate(
     run: Path,
     *,
-    data: str | None = None,
+    source: Source,
     rows: tuple[int, int] = (0, 1),
     steps: int = 8,
     path: str = "spherical",
     given: tuple[str, ...] = (),
     out: Path | None = None,
-    labels: str | None = None,
-    resize: tuple[int, int] | None = None,
 ) -> None:
     """Walk from one row to another through their codes: a strip of images, a plot, or an array.
 
     Args:
         run: the run folder
-        data: rows, a name or a file; the test part of the named set it was fitted to without
         rows: the numbers of the first and the last row
         steps: rows in the walk, both ends included
         path: spherical or linear
         given: what to condition on, such as class=3, for conditional models; the row's own class without
         out: FILE.png or FILE.npy; interpolate.png or .npy in the run folder without
-        labels: the column of a table that holds classes
-        resize: height and width to give the images of a folder
 
     Examples:
         latentia interpolate runs/vae-digits --rows 3 14 --steps 12
     """
     from latentia.cli.pictures import write_rows
-    from latentia.cli.rows import chosen, condition, held_out
-    from latentia.runs.folder import load
+    from latentia.cli.rows import chosen, condition
+    from latentia.runs.load import load
 
     loaded = load(run)
-    picked = chosen(loaded, held_out(loaded, data, labels=labels, resize=resize), rows)
+    picked = chosen(loaded, source.rows(loaded), rows)
     asked = condition(loaded, picked, conditions(given))
     walk = loaded.interpolate(picked.given[0], picked.given[1], steps=steps, path=path, given=asked)
     print(write_rows(walk, loaded, "interpolate", out, columns=steps))
@@ -164,37 +150,32 @@ def interpolate(
 def traverse(
     run: Path,
     *,
-    data: str | None = None,
+    source: Source,
     row: int = 0,
     steps: int = 9,
     span: float = 3.0,
     given: tuple[str, ...] = (),
     out: Path | None = None,
-    labels: str | None = None,
-    resize: tuple[int, int] | None = None,
 ) -> None:
     """Move each entry of a row's code in turn: a grid with a line for each entry, a plot, or an array.
 
     Args:
         run: the run folder
-        data: rows, a name or a file; the test part of the named set it was fitted to without
         row: the number of the row to begin from
         steps: values that each entry takes
         span: they go from -span to span
         given: what to condition on, such as class=3, for conditional models; the row's own class without
         out: FILE.png or FILE.npy; traverse.png or .npy in the run folder without
-        labels: the column of a table that holds classes
-        resize: height and width to give the images of a folder
 
     Examples:
         latentia traverse runs/vae-digits --row 5 --span 2
     """
     from latentia.cli.pictures import write_rows
-    from latentia.cli.rows import chosen, condition, held_out
-    from latentia.runs.folder import load
+    from latentia.cli.rows import chosen, condition
+    from latentia.runs.load import load
 
     loaded = load(run)
-    picked = chosen(loaded, held_out(loaded, data, labels=labels, resize=resize), [row])
+    picked = chosen(loaded, source.rows(loaded), [row])
     asked = condition(loaded, picked, conditions(given))
     grid = loaded.traverse(picked.given[0], steps=steps, span=span, given=asked)
     print(write_rows(grid, loaded, "traverse", out, columns=steps))
@@ -204,12 +185,10 @@ def traverse(
 def translate(
     run: Path,
     *,
-    data: str | None = None,
+    source: Source,
     domain: str | None = None,
     n: int = 8,
     out: Path | None = None,
-    labels: str | None = None,
-    resize: tuple[int, int] | None = None,
 ) -> None:
     """Carry rows into another domain: a picture with the rows on top, or an array.
 
@@ -217,12 +196,9 @@ def translate(
 
     Args:
         run: the run folder
-        data: rows, a name or a file; the test part of the named set it was fitted to without
         domain: where to carry them, for models that know several
         n: how many, from the first
         out: FILE.png or FILE.npy; translate.png or .npy in the run folder without
-        labels: the column of a table that holds classes
-        resize: height and width to give the images of a folder
 
     Examples:
         latentia translate runs/summer-winter --data summer/
@@ -230,12 +206,12 @@ def translate(
     import torch
 
     from latentia.cli.pictures import write_rows
-    from latentia.cli.rows import chosen, held_out
+    from latentia.cli.rows import chosen
     from latentia.report.heldout import seen
-    from latentia.runs.folder import load
+    from latentia.runs.load import load
 
     loaded = load(run)
-    rows = held_out(loaded, data, labels=labels, resize=resize)
+    rows = source.rows(loaded)
     picked = chosen(loaded, rows, range(min(n, len(rows))))
     carried = loaded.translate(picked.given, domain).cpu()
     print(write_rows(torch.stack([seen(loaded, picked), carried]), loaded, "translate", out, columns=n))

@@ -1,15 +1,16 @@
 """The registry of verbs, and how a function's signature and docstring become options and a help screen.
 
 A verb is one decorated function: what comes before ``*`` in its signature is positional, the rest are options, and
-its docstring is its help. Verbs import what is heavy inside, so that help screens need not wait for torch.
+its docstring is its help. Options that several verbs share are the fields of a dataclass, which stands in the
+signature as one parameter. Verbs import what is heavy inside, so that help screens need not wait for torch.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, get_type_hints
 
 from latentia.registry import Registry
@@ -57,11 +58,23 @@ def options_of(documented: Callable[..., Any]) -> list[Option]:
         ['--epochs', '--steps', '--batch-size']
     """
     hints, help_of = get_type_hints(documented), explanations(documented)
-    return [
-        Option(each.name, hints[each.name], each.default, help_of.get(each.name, ""), _is_positional(each))
-        for each in inspect.signature(documented).parameters.values()
-        if each.name in hints and each.kind is not each.VAR_KEYWORD
-    ]
+    options: list[Option] = []
+    for each in inspect.signature(documented).parameters.values():
+        hint, positional = hints.get(each.name), _is_positional(each)
+        if is_dataclass(hint) and not positional:  # a recipe's data is one too
+            options += options_of(hint)  # pyright: ignore[reportArgumentType]
+        elif hint is not None and each.kind is not each.VAR_KEYWORD:
+            options.append(Option(each.name, hint, each.default, help_of.get(each.name, ""), positional))
+    return options
+
+
+def arguments(verb: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a verb is called with: of options that a dataclass declares together, one object."""
+    given = dict(values)
+    for name, hint in get_type_hints(verb).items():
+        if is_dataclass(hint) and isinstance(hint, type):
+            given[name] = hint(**{each.name: given.pop(each.name) for each in fields(hint)})
+    return given
 
 
 def keyword_options_of(recipe: Callable[..., Any]) -> list[Option]:

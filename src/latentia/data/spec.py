@@ -228,9 +228,16 @@ class DataSpec:
         return torch.nn.functional.one_hot(labels.long(), len(self.classes)).to(torch.get_default_dtype())
 
     def class_number(self, given: str | int) -> int:
-        """Return a class's number from its name or its number; `UsageError` lists the classes otherwise."""
-        if str(given) in self.classes:
-            return self.classes.index(str(given))
+        """Return a class's number from its name or, where no class has that name, its number from 0.
+
+        Raises:
+            UsageError: for another class, with those that there are.
+        """
+        name = str(given)
+        if name in self.classes:
+            return self.classes.index(name)
+        if name.isdecimal() and int(name) < len(self.classes):
+            return int(name)
         if not self.classes:
             raise UsageError("class given, but this data has no classes")
         raise UsageError(f"unknown class {given!r}; there are: {', '.join(self.classes)}")

@@ -1,4 +1,7 @@
-"""Convolutional networks after DCGAN (Radford, Metz and Chintala 2016), for images of any size from 8."""
+"""Convolutional networks after DCGAN (Radford, Metz and Chintala 2016), for images of any size from 8.
+
+The layers are theirs; the first weights are torch's own and not N(0, 0.02²).
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,8 @@ class Adversarial(Objective):
         model: the generator.
         critic: scores rows.
         losses: what critic and generator descend, from scores.
-        critic_steps: moves of the critic for each move of the generator, all on the same real rows.
+        critic_steps: moves of the critic for each move of the generator, on the same real rows and new samples
+            (algorithm 1 draws new rows too).
         conditional: whether both are given each row's context.
 
     References:

@@ -12,8 +12,8 @@ from torch import Tensor
 from latentia.data.randomness import permutation
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec
-from latentia.errors import DataError
 from latentia.report.plots import LogDensity
+from latentia.runs.evaluate import in_classes_of
 from latentia.runs.run import Run
 
 SEED = 0  # of every draw in a report
@@ -48,11 +48,9 @@ def choose(run: Run, rows: Rows, most: int) -> HeldOut:
     Raises:
         DataError: for a conditional run and rows without the labels that it was fitted with.
     """
+    if run.recipe.conditional:
+        rows = in_classes_of(run, rows)
     labels = rows.labels if rows.spec.classes == run.spec.classes else None
-    if run.recipe.conditional and labels is None:
-        raise DataError(
-            f"the run is conditional on {', '.join(run.spec.classes)}: its held-out rows need these labels"
-        )
     chosen = permutation(len(rows), SEED)[:most]
     given = rows.select(chosen).x
     return HeldOut(given, None if labels is None else labels[chosen], rows.log_density, len(rows))

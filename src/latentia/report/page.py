@@ -18,11 +18,9 @@ from latentia.report.heldout import HeldOut, choose
 from latentia.report.sections import MOST_ROWS, Section, exhibits, samples_png, sections
 from latentia.runs.evaluate import held_out_rows, read_scores
 from latentia.runs.files import write_atomically
-from latentia.runs.folder import CONFIG, config_of, read_config
+from latentia.runs.folder import CONFIG, REPORT, SAMPLES, read_config
 from latentia.runs.options import Training, explanations, recipe_options
 from latentia.runs.run import Run
-
-REPORT, SAMPLES = "report.html", "samples.png"
 
 
 @dataclass(frozen=True)
@@ -56,8 +54,8 @@ def write_report(run: Run, rows: Any = None) -> Path:
 
     Args:
         run: a run with a folder.
-        rows: held-out rows to show beside the samples, in any form that ``evaluate`` takes; without, the test
-            part of the named set that the run was fitted to, or none.
+        rows: held-out rows to show beside the samples, in any form that ``evaluate`` takes; without, those that
+            it takes, or none.
 
     Raises:
         RunError: for a run without a folder, or one that cannot be written.
@@ -113,7 +111,7 @@ def _held_out(run: Run, rows: Any) -> tuple[HeldOut | None, str]:
     """Return rows to show, or why there are none: a page without them is better than no page."""
     if rows is not None:
         return choose(run, held_out_rows(run, rows), MOST_ROWS), ""
-    if not run.data["named"]:
+    if not run.data["named"] and run.training.validation is None:
         return None, "No held-out rows were given, so samples stand alone, and nothing is encoded."
     try:
         return choose(run, held_out_rows(run), MOST_ROWS), ""
@@ -143,7 +141,7 @@ def _facts(run: Run, held: HeldOut | None) -> Iterator[tuple[str, str]]:
     yield "Model", f"{type(run.model).__name__}, {_size(run)}"
     yield "Training", _training_done(run)
     yield "Seeds", f"{run.training.seed} of the training, {data['split_seed']} of the split"
-    versions = read_config(run.path)["versions"] if run.path else config_of(run)["versions"]
+    versions = (read_config(run.path) if run.path else run.config())["versions"]
     yield "Versions", ", ".join(f"{name} {version}" for name, version in versions.items())
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from latentia.data.batches import Stream
 from latentia.data.read import read_rows
@@ -13,20 +16,20 @@ from latentia.errors import DataError, UsageError
 from latentia.metrics.evaluate import score
 from latentia.metrics.score import Score, table
 from latentia.metrics.subject import Subject
-from latentia.registry import datasets
-from latentia.runs.files import write_json
+from latentia.runs.data import held_out_again, is_named
+from latentia.runs.files import read_json, write_json
+from latentia.runs.folder import CONFIG, SCORES
+from latentia.runs.load import load
 from latentia.runs.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCORES = "scores.json"
-
 
 def evaluate(
-    run: Run,
+    run: Run | str | Path,
     data: Any = None,
-    metrics: Iterable[str] | None = None,
+    metrics: str | Iterable[str] | None = None,
     *,
     seed: int = 0,
     iwae_samples: int = 100,
@@ -38,15 +41,15 @@ def evaluate(
     """Score a run on held-out data: a tidy table with a row for each score.
 
     Args:
-        run: what to score.
+        run: what to score: a run, or the path of its folder.
         data: held-out data, in any form that ``fit`` takes; the test part of a named set. Without, the test part
             of the named set that the run was fitted to, or the rows that ``fit`` has held out of your own.
-        metrics: names of ``lt.metrics``; without, those that the model's capabilities allow.
+        metrics: a name of ``lt.metrics``, or several; without, those that the model's capabilities allow.
         seed: of every draw.
         iwae_samples: K of the importance-weighted bound.
         max_rows: rows and samples that metrics of quadratic cost look at.
         permutations: of the permutation test.
-        labels: class numbers of the data's rows, or the name of a table's column with them.
+        labels: classes of the data's rows, matched with the run's by name, or the name of a table's column with them.
         resize: (height, width) of the images of a folder.
 
     Returns:
@@ -63,19 +66,24 @@ def evaluate(
         >>> evaluate(run, rows[100:], metrics=["log-likelihood"])[["metric", "unit", "kind", "n"]].values.tolist()
         [['log-likelihood', 'nats', 'exact', 100]]
     """
+    run = load(run) if isinstance(run, str | Path) else run
     rows = held_out_rows(run, data, labels=labels, resize=resize)
     settings = {"iwae_samples": iwae_samples, "max_rows": max_rows, "permutations": permutations}
     return table(scores(run, rows, metrics, seed=seed, **settings))
 
 
-def scores(run: Run, data: Any = None, metrics: Iterable[str] | None = None, **settings: Any) -> list[Score]:
+def scores(
+    run: Run, data: Any = None, metrics: str | Iterable[str] | None = None, **settings: Any
+) -> list[Score]:
     """Return what ``evaluate`` shows as records, and keep them in the run's folder if it has one."""
     rows = held_out_rows(run, data)
+    if run.recipe.conditional:
+        rows = in_classes_of(run, rows)
     if run.recipe.transform is not None:
         rows = rows.transformed(run.recipe.transform)
     subject = Subject(run.model, rows, conditional=run.recipe.conditional, **settings)
-    result = score(subject, metrics)
-    if run.path is not None and (run.path / "config.json").exists():
+    result = score(subject, [metrics] if isinstance(metrics, str) else metrics)
+    if run.path is not None and (run.path / CONFIG).exists():
         write_scores(result, run.path)
     return result
 
@@ -84,20 +92,13 @@ def held_out_rows(run: Run, data: Any = None, **reading: Any) -> Rows:
     """Return rows to score a run on, checked against what it was fitted to.
 
     Raises:
-        UsageError: without data, for a run that was not fitted to a named set.
+        UsageError: without data, where nothing was held out or it is not there any more.
         DataError: for rows of another shape or other values.
     """
     if data is None:
-        data = run.data["name"] if run.data["named"] else run.held_out
-    if data is None:
-        raise UsageError(
-            f"the run was fitted to data of your own, {run.data['name']}, of which nothing was held out: "
-            "give rows with data= (--data)"
-        )
-    if isinstance(data, str) and data in datasets:
-        rows = read_rows(data, split="test", seed=run.data["split_seed"], **reading)
-    else:
-        rows = read_rows(data, support=str(run.spec.support), **reading)
+        data = run.data["name"] if run.data["named"] else _share_held_out(run)
+    part = {"split": "test", "seed": run.data["split_seed"]} if is_named(data) else {}
+    rows = read_rows(data, support=str(run.spec.support), **part, **reading)
     if isinstance(rows, Stream):
         raise UsageError("evaluate needs rows that can be chosen by number; a DataLoader's cannot")
     if rows.spec.event_shape != run.spec.event_shape or rows.spec.support != run.spec.support:
@@ -108,17 +109,49 @@ def held_out_rows(run: Run, data: Any = None, **reading: Any) -> Rows:
     return rows
 
 
+def in_classes_of(run: Run, rows: Rows) -> Rows:
+    """Return the same rows with the numbers of a conditional run's classes, matched by name.
+
+    Raises:
+        DataError: for rows without labels, or with a class that the run does not know.
+    """
+    if rows.labels is None:
+        raise DataError(
+            f"the run is conditional on {', '.join(run.spec.classes)}: rows of {rows.name} need these labels"
+        )
+    known = {name: number for number, name in enumerate(run.spec.classes)}
+    strange = [name for name in rows.spec.classes if name not in known]
+    if strange:
+        raise DataError(
+            f"{rows.name} has the class {strange[0]!r}, which is none of the run's: {', '.join(known)}"
+        )
+    numbers = torch.tensor([known[name] for name in rows.spec.classes])
+    return replace(rows, labels=numbers[rows.labels], spec=replace(rows.spec, classes=run.spec.classes))
+
+
+def _share_held_out(run: Run) -> Rows:
+    """Return the rows that ``fit`` has held out of the user's own data."""
+    if run.training.validation is None:
+        raise UsageError(
+            f"the run was fitted to data of your own, {run.data['name']}, of which nothing was held out: "
+            "give rows with data= (--data)"
+        )
+    rows = run.held_out or held_out_again(run.data, run.training)
+    if rows is None:
+        raise UsageError(
+            f"the run's folder does not hold the rows that were held out of {run.data['name']}, and they cannot "
+            "be read there any more: give them with data= (--data)"
+        )
+    return rows
+
+
 def write_scores(result: Iterable[Score], path: Path) -> None:
     """Write scores.json: a list of records under one key."""
-    from dataclasses import asdict
-
     write_json(path / SCORES, {"scores": [asdict(each) for each in result]})
 
 
 def read_scores(path: Path) -> list[Score]:
     """Read scores.json; an empty list where there is none."""
-    from latentia.runs.files import read_json
-
     if not (path / SCORES).exists():
         return []
     return [Score(**record) for record in read_json(path / SCORES)["scores"]]

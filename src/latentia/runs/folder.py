@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
-import platform
 import shutil
-from collections.abc import Mapping
-from copy import deepcopy
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from latentia import __version__
-from latentia.core.recipe import Recipe
-from latentia.core.state import load_module
-from latentia.data.spec import DataSpec
-from latentia.errors import LatentiaError, RunError
-from latentia.runs.build import build
+from latentia.core.objective import Objective
+from latentia.errors import RunError
 from latentia.runs.files import read_json, read_tensors, write_atomically, write_json, write_tensors
-from latentia.runs.options import TRAINING, Training
-from latentia.runs.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT = 1  # of config.json; raised when an older program could no longer read it
 CONFIG, MODEL, METRICS, CHECKPOINTS = "config.json", "model.safetensors", "metrics.csv", "checkpoint"
+SCORES, SAMPLES, REPORT = "scores.json", "samples.png", "report.html"
+JUDGED = (SCORES, SAMPLES, REPORT)
+"""What is said of a model; a new model makes it untrue."""
+
+_PARTS = {"options": dict, "training": dict, "data": dict, "versions": dict, "recipe": str | None}
+_OF_DATA = {"name", "named", "n", "split_seed", "spec"}
 
 
 @dataclass(frozen=True)
@@ -44,26 +43,6 @@ class Checkpoint:
     facts: Mapping[str, Any]
 
 
-def config_of(run: Run) -> dict[str, Any]:
-    """Return what config.json holds: all that is needed to build the run's model again."""
-    import numpy
-    import torch
-
-    return {
-        "format": FORMAT,
-        "recipe": run.name,
-        "options": dict(run.options),
-        "training": dataclasses.asdict(run.training),
-        "data": dict(run.data),
-        "versions": {
-            "latentia": __version__,
-            "torch": str(torch.__version__),
-            "numpy": numpy.__version__,
-            "python": platform.python_version(),
-        },
-    }
-
-
 def read_config(path: Path) -> dict[str, Any]:
     """Read a run folder's config.json.
 
@@ -74,70 +53,27 @@ def read_config(path: Path) -> dict[str, Any]:
         raise RunError(f"there is no run folder at {path}")
     config = read_json(path / CONFIG)
     if not isinstance(config.get("format"), int) or config["format"] > FORMAT:
-        written = config.get("versions", {}).get("latentia", "an unknown version")
+        versions = config.get("versions")
+        written = versions.get("latentia") if isinstance(versions, dict) else None
         raise RunError(
-            f"{path / CONFIG} has format {config.get('format')}, written by latentia {written}; this is latentia "
-            f"{__version__}, which reads formats up to {FORMAT}: install a newer one"
+            f"{path / CONFIG} has format {config.get('format')}, written by latentia "
+            f"{written or 'an unknown version'}; this is latentia {__version__}, which reads formats up to "
+            f"{FORMAT}: install a newer one"
         )
-    missing = {"recipe", "options", "training", "data"} - config.keys()
-    if missing:
-        raise RunError(f"{path / CONFIG} lacks {', '.join(sorted(missing))}; it is damaged")
+    _check_parts(config, path / CONFIG)
     return config
 
 
-def load(path: str | Path, *, recipe: Recipe | None = None, device: str = "cpu") -> Run:
-    """Load a run from its folder alone.
-
-    Args:
-        path: the folder.
-        recipe: the recipe, for a run of the user's own `Recipe`, whose modules a folder cannot hold.
-        device: where to put the model.
-
-    Raises:
-        RunError: for a folder with a file that is missing, damaged, from a newer version or of another model.
-
-    Example:
-        >>> load("runs/nowhere")
-        Traceback (most recent call last):
-        latentia.errors.RunError: there is no run folder at runs/nowhere
-    """
-    path = Path(path)
-    config = read_config(path)
-    training = Training(**{k: v for k, v in config["training"].items() if k in TRAINING})
-    recipe = (
-        _rebuilt(config, path) if recipe is None else replace(recipe, objective=deepcopy(recipe.objective))
-    )
-    if not (path / MODEL).exists() and (path / CHECKPOINTS).is_dir():
-        raise RunError(f"{path} holds an unfinished training: continue it with resume (--resume)")
-    tensors, _ = read_tensors(path / MODEL)
-    try:
-        load_module(recipe.objective, tensors)
-    except RunError as error:
-        raise RunError(f"{path / MODEL}: {error}") from None
-    recipe.objective.to(device).eval()
-    history = read_metrics(path / METRICS)
-    return Run(config["recipe"], config["options"], training, config["data"], recipe, history, path)
-
-
-def _rebuilt(config: Mapping[str, Any], path: Path) -> Recipe:
-    if config["recipe"] is None:
-        raise RunError(f"{path} was made with a Recipe object: pass it again, as lt.load(path, recipe=...)")
-    spec = DataSpec.from_json(config["data"]["spec"])
-    try:
-        return build(config["recipe"], spec, config["options"], config["training"].get("seed", 0))
-    except (LatentiaError, TypeError) as error:
-        raise RunError(
-            f"{path / CONFIG} does not describe a model that this version can build: {error}"
-        ) from error
-
-
-def save(run: Run, path: Path, *, overwrite: bool) -> None:
-    """Write a run's folder, without checkpoints; the run then belongs to the folder."""
-    prepare(path, overwrite=overwrite)
-    write_config(run, path)
-    write_model(run, path)
-    write_metrics(run.history, path)
-    run.path = path
+def _check_parts(config: Mapping[str, Any], file: Path) -> None:
+    missing = _PARTS.keys() - config.keys()
+    if missing:
+        raise RunError(f"{file} lacks {', '.join(sorted(missing))}; it is damaged")
+    for name, kind in _PARTS.items():
+        if not isinstance(config[name], kind):
+            raise RunError(f"{file} holds {type(config[name]).__name__} as its {name}; it is damaged")
+    missing = _OF_DATA - config["data"].keys()
+    if missing:
+        raise RunError(f"{file} does not say its data's {', '.join(sorted(missing))}; it is damaged")
 
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:
@@ -152,25 +88,50 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
         raise RunError(f"{path} is not a run folder, so --overwrite leaves it alone: choose another folder")
 
 
-def prepare(path: Path, *, overwrite: bool) -> None:
-    """Make an empty run folder, in the place of an older one if that is asked."""
-    refuse_existing(path, overwrite=overwrite)
+def new_folder(place: Path, *, overwrite: bool) -> Path:
+    """Make an empty folder beside the place that it is to take.
+
+    Raises:
+        RunError: if something is at the place that may not be replaced, or the folder cannot be made.
+    """
+    refuse_existing(place, overwrite=overwrite)
+    new = _beside(place, "new")
     try:
-        if path.exists():
-            shutil.rmtree(path)
-        path.mkdir(parents=True)
+        shutil.rmtree(new, ignore_errors=True)  # of a program that was killed
+        new.mkdir(parents=True)
     except OSError as error:
-        raise RunError(f"cannot make the run folder {path}: {error.strerror or error}") from error
+        raise RunError(f"cannot make the run folder {place}: {error.strerror or error}") from error
+    return new
 
 
-def write_config(run: Run, path: Path) -> None:
-    """Write config.json."""
-    write_json(path / CONFIG, config_of(run))
+def take_place(new: Path, place: Path) -> None:
+    """Move a folder to its place; the older one there is deleted last."""
+    old = _beside(place, "old")
+    try:
+        shutil.rmtree(old, ignore_errors=True)
+        if place.exists():
+            place.rename(old)
+        try:
+            new.rename(place)
+        except OSError:
+            if old.exists():
+                old.rename(place)
+            raise
+    except OSError as error:
+        raise RunError(f"cannot make the run folder {place}: {error.strerror or error}") from error
+    shutil.rmtree(old, ignore_errors=True)
 
 
-def write_model(run: Run, path: Path) -> None:
-    """Write model.safetensors: the objective's state, critics included."""
-    write_tensors(path / MODEL, run.recipe.objective.state_dict())
+def _beside(place: Path, ending: str) -> Path:
+    place = place.resolve()  # also of "."
+    return place.with_name(f".{place.name}.{ending}")
+
+
+def write_model(objective: Objective, path: Path) -> None:
+    """Write model.safetensors: the objective's state, critics included. What was said of another model goes."""
+    for name in JUDGED:
+        (path / name).unlink(missing_ok=True)
+    write_tensors(path / MODEL, objective.state_dict())
 
 
 def write_metrics(history: pd.DataFrame, path: Path) -> None:
@@ -203,7 +164,10 @@ def _number(text: str | None) -> float:
 def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write a checkpoint, and then drop all but the last two."""
     folder = path / CHECKPOINTS
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot make {folder}: {error.strerror or error}") from error
     write_tensors(
         folder / f"{checkpoint.facts['step']:010d}.safetensors", checkpoint.tensors, checkpoint.facts
     )
@@ -225,40 +189,66 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
 
 
 class RunFolder:
-    """The folder that a training writes as it goes; it is made at the first thing written.
+    """The folder that a training writes as it goes.
+
+    A new one is filled beside its place, and takes it with the first checkpoint or the model: until then, and
+    whatever fails, an older run at that place is as it was.
 
     Args:
-        run: the run; its path is the folder.
+        path: its place.
+        config: what config.json is to hold.
+        objective: what is trained.
         overwrite: whether a run folder at that place is to be replaced.
-        begun: whether the folder is of this run already, which goes on.
+        begun: whether the folder there is of this run already, which goes on.
     """
 
-    def __init__(self, run: Run, *, overwrite: bool, begun: bool) -> None:
-        self.run = run
-        self.path = run.path or Path()
+    def __init__(
+        self, path: Path, config: Mapping[str, Any], objective: Objective, *, overwrite: bool, begun: bool
+    ) -> None:
+        self.place = path.resolve()
+        self.config = config
+        self.objective = objective
         self.overwrite = overwrite
         self.begun = begun
-        self.open = False
+        self.path: Path | None = None  # where it is now; None before anything is written
+
+    @property
+    def open(self) -> bool:
+        """Whether anything has been written."""
+        return self.path is not None
 
     def record(self, history: pd.DataFrame) -> None:
         """Write metrics.csv."""
-        self._open()
-        write_metrics(history, self.path)
+        with self._writing() as path:
+            write_metrics(history, path)
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint."""
-        self._open()
-        write_checkpoint(checkpoint, self.path)
+        with self._writing() as path:
+            write_checkpoint(checkpoint, path)
+            self._settle(path)
 
     def close(self) -> None:
-        """Write the model, if the training came as far as to have a folder."""
-        if self.open:
-            write_model(self.run, self.path)
+        """Write the model."""
+        with self._writing() as path:
+            write_model(self.objective, path)
+            self._settle(path)
 
-    def _open(self) -> None:
-        if self.open:
-            return
-        if not self.begun:
-            prepare(self.path, overwrite=self.overwrite)
-        write_config(self.run, self.path)
-        self.open = True
+    @contextmanager
+    def _writing(self) -> Generator[Path]:
+        """Give the folder to write into; if that fails, one that has not taken its place yet is removed."""
+        try:
+            if self.path is None:
+                self.path = self.place if self.begun else new_folder(self.place, overwrite=self.overwrite)
+                write_json(self.path / CONFIG, self.config)
+            yield self.path
+        except BaseException:
+            if self.path not in (None, self.place):
+                shutil.rmtree(self.path, ignore_errors=True)
+                self.path = None
+            raise
+
+    def _settle(self, path: Path) -> None:
+        if path != self.place:
+            take_place(path, self.place)
+            self.path = self.place

@@ -68,7 +68,7 @@ class Loop:
     history: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     averages: Averages = field(default_factory=Averages)
     averaged: AveragedModel | None = None
-    saved_at: float = -math.inf
+    saved_at: float = field(default_factory=lambda: time.monotonic())
     interrupted: bool = False
 
     def __post_init__(self) -> None:
@@ -94,19 +94,23 @@ class Loop:
                     break
         return state
 
-    def finish(self, run: Run) -> None:
+    def finish(self, run: Run, *, failed: bool) -> None:
         """Put the weights into the model that it is to be used with: the best, or the averaged, or the last.
 
-        The run gets its history, and its folder the model.
+        The run gets its history, and its folder, if the training came as far as to have one, the model.
+
+        Args:
+            run: what is trained.
+            failed: whether a loss was not finite. The last good weights are back then; an average may hold others.
         """
         if self.monitor is not None and self.monitor.weights:
             load_module(self.model, self.monitor.weights)
-        elif self.averaged is not None:
+        elif self.averaged is not None and not failed:
             load_module(self.model, self.averaged.module.state_dict())
         run.recipe.objective.eval()
         run.history = pd.DataFrame(self.history)
         run.interrupted = self.interrupted
-        if self.folder is not None:
+        if self.folder is not None and self.folder.open:
             self.folder.close()
 
     def resume(self, checkpoint: Checkpoint, history: pd.DataFrame) -> None:
@@ -142,9 +146,7 @@ class Loop:
     def _checkpoint_due(self, state: State) -> bool:
         if self.checkpoint_every is not None:
             return state.step % self.checkpoint_every == 0
-        return (
-            state.step % self.steps_per_epoch == 0 and time.monotonic() - self.saved_at > _BETWEEN_CHECKPOINTS
-        )
+        return time.monotonic() - self.saved_at > _BETWEEN_CHECKPOINTS
 
     def _checkpoint(self, state: State, *, finished: bool) -> None:
         if self.folder is None:

@@ -7,10 +7,11 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
 from latentia.errors import UsageError
 from latentia.registry import unknown
+from latentia.runs.values import checked, checked_seed
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Training:
         patience: epochs without a better monitor after which to stop and restore the best weights
         validation: share of the rows to hold out, for data that comes without a validation part
         split_seed: of the split into training, validation and test rows, for data that comes without one
-        checkpoint_every: steps between checkpoints; at ends of epochs, half a minute apart, without
+        checkpoint_every: steps between checkpoints; half a minute without
     """
 
     epochs: int | None = None
@@ -62,6 +63,8 @@ class Training:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name} must be at least 1; got {value}")
+        for name in ("seed", "split_seed"):
+            checked_seed(name, getattr(self, name))
         if self.ema is not None and not 0 < self.ema < 1:
             raise UsageError(f"ema must be between 0 and 1, as 0.999; got {self.ema}")
         if self.validation is not None and not 0 < self.validation < 1:
@@ -77,14 +80,16 @@ def split_options(
     """Split options into those of the training and, with their defaults, those of the recipe.
 
     Raises:
-        UsageError: for a name that is neither, with the nearest ones.
+        UsageError: for a name that is neither, with the nearest ones, and for a value that is not of its type.
     """
     own = {} if recipe is None else recipe_options(recipe)
+    hints = get_type_hints(Training) | ({} if recipe is None else get_type_hints(recipe))
     for name in options:
         if name not in own and name not in TRAINING:
             raise UsageError(unknown("option", name, [*own, *TRAINING]))
-    training = Training(**{name: value for name, value in options.items() if name in TRAINING})
-    return training, own | {name: value for name, value in options.items() if name in own}
+    given = {name: checked(name, value, hints.get(name, Any)) for name, value in options.items()}
+    training = Training(**{name: value for name, value in given.items() if name in TRAINING})
+    return training, own | {name: value for name, value in given.items() if name in own}
 
 
 def recipe_options(recipe: Callable[..., Any]) -> dict[str, Any]:

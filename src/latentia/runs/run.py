@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,14 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from latentia import __version__
 from latentia.core.model import Bounded, Decodes, Density, Encodes, Generative, Translates
 from latentia.core.recipe import Recipe
-from latentia.data.arrays import as_events
+from latentia.data.arrays import as_events, as_tensor
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
 from latentia.functional.paths import PATHS
 from latentia.registry import unknown
+from latentia.runs.folder import FORMAT, RunFolder
 from latentia.runs.options import Training
+from latentia.runs.values import checked, checked_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,8 +98,7 @@ class Run:
             UsageError: for a model that does not sample, or a condition that it does not take.
         """
         model = self.able(Generative)
-        if n < 1:
-            raise UsageError(f"n must be at least 1; got {n}")
+        n = _at_least("n", n, 1)
         generator = self._generator(seed)
         return model.sample(n, self._context(n, given), generator=generator)
 
@@ -110,7 +113,7 @@ class Run:
     def decode(self, z: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
         """Return the mean row of each code (n, d): (n, *event)."""
         model = self.able(Decodes)
-        codes = torch.as_tensor(np.asarray(z), dtype=torch.get_default_dtype(), device=self.device)
+        codes = as_tensor(z, "z").to(self.device, torch.get_default_dtype())
         return model.decode(codes, self._context(len(codes), given)).mean
 
     def reconstruct(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
@@ -138,8 +141,7 @@ class Run:
         """
         if path not in PATHS:
             raise UsageError(unknown("path", path, PATHS))
-        if steps < 2:
-            raise UsageError(f"steps must be at least 2, the two ends; got {steps}")
+        steps = _at_least("steps", steps, 2)
         ends = self.encode(torch.cat([self.rows(a, one=True), self.rows(b, one=True)]), given)
         return self.decode(PATHS[path](ends[0], ends[1], steps), given)
 
@@ -147,6 +149,7 @@ class Run:
         self, x: ArrayLike, *, steps: int = 9, span: float = 3.0, given: Mapping[str, Any] | None = None
     ) -> Tensor:
         """Return row x decoded with one entry of its code moved from -span to span: (d, steps, *event)."""
+        steps = _at_least("steps", steps, 2)
         z = self.encode(self.rows(x, one=True), given)[0]
         values = torch.linspace(-span, span, steps, device=z.device)
         codes = z.expand(len(z), steps, -1).clone()
@@ -167,7 +170,7 @@ class Run:
             x: (n, *event) rows of the data as it was given; a single row where ``one``.
             one: whether x is to be one row, with or without the first dimension.
         """
-        values = x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
+        values = as_tensor(x, "x")
         shape = self.spec.event_shape
         if one and tuple(values.shape) in (shape, shape[1:]):  # a grey picture may come without its channel
             values = values.reshape(1, *shape)
@@ -189,9 +192,27 @@ class Run:
         Raises:
             RunError: if the folder exists and ``overwrite`` is not asked, or cannot be written.
         """
-        from latentia.runs.folder import save
+        path = Path(path)
+        folder = RunFolder(path, self.config(), self.recipe.objective, overwrite=overwrite, begun=False)
+        folder.record(self.history)
+        folder.close()
+        self.path = path
 
-        save(self, Path(path), overwrite=overwrite)
+    def config(self) -> dict[str, Any]:
+        """Return what config.json holds: all that is needed to build the run's model again."""
+        return {
+            "format": FORMAT,
+            "recipe": self.name,
+            "options": dict(self.options),
+            "training": asdict(self.training),
+            "data": dict(self.data),
+            "versions": {
+                "latentia": __version__,
+                "torch": str(torch.__version__),
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+        }
 
     def able(self, capability: type[C]) -> C:
         """Return the model, as one with a capability; `UsageError` says what it lacks and what it can."""
@@ -217,6 +238,14 @@ class Run:
         return self.spec.one_hot(torch.full((n,), number)).to(self.device)
 
     def _generator(self, seed: int | torch.Generator | None) -> torch.Generator | None:
-        if isinstance(seed, int):
-            return torch.Generator(self.device).manual_seed(seed)
-        return seed
+        if seed is None or isinstance(seed, torch.Generator):
+            return seed
+        return torch.Generator(self.device).manual_seed(checked_seed("seed", seed))
+
+
+def _at_least(name: str, value: int, least: int) -> int:
+    """Return a whole number that is large enough."""
+    number: int = checked(name, value, int)
+    if number < least:
+        raise UsageError(f"{name} must be at least {least}; got {number}")
+    return number

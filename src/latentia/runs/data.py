@@ -1,0 +1,89 @@
+"""The data of a run: read in parts, described in config.json, and the part held out found again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import torch
+
+from latentia.data.batches import Stream
+from latentia.data.read import read_rows
+from latentia.data.rows import Rows
+from latentia.errors import LatentiaError, UsageError
+from latentia.registry import datasets
+from latentia.runs.options import Training
+
+_MOST = 1000  # rows whose values identify a set
+
+
+def is_named(data: Any) -> bool:
+    """Whether data is the name of a set."""
+    return isinstance(data, str) and data in datasets
+
+
+def read_parts(data: Any, training: Training, **reading: Any) -> tuple[Rows | Stream, Rows | None]:
+    """Return the rows to train on and those held out: a named set's parts, or a share that is asked for."""
+    seed = training.split_seed
+    if is_named(data):
+        if training.validation is not None:
+            raise UsageError(f"validation is for data without a validation part; {data!r} has one")
+        parts = [read_rows(data, split=part, seed=seed, **reading) for part in ("train", "validation")]
+        return parts[0], parts[1] if isinstance(parts[1], Rows) else None
+    rows = read_rows(data, **reading)
+    if training.validation is None:
+        return rows, None
+    if isinstance(rows, Stream):
+        raise UsageError("validation needs rows that can be chosen by number; a DataLoader's cannot")
+    kept, held_out = rows.split((1 - training.validation, training.validation), seed=seed)
+    return kept, held_out
+
+
+def description(
+    data: Any, rows: Rows | Stream, training: Training, *, labels: Any, resize: int | tuple[int, int] | None
+) -> dict[str, Any]:
+    """Return what config.json says of the data: what it is, and how a file of one's own is read again."""
+    is_path = isinstance(data, str | Path) and not is_named(data)
+    again = is_path and (labels is None or isinstance(labels, str))
+    return {
+        "name": str(data) if isinstance(data, str | Path) else rows.name,
+        "named": is_named(data),
+        "path": str(Path(data).resolve()) if again else None,
+        "labels": labels if again else None,
+        "resize": None if resize is None else np.broadcast_to(resize, 2).tolist(),
+        "n": len(rows) if isinstance(rows, Rows) else None,
+        "fingerprint": fingerprint(rows) if isinstance(rows, Rows) else None,
+        "split_seed": training.split_seed,
+        "spec": rows.spec.to_json(),
+    }
+
+
+def fingerprint(rows: Rows) -> int:
+    """Return a number that tells rows from others: the CRC-32 of at most 1,000, spread evenly, and their labels."""
+    count = min(_MOST, len(rows))
+    chosen = torch.arange(count) * (len(rows) - 1) // max(1, count - 1)
+    code = crc32(rows.take(chosen).x.float().contiguous().numpy().tobytes())
+    return code if rows.labels is None else crc32(rows.labels[chosen].numpy().tobytes(), code)
+
+
+def held_out_again(data: Mapping[str, Any], training: Training) -> Rows | None:
+    """Return the share of the user's own file that was held out; None where the file is gone or another by now.
+
+    Args:
+        data: what `description` returned.
+        training: which tells the share; its seed is the data's.
+    """
+    path = data.get("path")
+    if path is None or training.validation is None or not Path(path).exists():
+        return None
+    resize = None if data["resize"] is None else tuple(data["resize"])
+    reading = {"support": data["spec"]["support"], "labels": data["labels"], "resize": resize}
+    try:
+        kept, held_out = read_parts(Path(path), training, **reading)
+    except LatentiaError:  # it was read once, so it is another file
+        return None
+    same = isinstance(kept, Rows) and (len(kept), fingerprint(kept)) == (data["n"], data["fingerprint"])
+    return held_out if same else None
