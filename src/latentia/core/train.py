@@ -119,10 +119,7 @@ def train(
         >>> print(round(list(states)[-1].objective.model.weight.item(), 3))
         3.0
     """
-    if precision not in PRECISIONS:
-        raise UsageError(f"unknown precision {precision!r}; there are: {', '.join(PRECISIONS)}")
-    if accumulate < 1:
-        raise UsageError(f"accumulate must be at least 1; got {accumulate}")
+    _check(precision, accumulate)
     device = torch.device(device)
     source = batches if isinstance(batches, BatchSource) else Repeated(batches)
     objective.to(device)
@@ -131,9 +128,7 @@ def train(
     }
     enter = _resumption(generators, device, precision)
     if resume is None:
-        objective.clock.zero_()
-        with enter():
-            objective.begin(source.rows)
+        _begin(objective, source, enter)
     if compile and not objective.compile_losses():
         raise UsageError(f"compile: {type(objective).__name__} names no loss_functions to compile")
     state = State(0, 0, {}, objective, _players(objective, optim, steps), generators)
@@ -157,6 +152,20 @@ def train(
         objective.clock += 1
         state = replace(state, step=step, rows=len(batch), metrics=metrics)
         yield state
+
+
+def _check(precision: str, accumulate: int) -> None:
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision {precision!r}; there are: {', '.join(PRECISIONS)}")
+    if accumulate < 1:
+        raise UsageError(f"accumulate must be at least 1; got {accumulate}")
+
+
+def _begin(objective: Objective, source: BatchSource, enter: Enter) -> None:
+    """Start the objective's clock, and let it prepare from the rows with the training's own randomness."""
+    objective.clock.zero_()
+    with enter():
+        objective.begin(source.rows)
 
 
 def _play(game: Game, good: LastGood, *, last: int | None) -> dict[str, float]:

@@ -35,7 +35,7 @@ def with_training(recipe: Recipe, training: Training) -> Recipe:
     if not recipe.objective.players():
         _refuse_without_players(training)
     asked = {
-        name: player if training_is_plain(training) else _scheduled(player, training)
+        name: player if _is_plain(training) else _scheduled(player, training)
         for name, player in players.items()
     }
     return dataclasses.replace(
@@ -46,7 +46,7 @@ def with_training(recipe: Recipe, training: Training) -> Recipe:
     )
 
 
-def training_is_plain(training: Training) -> bool:
+def _is_plain(training: Training) -> bool:
     """Whether the training leaves the recipe's own schedule and clipping as they are."""
     return training.schedule == "constant" and not training.warmup and training.clip is None
 

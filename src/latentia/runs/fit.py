@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pandas as pd
 
 from latentia.core.objective import Batch
 from latentia.core.recipe import Recipe
+from latentia.core.state import State
 from latentia.core.train import BatchSource, train
 from latentia.data.batches import Batches, Stream
 from latentia.data.rows import Rows
@@ -127,7 +128,25 @@ def _train(
         if isinstance(rows, Stream):
             warnings.warn("a DataLoader has no place to go on from: its batches begin anew", stacklevel=3)
         loop.resume(checkpoint, read_metrics(run.path / METRICS if run.path else Path()))
-    states = train(
+    states = _states(run, source, steps, checkpoint)
+    title = f"{run.name or 'recipe'} on {run.data['name']}"
+    failed = False
+    try:
+        with progress_bar(title, steps, steps_per_epoch, show=progress) as show:
+            loop.run(states, show)
+    except NonFiniteError as error:
+        failed, error.run = True, run
+        raise
+    finally:
+        loop.finish(run, failed=failed)
+
+
+def _states(
+    run: Run, source: BatchSource | Iterable[Batch], steps: int, checkpoint: Checkpoint | None
+) -> Iterator[State]:
+    """Return the training as it was asked for; each process has noise of its own where gradients are shared."""
+    recipe, asked = run.recipe, run.training
+    return train(
         recipe.objective,
         source,
         optim=recipe.optim,
@@ -139,16 +158,6 @@ def _train(
         device=asked.device,
         resume=None if checkpoint is None else checkpoint.tensors,
     )
-    title = f"{run.name or 'recipe'} on {run.data['name']}"
-    failed = False
-    try:
-        with progress_bar(title, steps, steps_per_epoch, show=progress) as show:
-            loop.run(states, show)
-    except NonFiniteError as error:
-        failed, error.run = True, run
-        raise
-    finally:
-        loop.finish(run, failed=failed)
 
 
 def _folder(run: Run, *, overwrite: bool, begun: bool) -> RunFolder | None:
