@@ -100,6 +100,13 @@ def test_frozen_parameters_do_not_move():
         Player("model", module[0], Optim())
 
 
+def test_the_norm_is_taken_every_tenth_step_and_wherever_it_clips():
+    for clip, taken in ((None, [0, 10, 20]), (1e6, list(range(21)))):
+        player = Player("model", convolution(), Optim("sgd", lr=1e-3, clip=clip))
+        norms = [player.descend(first_square(player), step) for step in range(21)]
+        assert [step for step, norm in enumerate(norms) if norm is not None] == taken
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_gradient_that_is_not_finite_moves_nothing(value):
     player = Player("model", convolution(), Optim("sgd", lr=1.0))

@@ -26,7 +26,7 @@ from latentia.core.objective import Batch, Objective
 from latentia.core.player import Optim
 from latentia.errors import DataError, LatentiaError, NonFiniteError, RunError, UsageError
 from latentia.runs import files, folder, monitor
-from latentia.runs.loop import interruptible
+from latentia.runs.loop import Averages, interruptible
 from latentia.runs.monitor import Monitor
 from latentia.runs.options import Training
 
@@ -540,11 +540,19 @@ def test_a_run_in_memory_can_be_saved_and_loaded(out):
     assert again.training == run.training
 
 
+def test_means_over_an_epoch_weigh_rows_and_only_the_steps_that_logged():
+    averages = Averages()
+    averages.add({"loss": 1.0, "norm": 4.0}, rows=3)
+    averages.add({"loss": 5.0}, rows=1)
+    assert averages.close() == {"loss": 2.0, "norm": 4.0}
+    assert averages.close() == {}
+
+
 def test_numbers_come_back_from_the_table_exactly(out):
     run = vae(epochs=3, out=out)
     again = lt.load(out).history
     assert list(again.columns) == list(run.history.columns)
-    assert (again.to_numpy() == run.history.to_numpy()).all()
+    np.testing.assert_array_equal(again.to_numpy(), run.history.to_numpy())
     assert again["epoch"].dtype == run.history["epoch"].dtype
 
 

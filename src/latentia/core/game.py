@@ -85,12 +85,12 @@ class Game:
     def _move(self, named: list[str], game: Step) -> dict[str, float]:
         """Move the named players, after all of their gradients have been found good."""
         try:
-            norms = {f"gradient_norm/{name}": self.players[name].ready(len(self.batch)) for name in named}
+            norms = {name: self.players[name].ready(self.step, len(self.batch)) for name in named}
         except NonFiniteError as error:
             self._stop(str(error), game)
         for name in named:
             self.players[name].move(self.step)
-        return norms
+        return {f"gradient_norm/{name}": norm for name, norm in norms.items() if norm is not None}
 
     def _stop(self, reason: str, game: Step) -> NoReturn:
         """Raise with the loss terms that the step would have logged."""

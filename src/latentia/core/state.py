@@ -21,7 +21,7 @@ class State:
     Attributes:
         step: steps done.
         rows: rows in the step's batch.
-        metrics: what the step logged, each a mean over its rows; ``gradient_norm/PLAYER`` included.
+        metrics: what the step logged, each a mean over its rows; with ``gradient_norm/PLAYER`` where it was taken.
         objective: what is trained.
         players: who moves.
         generators: the training's own sources of randomness, by device type.

@@ -50,7 +50,7 @@ _AXES = ("epoch", "step")
 def curves(history: pd.DataFrame) -> Titled:
     """Return plots of all that was logged over the epochs, by title; numbers of one kind share a plot.
 
-    A single epoch is a dot, and NaN is a gap.
+    A single epoch is a dot; epochs in which a number was not logged are passed over.
 
     Args:
         history: a row an epoch, with "epoch" and a column for each number.
@@ -86,9 +86,10 @@ def _plot(logged: Mapping[str, np.ndarray], members: Sequence[str], family: _Fam
 
         for name in members:
             dashed = "--" if name.startswith(_HELD_OUT) else "-"
-            marker = "o" if len(logged[name]) < 3 else ""
+            known = ~np.isnan(logged[name])
+            marker = "o" if known.sum() < 3 else ""
             label = plain(_label(name, members))
-            axes.plot(logged["epoch"], logged[name], dashed, marker=marker, label=label)
+            axes.plot(logged["epoch"][known], logged[name][known], dashed, marker=marker, label=label)
         axes.set_xlabel("epoch")
         axes.set_ylabel(family.unit)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

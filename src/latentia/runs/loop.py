@@ -25,21 +25,21 @@ _BETWEEN_CHECKPOINTS = 30.0  # seconds, unless steps are asked for
 
 @dataclass
 class Averages:
-    """Means over an epoch, each step weighted by its rows."""
+    """Means over an epoch, each step weighted by its rows; what only some steps log is averaged over those."""
 
-    rows: int = 0
+    rows: dict[str, int] = field(default_factory=dict[str, int])
     sums: dict[str, float] = field(default_factory=dict[str, float])
 
     def add(self, metrics: Mapping[str, float], rows: int) -> None:
         """Add a step."""
-        self.rows += rows
         for name, value in metrics.items():
+            self.rows[name] = self.rows.get(name, 0) + rows
             self.sums[name] = self.sums.get(name, 0.0) + value * rows
 
     def close(self) -> dict[str, float]:
         """Return the means and begin anew."""
-        means = {name: total / self.rows for name, total in self.sums.items()}
-        self.rows, self.sums = 0, {}
+        means = {name: total / self.rows[name] for name, total in self.sums.items()}
+        self.rows, self.sums = {}, {}
         return means
 
 
@@ -117,7 +117,7 @@ class Loop:
         """Go on from a checkpoint: history, averages, patience and averaged weights."""
         facts = checkpoint.facts
         self.history = history[history["step"] <= facts["step"]].to_dict(orient="records")  # pyright: ignore
-        self.averages = Averages(facts["rows"], dict(facts["sums"]))
+        self.averages = Averages(dict(facts["rows"]), dict(facts["sums"]))
         if self.averaged is not None:
             load_module(self.averaged, within("ema", checkpoint.tensors))
         if self.monitor is not None:
