@@ -58,3 +58,56 @@ def member(table: Mapping[str, T], name: str, what: str) -> T:
     if name not in table:
         raise UnknownNameError(unknown(what, name, table))
     return table[name]
+
+
+def finite(**tensors: Tensor) -> None:
+    """Raise unless every tensor holds finite floating-point numbers.
+
+    Raises:
+        UsageError: for integers.
+        DataError: for a NaN or infinite value.
+
+    Example:
+        >>> finite(mean=torch.tensor([0.0, torch.nan]))
+        Traceback (most recent call last):
+        latentia.errors.DataError: mean holds NaN or infinite values in 1 of its 2 entries
+    """
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise UsageError(f"{name} must hold floating-point numbers; got {tensor.dtype}: convert it")
+        wrong = int((~torch.isfinite(tensor)).sum())
+        if wrong:
+            raise DataError(f"{name} holds NaN or infinite values in {wrong} of its {tensor.numel()} entries")
+
+
+def probability_vectors(**tensors: Tensor) -> None:
+    """Raise unless all tensors have one shape (*B, K) and hold probabilities that sum to one over K.
+
+    The sums, taken in float64, may be off by 1e-6, or by 100 roundings of the dtype where that is more.
+
+    Raises:
+        UsageError: for other shapes, or integers.
+        DataError: for a NaN, infinite or negative value, or a vector that does not sum to one.
+
+    Example:
+        >>> probability_vectors(p=torch.tensor([0.5, 0.4]))
+        Traceback (most recent call last):
+        latentia.errors.DataError: p must sum to one over its last dimension; got a sum of 0.9: divide by the sum
+    """
+    same_shape(**tensors)
+    finite(**tensors)
+    for name, tensor in tensors.items():
+        if tensor.dim() == 0 or tensor.shape[-1] == 0:
+            raise UsageError(
+                f"{name} must have shape (*B, K) with K of at least 1; got {tuple(tensor.shape)}"
+            )
+        if bool((tensor < 0).any()):
+            raise DataError(f"{name} must not hold negative mass; got {float(tensor.min()):.6g}")
+        sums = tensor.detach().double().sum(-1).flatten()
+        wrong = sums[(sums - 1).abs() > max(1e-6, 100 * torch.finfo(tensor.dtype).eps)]
+        if len(wrong):
+            of = f" (and {len(wrong) - 1} more of {len(sums)} vectors)" if len(wrong) > 1 else ""
+            raise DataError(
+                f"{name} must sum to one over its last dimension;"
+                f" got a sum of {float(wrong[0]):.6g}{of}: divide by the sum"
+            )
