@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,6 @@ from latentia.core.objective import Batch
 from latentia.core.train import train
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import UsageError
-from latentia.functional.adversarial import LOSS_PAIRS
 from latentia.networks.conv import ConvDecoder, ConvEncoder
 
 PLANE = DataSpec((2,), Support("real"))
@@ -48,7 +48,7 @@ def equal(a: list[Tensor], b: list[Tensor]) -> bool:
 # --- the game ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", LOSS_PAIRS)
+@pytest.mark.parametrize("loss", ["non-saturating", "minimax"])
 def test_the_losses_are_those_of_the_paper(loss):
     """The critic descends −E log D(x) − E log(1 − D(G(z))); the generator one of two losses."""
     game = small(loss=loss).objective
@@ -72,10 +72,53 @@ def test_the_losses_are_those_of_the_paper(loss):
     assert value.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_a_relativistic_generator_is_given_the_real_scores():
+    game = small(loss="relativistic-average").objective
+    x = rows()
+    seen = []
+
+    def watched(fake_scores, real_scores):
+        seen.append((fake_scores, real_scores))
+        return fake_scores
+
+    for relativistic in (True, False):
+        game.losses = replace(game.losses, generator=watched, relativistic=relativistic)
+        game.generator_loss(x, None)
+    (_, given), (fake_scores, empty) = seen
+    assert torch.equal(given, game.critic(x))
+    assert fake_scores.shape == (16,)
+    assert empty.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("loss", "real", "fake", "shares"),
+    [
+        ("non-saturating", [-1.0, 1.0, 2.0, 3.0], [-1.0, 0.5, -1.0, -1.0], (0.75, 0.75)),
+        ("least-squares", [0.4, 0.6, 0.7, 0.8], [0.2, 0.3, 0.4, 0.45], (0.75, 1.0)),  # its even score is 1/2
+        (
+            "relativistic-average",
+            [5.0, 7.0, 8.0, 9.0],
+            [4.0, 5.0, 6.0, 8.0],
+            (0.75, 0.75),
+        ),  # means 7.25, 5.75
+    ],
+)
+def test_the_shares_told_right_are_counted_at_the_losses_own_even_score(loss, real, fake, shares):
+    game = small(loss=loss).objective
+
+    class Given(nn.Module):
+        def forward(self, x, context=None):
+            return x
+
+    game.critic = Given()
+    _, _, *counted = game.critic_terms(torch.tensor(real), torch.tensor(fake), None)
+    assert [share.item() for share in counted] == list(shares)
+
+
 def test_only_the_non_saturating_loss_teaches_where_the_critic_is_sure():
     """B15: through the recipe's option, with a critic that calls every sample fake with a logit of −20."""
     norms = {}
-    for loss in LOSS_PAIRS:
+    for loss in ("non-saturating", "minimax"):
         game = small(loss=loss).objective
 
         class Sure(nn.Module):

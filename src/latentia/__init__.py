@@ -12,7 +12,7 @@ The names below are imported when they are first used, so that ``import latentia
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from latentia.registry import datasets, likelihoods, metrics, recipes
+from latentia.registry import datasets, divergences, likelihoods, metrics, recipes
 
 if TYPE_CHECKING:
     from latentia.core.model import Bounded, Decodes, Density, Encodes, Generative, Pathwise, Translates
@@ -58,7 +58,7 @@ __all__ = [  # noqa: RUF022  (in the order in which a reader meets them)
     "fit", "load", "evaluate", "write_report", "two_sample_test", "train", "Run", "Recipe", "Objective", "Batch",
     "Optim", "DataSpec", "Support",
     "Generative", "Pathwise", "Density", "Bounded", "Encodes", "Decodes", "Translates",
-    "recipes", "datasets", "metrics", "likelihoods",
+    "recipes", "datasets", "metrics", "likelihoods", "divergences",
 ]  # fmt: skip
 
 

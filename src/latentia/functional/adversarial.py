@@ -1,19 +1,62 @@
 """Loss pairs of adversarial games, from critic scores.
 
-A score s is a logit: the critic believes a row to be real with probability D = σ(s). Both players *descend*
-their loss, and the value of the game is V = −(critic loss). To add a pair, add a record to `LOSS_PAIRS`.
+Both players *descend* their loss, and the value of the game is V = −(critic loss). To add a pair, write its two
+losses and add a record to `LOSS_PAIRS`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import TypeAlias
 
+import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
-from latentia.functional.checks import member
+from latentia.errors import UnknownNameError, UsageError
+from latentia.functional.adversarial_losses import (
+    cross_entropy_critic,
+    hinge_critic,
+    least_squares_critic,
+    least_squares_generator,
+    minimax_generator,
+    non_saturating_generator,
+    wasserstein_critic,
+    wasserstein_generator,
+)
+from latentia.functional.checks import probability_vectors
+from latentia.functional.discrete import jensen_shannon, total_variation
+from latentia.functional.relativistic import (
+    relativistic_average_critic,
+    relativistic_average_generator,
+    relativistic_paired_critic,
+    relativistic_paired_generator,
+    relativistic_paired_value,
+)
+from latentia.registry import divergences, unknown
+
+CriticLoss: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+GeneratorLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """The value of a game when the critic is optimal: V* = max over scores of −(critic loss).
+
+    Attributes:
+        formula: the value as text, with p the law of the data and q the generator's.
+        value: probability vectors p (*B, K) and q (*B, K) → (*B,) the value.
+
+    Example:
+        >>> p = torch.tensor([0.5, 0.5])
+        >>> LOSS_PAIRS["minimax"].value_at_optimum.value(p, p)  # −log 4
+        tensor(-1.3863)
+    """
+
+    formula: str
+    value: Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -23,83 +66,113 @@ class LossPair:
     Attributes:
         critic: (real scores (B,), fake scores (B',)) → (losses on real rows (B,), losses on fake rows (B',));
             the critic's loss is the sum of their two means.
-        generator: fake scores (B',) → losses (B',); the generator's loss is their mean.
+        generator: (fake scores (B',), real scores (B,)) → losses (B',); the generator's loss is their mean.
+        relativistic: whether the generator reads the real scores; otherwise they may be an empty tensor.
+        optimal_critic: log p/q → the score that minimises the critic's expected loss at such a point, where
+            theory gives one (up to a constant where the losses read differences of scores only).
+        value_at_optimum: the game's value with that critic, where it is a function of p and q alone.
     """
 
-    critic: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-    generator: Callable[[Tensor], Tensor]
+    critic: CriticLoss
+    generator: GeneratorLoss
+    relativistic: bool = False
+    optimal_critic: Callable[[Tensor], Tensor] | None = None
+    value_at_optimum: Optimum | None = None
+
+    @property
+    def even(self) -> float | None:
+        """The score of a row as likely real as generated; None where no one score says so."""
+        if self.relativistic or self.optimal_critic is None:
+            return None
+        return float(self.optimal_critic(torch.zeros(())))
 
 
-def cross_entropy_critic(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the cross-entropy of telling real from fake rows, with D = σ(score).
-
-    real: −log D = softplus(−s); fake: −log(1 − D) = softplus(s)
-
-    With the optimal D = p/(p + q) the two means sum to log 4 − 2 JSD(p, q): log 4 for p = q.
-
-    Args:
-        real_scores: (B,) logits of real rows.
-        fake_scores: (B',) logits of generated rows.
-
-    Returns:
-        (B,) and (B',) nats.
-
-    Reference: Goodfellow et al. (2014), Generative Adversarial Nets, eq. 1, negated; theorem 1.
+def fake_only(loss: Callable[[Tensor], Tensor]) -> GeneratorLoss:
+    """Return a generator's loss that does not read the real scores, from one of the fake scores alone.
 
     Example:
         >>> import torch
-        >>> sum(cross_entropy_critic(torch.zeros(1), torch.zeros(1)))  # log 4
-        tensor([1.3863])
+        >>> fake_only(torch.neg)(torch.ones(2), torch.empty(0))
+        tensor([-1., -1.])
     """
-    return softplus(-real_scores), softplus(fake_scores)
+    return lambda fake_scores, _: loss(fake_scores)
 
 
-def minimax_generator(fake_scores: Tensor) -> Tensor:
-    """Return log(1 − D(G(z))) = −softplus(s), the generator's side of the same game.
-
-    Its slope −D vanishes where the critic is sure that a row is fake (it saturates).
-
-    Args:
-        fake_scores: (B',) logits of generated rows.
-
-    Returns:
-        (B',) nats.
-
-    Reference: Goodfellow et al. (2014), Generative Adversarial Nets, eq. 1.
-    """
-    return -softplus(fake_scores)
+def _least_squares_value(p: Tensor, q: Tensor) -> Tensor:
+    probability_vectors(p=p, q=q)
+    tiny = torch.finfo(p.dtype).tiny  # 0/0 is 0
+    return -(p * q / (p + q).clamp(min=tiny)).sum(-1) / 2
 
 
-def non_saturating_generator(fake_scores: Tensor) -> Tensor:
-    """Return −log D(G(z)) = softplus(−s): another loss, with the same fixed point and a slope D − 1.
-
-    Args:
-        fake_scores: (B',) logits of generated rows.
-
-    Returns:
-        (B',) nats.
-
-    Reference: Goodfellow et al. (2014), Generative Adversarial Nets, section 3.
-    """
-    return softplus(-fake_scores)
-
+_MINIMAX = LossPair(
+    cross_entropy_critic,
+    fake_only(minimax_generator),
+    optimal_critic=lambda log_ratio: log_ratio,
+    value_at_optimum=Optimum("2 JSD(p, q) − log 4", lambda p, q: 2 * jensen_shannon(p, q) - math.log(4)),
+)
 
 LOSS_PAIRS: Mapping[str, LossPair] = MappingProxyType(
     {
-        "minimax": LossPair(cross_entropy_critic, minimax_generator),
-        "non-saturating": LossPair(cross_entropy_critic, non_saturating_generator),
+        "minimax": _MINIMAX,
+        "non-saturating": replace(_MINIMAX, generator=fake_only(non_saturating_generator)),
+        "least-squares": LossPair(
+            least_squares_critic,
+            fake_only(least_squares_generator),
+            optimal_critic=torch.sigmoid,
+            value_at_optimum=Optimum("−½ Σ pq/(p + q)", _least_squares_value),
+        ),
+        "hinge": LossPair(
+            hinge_critic,
+            fake_only(wasserstein_generator),
+            optimal_critic=torch.sign,
+            value_at_optimum=Optimum("2 TV(p, q) − 2", lambda p, q: 2 * total_variation(p, q) - 2),
+        ),
+        "wasserstein": LossPair(wasserstein_critic, fake_only(wasserstein_generator)),
+        "relativistic-average": LossPair(
+            relativistic_average_critic, relativistic_average_generator, relativistic=True
+        ),
+        "relativistic-paired": LossPair(
+            relativistic_paired_critic,
+            relativistic_paired_generator,
+            relativistic=True,
+            optimal_critic=lambda log_ratio: log_ratio,
+            value_at_optimum=Optimum("JSD(p × q, q × p) − log 2", relativistic_paired_value),
+        ),
     }
 )
+"""The pairs that are no f-divergence's own. Of the relativistic average no closed optimum is known; the Wasserstein
+critic's is the Kantorovich potential, which is no function of p/q."""
 
 
 def loss_pair(name: str) -> LossPair:
-    """Return a loss pair of `LOSS_PAIRS` by name.
+    """Return a loss pair by name: one of `LOSS_PAIRS`, or that of an f-divergence, as "kl" or "alpha(0.5)".
+
+    An f-divergence gives the saturating pair, in which the generator descends the bound that the critic raises.
 
     Raises:
-        UnknownNameError: for a name that is not there, with the nearest ones.
+        UnknownNameError: for a name that is in neither table, with the nearest ones.
+        UsageError: for an f-divergence without the parameter that it takes, or with one that it does not take.
 
     Example:
-        >>> loss_pair("non-saturating").generator is non_saturating_generator
+        >>> loss_pair("non-saturating").critic is cross_entropy_critic
         True
     """
-    return member(LOSS_PAIRS, name, "loss pair")
+    if name in LOSS_PAIRS:
+        return LOSS_PAIRS[name]
+    base, bracket, _ = name.partition("(")
+    if base not in divergences:
+        raise UnknownNameError(unknown("loss pair", name, [*LOSS_PAIRS, *divergences]))
+    takes = callable(divergences[base])
+    if takes != bool(bracket):
+        expected = f"its parameter, as in '{base}(0.5)'" if takes else "no parameter"
+        raise UsageError(f"the loss pair {base!r} needs {expected}; got {name!r}")
+    record = divergences[base](_number(name)) if takes else divergences[base]
+    return record.loss()
+
+
+def _number(name: str) -> float:
+    """Return the number of a name such as "alpha(0.5)"."""
+    try:
+        return float(name[name.index("(") + 1 : name.rindex(")", -1)])
+    except ValueError:
+        raise UsageError(f"a loss pair's parameter is one number, as in 'alpha(0.5)'; got {name!r}") from None

@@ -49,6 +49,7 @@ class Adversarial(Objective):
         self.model = model
         self.critic = critic
         self.losses = losses
+        self.even = losses.even
         self.critic_steps = critic_steps
         self.conditional = conditional
 
@@ -87,14 +88,19 @@ class Adversarial(Objective):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the critic's mean losses on real and on fake rows, and the shares of both that it tells right.
 
-        Real and fake rows pass the critic apart, so that no batch statistic mixes them.
+        Real and fake rows pass the critic apart, so that no batch statistic mixes them. A row is told right by
+        its side of the even score or, where there is none, of the other kind's mean score.
         """
         real_scores, fake_scores = self.critic(real, context), self.critic(fake, context)
         real_loss, fake_loss = self.losses.critic(real_scores, fake_scores)
-        shares = (real_scores > 0).float().mean(), (fake_scores < 0).float().mean()
+        above, below = (
+            (fake_scores.mean(), real_scores.mean()) if self.even is None else (self.even, self.even)
+        )
+        shares = (real_scores > above).float().mean(), (fake_scores < below).float().mean()
         return real_loss.mean(), fake_loss.mean(), *shares
 
     def generator_loss(self, real: Tensor, context: Tensor | None) -> Tensor:
         """Return the generator's mean loss on as many new rows as there are real ones."""
-        fake = self.model.rsample(len(real), context)
-        return self.losses.generator(self.critic(fake, context)).mean()
+        fake_scores = self.critic(self.model.rsample(len(real), context), context)
+        real_scores = self.critic(real, context) if self.losses.relativistic else fake_scores.new_empty(0)
+        return self.losses.generator(fake_scores, real_scores).mean()
