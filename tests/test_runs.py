@@ -385,7 +385,7 @@ DAMAGE = {
     ),
     "half a config": (
         lambda p: (p / "config.json").write_text('{"format": 1}'),
-        "lacks data, options, recipe, training",
+        "lacks data, options, recipe, stage, training",
     ),
     "newer": (
         lambda p: damage_config(p, format=2, versions={"latentia": "9.1"}),

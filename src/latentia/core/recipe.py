@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
+from torch import nn
+
 from latentia.core.objective import Objective
 from latentia.core.player import Optim
+from latentia.core.randomness import drawing_from
+from latentia.errors import UsageError
 
 if TYPE_CHECKING:
     from latentia.data.rows import Transform
@@ -25,6 +30,8 @@ class Recipe:
         transform: what is done to the rows first, such as rounding grey pixels to 0 and 1; the model is a law
             of the transformed rows.
         conditional: whether the model is a law given each row's class.
+        then: what is trained afterwards, made from the trained model: a density fitted on codes, say. It reads
+            the same rows, through its own transform; its model is the run's.
     """
 
     objective: Objective
@@ -33,3 +40,18 @@ class Recipe:
     epochs: int = 20
     transform: Transform | None = None
     conditional: bool = False
+    then: Callable[[nn.Module], Recipe] | None = None
+
+    def after(self, stages: int, seed: int) -> Recipe:
+        """Return the recipe of a later stage, as it is before its training; the seed is of its new weights.
+
+        Raises:
+            UsageError: where there are fewer stages.
+        """
+        recipe = self
+        for _ in range(stages):
+            if recipe.then is None:
+                raise UsageError(f"this recipe has no stage {stages}")
+            with drawing_from(torch.Generator().manual_seed(seed)):
+                recipe = recipe.then(recipe.objective.model)
+        return recipe

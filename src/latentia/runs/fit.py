@@ -95,11 +95,29 @@ def fit(
         held_out=held_out,
     )
     checkpoint = last_checkpoint(run) if resume else None
+    if checkpoint is not None:
+        enter_stage(run, checkpoint.facts["stage"])
     if checkpoint is not None and path is not None and is_over(run, checkpoint, path):
         restore(run, checkpoint, path)
         return run
     _train(run, rows, checkpoint, overwrite=overwrite or resume, progress=progress)
+    while run.recipe.then is not None and not run.interrupted:
+        enter_stage(run, run.stage + 1)
+        _train(run, rows, None, overwrite=True, progress=progress)
     return run
+
+
+def enter_stage(run: Run, stage: int) -> None:
+    """Give a run the recipe of a later stage, which its model's present weights are carried into."""
+    run.recipe, run.stage = run.recipe.after(stage - run.stage, run.training.seed), stage
+
+
+def asked_of(run: Run) -> Training:
+    """Return the training that a run's stage is to have: what was asked is of the first one's losses."""
+    asked = run.training
+    if run.stage == 0:
+        return asked
+    return Training(seed=asked.seed, device=asked.device, checkpoint_every=asked.checkpoint_every)
 
 
 def _train(
@@ -111,7 +129,7 @@ def _train(
     progress: bool,
 ) -> None:
     """Train a run to its end, or on to it from a checkpoint; its folder is made at the first thing written."""
-    recipe, asked = run.recipe, run.training
+    recipe, asked = run.recipe, asked_of(run)
     source, steps_per_epoch = _source(rows, recipe, asked)
     steps = asked.steps or (asked.epochs or recipe.epochs) * steps_per_epoch
     recipe.objective.to(device_named(asked.device))
@@ -119,17 +137,22 @@ def _train(
         model=run.model,
         steps_per_epoch=steps_per_epoch,
         steps=steps,
-        monitor=make_monitor(recipe, run.held_out, asked),
+        monitor=make_monitor(recipe, run.held_out, asked) if run.stage == 0 else None,
         ema=asked.ema,
         checkpoint_every=asked.checkpoint_every,
-        folder=_folder(run, overwrite=overwrite, begun=checkpoint is not None),
+        folder=_folder(run, overwrite=overwrite, begun=checkpoint is not None or run.stage > 0),
+        stage=run.stage,
     )
     if checkpoint is not None:
         if isinstance(rows, Stream):
             warnings.warn("a DataLoader has no place to go on from: its batches begin anew", stacklevel=3)
         loop.resume(checkpoint, read_metrics(run.path / METRICS if run.path else Path()))
+    elif run.stage:
+        loop.follow(run.history)
     states = _states(run, source, steps, checkpoint)
-    title = f"{run.name or 'recipe'} on {run.data['name']}"
+    title = f"{run.name or 'recipe'} on {run.data['name']}" + (
+        f", stage {run.stage + 1}" if run.stage else ""
+    )
     failed = False
     try:
         with progress_bar(title, steps, steps_per_epoch, show=progress) as show:
@@ -145,7 +168,7 @@ def _states(
     run: Run, source: BatchSource | Iterable[Batch], steps: int, checkpoint: Checkpoint | None
 ) -> Iterator[State]:
     """Return the training as it was asked for; each process has noise of its own where gradients are shared."""
-    recipe, asked = run.recipe, run.training
+    recipe, asked = run.recipe, asked_of(run)
     return train(
         recipe.objective,
         source,

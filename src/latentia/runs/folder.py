@@ -26,7 +26,14 @@ SCORES, SAMPLES, REPORT = "scores.json", "samples.png", "report.html"
 JUDGED = (SCORES, SAMPLES, REPORT)
 """What is said of a model; a new model makes it untrue."""
 
-_PARTS = {"options": dict, "training": dict, "data": dict, "versions": dict, "recipe": str | None}
+_PARTS = {
+    "options": dict,
+    "training": dict,
+    "data": dict,
+    "versions": dict,
+    "recipe": str | None,
+    "stage": int,
+}
 _OF_DATA = {"name", "named", "n", "split_seed", "spec"}
 
 
@@ -36,7 +43,8 @@ class Checkpoint:
 
     Attributes:
         tensors: the training's state, averaged and best weights included.
-        facts: step, whether it is finished, the running averages and the early stopping, as JSON values.
+        facts: step, over all stages; stage, and whether it is finished; the running averages and the early
+            stopping, as JSON values.
     """
 
     tensors: Mapping[str, Tensor]
@@ -240,6 +248,8 @@ class RunFolder:
         try:
             if self.path is None:
                 self.path = self.place if self.begun else new_folder(self.place, overwrite=self.overwrite)
+                if self.config["stage"]:  # the model there is an earlier stage's
+                    (self.path / MODEL).unlink(missing_ok=True)
                 write_json(self.path / CONFIG, self.config)
             yield self.path
         except BaseException:

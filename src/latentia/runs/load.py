@@ -56,7 +56,8 @@ def load(path: str | Path, *, recipe: Recipe | None = None, device: str = "cpu")
     except RunError as error:
         raise RunError(f"{path / MODEL}: {error}") from None
     made.objective.to(place).eval()
-    return Run(config["recipe"], options, training, config["data"], made, read_metrics(path / METRICS), path)
+    history = read_metrics(path / METRICS)
+    return Run(config["recipe"], options, training, config["data"], made, history, config["stage"], path=path)
 
 
 def _rebuilt(config: Mapping[str, Any], recipe: Recipe | None) -> tuple[Training, dict[str, Any], Recipe]:
@@ -66,5 +67,10 @@ def _rebuilt(config: Mapping[str, Any], recipe: Recipe | None) -> tuple[Training
     training, options = split_options(maker, config["options"] | known)
     spec = DataSpec.from_json(config["data"]["spec"])
     if recipe is not None:
-        return training, options, replace(recipe, objective=deepcopy(recipe.objective))
-    return training, options, build(str(config["recipe"]), spec, options, training.seed)
+        own = replace(recipe, objective=deepcopy(recipe.objective))
+        return training, options, own.after(config["stage"], training.seed)
+    return (
+        training,
+        options,
+        build(str(config["recipe"]), spec, options, training.seed).after(config["stage"], training.seed),
+    )

@@ -55,7 +55,8 @@ class Loop:
         ema: the decay of the averaged weights, or None.
         checkpoint_every: steps between checkpoints, or None for every half minute.
         folder: what is written as the training goes, or None for a run in memory.
-        history: a row of means for each epoch so far.
+        stage: which of the recipe's trainings this is, from 0.
+        history: a row of means for each epoch so far, those of earlier stages included.
     """
 
     model: nn.Module
@@ -65,11 +66,13 @@ class Loop:
     ema: float | None
     checkpoint_every: int | None
     folder: RunFolder | None
+    stage: int = 0
     history: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     averages: Averages = field(default_factory=Averages)
     averaged: AveragedModel | None = None
     saved_at: float = field(default_factory=lambda: time.monotonic())
     interrupted: bool = False
+    before: tuple[int, int] = (0, 0)  # epochs and steps of earlier stages
 
     def __post_init__(self) -> None:
         if self.ema is not None:
@@ -113,9 +116,16 @@ class Loop:
         if self.folder is not None and self.folder.open:
             self.folder.close()
 
+    def follow(self, history: pd.DataFrame) -> None:
+        """Go on from the history of earlier stages."""
+        self.history = history.to_dict(orient="records")  # pyright: ignore[reportAttributeAccessIssue]
+        if self.history:
+            self.before = self.history[-1]["epoch"], self.history[-1]["step"]
+
     def resume(self, checkpoint: Checkpoint, history: pd.DataFrame) -> None:
         """Go on from a checkpoint: history, averages, patience and averaged weights."""
         facts = checkpoint.facts
+        self.before = tuple(facts["before"])
         self.history = history[history["step"] <= facts["step"]].to_dict(orient="records")  # pyright: ignore
         self.averages = Averages(dict(facts["rows"]), dict(facts["sums"]))
         if self.averaged is not None:
@@ -131,8 +141,9 @@ class Loop:
             self.averaged.update_parameters(self.model)
         if state.step % self.steps_per_epoch and not self._over(state):
             return False
-        epoch = math.ceil(state.step / self.steps_per_epoch)
-        means = {"epoch": epoch, "step": state.step, **self.averages.close()}
+        epochs, steps = self.before
+        epoch = epochs + math.ceil(state.step / self.steps_per_epoch)
+        means = {"epoch": epoch, "step": steps + state.step, **self.averages.close()}
         if self.monitor is not None:
             means[f"validation_{self.monitor.name}"] = self.monitor.watch(self.scored)
         self.history.append(means)
@@ -152,7 +163,8 @@ class Loop:
         if self.folder is None:
             return
         tensors = state.tensors()
-        facts: dict[str, Any] = {"step": state.step, "finished": finished}
+        facts: dict[str, Any] = {"step": self.before[1] + state.step, "before": self.before}
+        facts |= {"stage": self.stage, "finished": finished}
         facts |= {"rows": self.averages.rows, "sums": self.averages.sums}
         if self.averaged is not None:
             tensors |= prefixed("ema", self.averaged.state_dict())

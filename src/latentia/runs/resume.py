@@ -49,10 +49,10 @@ def last_checkpoint(run: Run) -> Checkpoint | None:
 
 
 def is_over(run: Run, checkpoint: Checkpoint, path: Path) -> bool:
-    """Whether the training of a checkpoint had finished, and no longer one is asked for."""
+    """Whether the last training of a recipe had finished at a checkpoint, and no longer one is asked for."""
     before = read_config(path)["training"]
     same = all(before.get(name) == getattr(run.training, name) for name in _LENGTH)
-    return bool(checkpoint.facts["finished"]) and same
+    return bool(checkpoint.facts["finished"]) and same and run.recipe.then is None
 
 
 def restore(run: Run, checkpoint: Checkpoint, path: Path) -> None:
@@ -64,17 +64,18 @@ def restore(run: Run, checkpoint: Checkpoint, path: Path) -> None:
         load_module(run.model, chosen)
     objective.to(device_named(run.training.device)).eval()
     run.history = read_metrics(path / METRICS)
-    if rank() == 0 and not _holds_model_of(path, checkpoint.facts["step"]):
+    if rank() == 0 and not _holds_model_of(path, checkpoint):
         RunFolder(path, run.config(), objective, overwrite=True, begun=True).close()
 
 
-def _holds_model_of(path: Path, step: int) -> bool:
-    """Whether a folder's model is whole and of a step; an older one is left where a program was killed."""
+def _holds_model_of(path: Path, checkpoint: Checkpoint) -> bool:
+    """Whether a folder's model is whole and a checkpoint's; an older one is left where a program was killed."""
     try:
         tensors, _ = read_tensors(path / MODEL)
     except RunError:
         return False
-    return "clock" in tensors and int(tensors["clock"]) == step
+    same_stage = read_config(path)["stage"] == checkpoint.facts["stage"]
+    return same_stage and "clock" in tensors and tensors["clock"].equal(checkpoint.tensors["objective.clock"])
 
 
 def _difference(part: str, old: Any, new: Any, recipe: Recipe) -> str:

@@ -54,6 +54,7 @@ class Run:
         data: the training data's name, split and spec, as JSON values.
         recipe: what was trained.
         history: one row an epoch: what the training logged.
+        stage: which of the recipe's trainings the model comes from: 0, unless one follows the first.
         path: the run's folder, or None.
         interrupted: whether the training was stopped before its end.
         held_out: the validation rows, where ``fit`` has just held some out; a folder does not hold them.
@@ -65,6 +66,7 @@ class Run:
     data: Mapping[str, Any]
     recipe: Recipe
     history: pd.DataFrame
+    stage: int = 0
     path: Path | None = None
     interrupted: bool = field(default=False)
     held_out: Rows | None = field(default=None, repr=False)
@@ -206,6 +208,7 @@ class Run:
             "options": dict(self.options),
             "training": asdict(self.training),
             "data": dict(self.data),
+            "stage": self.stage,
             "versions": {
                 "latentia": __version__,
                 "torch": str(torch.__version__),
