@@ -1,23 +1,34 @@
-"""Permutation tests: their level, their power, their p-values. Known mistakes D5 and D6."""
+"""The call of two-sample tests, and the tests by permutation. Known mistakes D5 to D9."""
 
 from __future__ import annotations
 
+import json
+from functools import partial
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from scipy.stats import binom
+from scipy.stats import wasserstein_distance
+from tests.two_samples import FAST, normal
 
 from latentia.errors import DataError, UnknownNameError, UsageError
 from latentia.functional.energy import energy_distance
-from latentia.functional.kernels import gaussian_kernel, median_bandwidth, mmd2
-from latentia.metrics.two_sample import METHODS, permutation_p_value, two_sample_test
+from latentia.functional.kernels import gaussian_kernel, median_bandwidth
+from latentia.functional.mmd import mmd2
+from latentia.metrics.two_sample import (
+    METHODS,
+    permutation_p_value,
+    permutation_threshold,
+    two_sample_test,
+)
+from latentia.metrics.two_sample.permutation import random_splits
+from latentia.metrics.two_sample.sliced import wasserstein_of_splits
+
+BY_FEATURE = {"welch-t", "student-t", "kolmogorov-smirnov", "mann-whitney"}
 
 
-def normal(n: int, seed: int, shift: float = 0.0, scale: float = 1.0) -> torch.Tensor:
-    return shift + scale * torch.randn(n, 2, generator=torch.Generator().manual_seed(seed))
-
-
-def test_statistics_equal_the_written_formulas():
+def test_statistics_equal_the_written_formulas():  # D7
     x, y = normal(20, 0).double(), normal(35, 1, shift=0.5).double()
     h = median_bandwidth(x, y)
     expected = mmd2(x, y, lambda a, b: gaussian_kernel(a, b, h))
@@ -25,107 +36,212 @@ def test_statistics_equal_the_written_formulas():
     assert two_sample_test(x, y).settings["bandwidth"] == h
     energy = two_sample_test(x, y, method="energy")
     assert energy.statistic == pytest.approx(energy_distance(x, y).item(), rel=1e-9)
+    linear = two_sample_test(x, y, kernel=lambda a, b: a @ b.T)
+    means = (x.mean(0) - y.mean(0)).square().sum() - x.var(0).sum() / 20 - y.var(0).sum() / 35
+    assert linear.statistic == pytest.approx(means.item(), rel=1e-9)
 
 
-def test_p_value_is_that_of_a_loop_over_the_same_permutations():
+def test_twice_the_kernel_is_twice_the_statistic_and_the_same_p_value():  # D8
+    x, y = normal(20, 0), normal(25, 1, shift=0.4)
+    once = two_sample_test(x, y, bandwidth=1.0)
+    twice = two_sample_test(x, y, kernel=lambda a, b: 2 * gaussian_kernel(a, b, 1.0))
+    assert twice.statistic == pytest.approx(2 * once.statistic, rel=1e-12)
+    assert (twice.p_value, twice.effect_size) == pytest.approx((once.p_value, once.effect_size), rel=1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_scale_of_the_data_does_not_matter(method):  # D9
+    x, y = normal(20, 0), normal(35, 1, shift=0.5)
+    one, other = (two_sample_test(c * x, c * y, method, **FAST[method]) for c in (1.0, 1024.0))
+    assert (one.p_value, one.effect_size) == pytest.approx((other.p_value, other.effect_size), rel=1e-6)
+
+
+def test_p_value_and_threshold_are_those_of_a_loop_over_the_same_permutations():
     x, y = normal(12, 0).double(), normal(20, 1, shift=0.4).double()
     both, generator = torch.cat([x, y]), torch.Generator().manual_seed(3)
-    observed, exceed = energy_distance(x, y), 0
-    for _ in range(60):
-        order = torch.randperm(32, generator=generator)
-        exceed += int(energy_distance(both[order[:12]], both[order[12:]]) >= observed)
-    result = two_sample_test(x, y, method="energy", permutations=60, seed=3)
+    orders = [torch.randperm(32, generator=generator) for _ in range(60)]
+    null = torch.stack([energy_distance(both[order[:12]], both[order[12:]]) for order in orders])
+    exceed = int((null >= energy_distance(x, y)).sum())
+    result = two_sample_test(x, y, method="energy", permutations=60, seed=3, level=0.1)
     assert 0 < exceed < 60
     assert result.p_value == (1 + exceed) / 61
+    assert result.threshold == pytest.approx(float(null.topk(6)[0][5]), rel=1e-9)
 
 
-@pytest.mark.parametrize("method", sorted(METHODS))
-@pytest.mark.parametrize("ties", [False, True], ids=["continuous", "ties"])
-def test_level_is_kept_for_unequal_sizes(method, ties):
-    rejections = 0
-    for seed in range(200):
-        x, y = normal(15, seed), normal(30, 10_000 + seed)
-        if ties:
-            x, y = x.round(), y.round()
-        rejections += two_sample_test(x, y, method, permutations=99, seed=seed).reject
-    low, high = binom.interval(0.999, 200, 0.05)  # false alarm 1e-3; ties can only lower the rate
-    assert (0 if ties else low) <= rejections <= high
+@pytest.mark.parametrize("level", [0.05, 0.1, 0.29, 0.01])
+@pytest.mark.parametrize("permutations", [19, 60, 99])
+def test_a_statistic_exceeds_the_threshold_just_where_p_is_at_most_the_level(level, permutations):
+    null = torch.arange(permutations, dtype=torch.float64)
+    threshold = permutation_threshold(null, level)
+    for observed in torch.arange(-0.5, permutations, 0.5, dtype=torch.float64):
+        assert (permutation_p_value(observed, null) <= level) == (float(observed) > threshold)
 
 
-@pytest.mark.parametrize("method", sorted(METHODS))
-def test_p_values_are_uniform_for_equal_laws(method):
-    samples = [(normal(12, seed), normal(25, 10_000 + seed)) for seed in range(200)]
-    p = [two_sample_test(x, y, method, permutations=99).p_value for x, y in samples]
-    gap = np.abs(np.sort(p) - np.arange(1, 201) / 200).max()
-    assert gap < 0.14  # Kolmogorov: 1.95/√200; false alarm 1e-3
+def test_wasserstein_distances_of_splits_are_those_of_scipy():
+    values = torch.cat([normal(30, 0), normal(30, 1).round()]).double()
+    splits = random_splits(25, 35, 40, torch.Generator().manual_seed(0))
+    found = wasserstein_of_splits(values, splits)
+    for line in range(2):
+        for number in range(41):
+            ours = splits[:, number].bool()
+            expected = wasserstein_distance(values[ours, line], values[~ours, line])
+            assert found[line, number] == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("method", sorted(METHODS))
-def test_power_grows_with_the_shift_and_with_n(method):
-    def power(n: int, shift: float) -> float:
-        draws = [
-            two_sample_test(normal(n, i), normal(2 * n, 10_000 + i, shift), method, permutations=99, seed=i)
-            for i in range(60)
-        ]
-        return sum(draw.reject for draw in draws) / 60
-
-    assert power(15, 1.2) > 0.9
-    assert power(40, 0.5) > power(10, 0.5) + 0.2
+def test_sliced_wasserstein_of_a_shift_is_the_closed_form():
+    x = normal(400, 0, d=3).double()
+    result = two_sample_test(x, x + torch.tensor([3.0, 0.0, 0.0]), "sliced-wasserstein", 19, projections=2000)
+    # E |θ·c| = ‖c‖/2 for θ uniform on the sphere in three dimensions; its deviation 3/√12 over √2000 directions
+    assert result.statistic == pytest.approx(1.5, abs=4 * 3 / np.sqrt(12 * 2000))  # false alarm 1e-4
+    assert result.features[0].name == "0"
+    assert result.features[0].statistic == pytest.approx(3.0, rel=1e-12)
+    assert result.features[1].statistic == pytest.approx(0.0, abs=1e-12)
 
 
-def test_equal_means_and_unequal_variances_are_told_apart():
-    assert two_sample_test(normal(80, 0), normal(60, 1, scale=2.5)).reject
+def test_the_inhomogeneity_is_one_for_point_masses_and_nothing_for_equal_laws():
+    apart = two_sample_test(torch.zeros(5, 1), torch.ones(6, 1), "energy", permutations=19)
+    assert apart.effect_size == pytest.approx(1.0, rel=1e-12)
+    equal = two_sample_test(normal(400, 0), normal(400, 1), permutations=19)
+    assert abs(equal.effect_size) < 0.01
+    again = two_sample_test(normal(100, 0), normal(100, 1, 1.0)).effect_size
+    assert two_sample_test(normal(900, 2), normal(900, 3, 1.0)).effect_size == pytest.approx(again, abs=0.06)
 
 
-def test_p_value_is_never_zero():  # D6
-    result = two_sample_test(normal(20, 0), normal(20, 1, shift=50.0), permutations=19)
+def test_points_are_the_extremes_of_the_witness_function():
+    x, y = normal(15, 0).double(), normal(10, 1, shift=0.5).double()
+    kernel = partial(gaussian_kernel, bandwidth=1.0)
+    values = {}
+    for sample, own, other, sign in (("x", x, y, 1), ("y", y, x, -1)):
+        for row in range(len(own)):
+            rest = torch.cat([own[:row], own[row + 1 :]])
+            z = own[row : row + 1]
+            values[sample, row] = sign * float(kernel(z, rest).mean() - kernel(z, other).mean())
+    expected = sorted(values, key=lambda key: -abs(values[key]))[:10]
+    points = two_sample_test(x, y, bandwidth=1.0).points
+    assert [(point.sample, point.row) for point in points] == expected
+    assert [point.value for point in points] == pytest.approx([values[key] for key in expected], rel=1e-9)
+
+
+@pytest.mark.parametrize("method", ["mmd", "energy", "sliced-wasserstein", "kolmogorov-smirnov"])
+def test_equal_means_and_unequal_variances_are_told_apart_but_not_by_t(method):
+    x, y = normal(150, 0), normal(150, 1, scale=2.0)
+    x, y = x - x.mean(0), y - y.mean(0)
+    assert two_sample_test(x, y, method).reject
+    for t in ("welch-t", "student-t"):
+        assert two_sample_test(x, y, t).p_value > 0.99
+
+
+@pytest.mark.parametrize("method", sorted(METHODS.keys() - BY_FEATURE))
+def test_p_value_is_never_zero(method):  # D6
+    options = FAST[method] | {"permutations": 19}
+    result = two_sample_test(normal(40, 0), normal(40, 1, shift=50.0), method, **options)
     assert result.p_value == 1 / 20
     assert permutation_p_value(torch.tensor(1.0), torch.zeros(9)) == 0.1
 
 
-def test_equal_samples_have_p_near_one_and_ties_count_against_rejecting():
+@pytest.mark.parametrize("method", sorted(METHODS.keys() - {"classifier", "deep-kernel"}))
+def test_equal_samples_have_p_near_one(method):
     x = normal(30, 0)
-    assert two_sample_test(x, x).p_value > 0.9
+    assert two_sample_test(x, x, method).p_value > 0.9
+
+
+def test_ties_count_against_rejecting():
     rounding = torch.tensor([1.0, 1.0 - 1e-13, 0.0], dtype=torch.float64)
     assert permutation_p_value(torch.tensor(1.0, dtype=torch.float64), rounding) == 3 / 4
 
 
-def test_result_tells_what_it_is():
-    result = two_sample_test(normal(20, 0), normal(30, 1), permutations=50, seed=4, level=0.01)
-    assert (result.n, result.m, result.method, result.level) == (20, 30, "mmd", 0.01)
-    assert result.settings.keys() == {"kernel", "bandwidth", "permutations", "seed"}
-    assert result.decision == "fail to reject"
-    assert two_sample_test(normal(20, 0), normal(30, 1, shift=9)).decision == "reject"
+@pytest.mark.parametrize("method", METHODS)
+def test_result_tells_what_it_is(method):
+    x, y = normal(20, 0), normal(30, 1, shift=9.0)
+    result = two_sample_test(x, y, method, level=0.06, **FAST[method])
+    assert (result.n, result.m, result.method, result.level) == (20, 30, method, 0.06)
+    assert result.decision == "reject"
+    assert result.p_value <= 0.06
+    assert abs(result.statistic) > result.threshold
+    assert result.effect
+    assert result.features or result.points
+    assert bool(result.points) == bool(result.points_show)
+    assert {point.sample for point in result.points} <= {"x", "y"}
+    assert (result.degrees_of_freedom is None) == (method not in {"welch-t", "student-t"})
+    told = json.loads(json.dumps(result.to_json()))
+    assert (told["decision"], told["statistic"]) == ("reject", result.statistic)
+    equal = two_sample_test(x, normal(30, 2), method, level=0.001, **FAST[method])
+    assert equal.decision == "fail to reject"
+    assert abs(equal.statistic) <= equal.threshold
+
+
+def test_too_few_permutations_can_never_reject():
+    result = two_sample_test(normal(20, 0), normal(20, 1, shift=9.0), permutations=9)
+    assert (result.p_value, result.threshold, result.reject) == (0.1, float("inf"), False)
 
 
 def test_images_lists_and_arrays_are_flattened_points():
     x, y = normal(20, 0), normal(30, 1)
     expected = two_sample_test(x, y)
     assert two_sample_test(x.numpy(), y.reshape(30, 1, 2, 1)) == expected
+    assert two_sample_test(x.tolist(), y) == expected
     one = two_sample_test(x[:, 0], y[:, 0].numpy())
     assert one == two_sample_test(x[:, :1], y[:, :1])
+    images = [normal(8, seed, d=8).reshape(8, 2, 2, 2) for seed in (0, 1)]
+    assert {each.name for each in two_sample_test(*images, "welch-t").features} == {
+        f"{i},{j},{k}" for i in (0, 1) for j in (0, 1) for k in (0, 1)
+    }
 
 
-def test_seed_decides_and_the_global_state_stays():
-    x, y = normal(20, 0), normal(30, 1)
-    before = torch.get_rng_state()
-    first, again, other = (two_sample_test(x, y, seed=seed).p_value for seed in (0, 0, 1))
+def test_an_extractor_makes_what_is_tested():
+    x, y = normal(20, 0), normal(30, 1, shift=0.5)
+    layer = torch.nn.Linear(2, 3)
+    found = two_sample_test(x, y, extractor=layer)
+    assert found == two_sample_test(layer(x).detach(), layer(y).detach())
+    with pytest.raises(UsageError, match="one row for each of the 20 points of x; got \\(3,\\)"):
+        two_sample_test(x, y, extractor=lambda z: z[:3].sum(1))
+
+
+def test_columns_of_frames_are_matched_by_name():
+    x, y = normal(20, 0), normal(30, 1) + torch.tensor([0.0, 2.0])
+    a, b = (pd.DataFrame(each.numpy(), columns=["mass", "age"]) for each in (x, y))
+    result = two_sample_test(a, b[["age", "mass"]], "welch-t")
+    assert [each.name for each in result.features] == ["age", "mass"]
+    assert result.statistic == two_sample_test(x, y, "welch-t").statistic
+    with pytest.raises(UsageError, match="only one of them has sex"):
+        two_sample_test(a, b.assign(sex=1), "welch-t")
+    with pytest.raises(DataError, match="x has columns that are not numbers: sex; drop them"):
+        two_sample_test(a.assign(sex="f"), b.assign(sex="m"), "welch-t")
+    with pytest.raises(DataError, match="y holds NaN or infinite values in 1 of its 30 points"):
+        two_sample_test(a, b.astype("Float64").drop(index=3).reindex(b.index), "welch-t")
+
+
+@pytest.mark.parametrize("method", sorted(METHODS.keys() - BY_FEATURE))
+def test_seed_decides_and_the_global_state_stays(method):
+    x, y = normal(40, 0), normal(60, 1)
+    before, arrays = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    options = FAST[method] | {"permutations": 499}
+    first, again, other = (two_sample_test(x, y, method, seed=seed, **options).p_value for seed in (0, 0, 1))
     assert first == again != other
     assert torch.equal(before, torch.get_rng_state())
+    assert (arrays == np.random.get_state()[1]).all()  # noqa: NPY002
 
 
 @pytest.mark.parametrize(
     ("x", "y", "message"),
     [
         (normal(1, 0), normal(5, 1), "x needs at least 2 points; got 1"),
+        (normal(5, 0), normal(0, 1), "y needs at least 2 points; got 0"),
         (normal(5, 0), torch.full((5, 2), torch.nan), "y holds NaN or infinite values in 5 of its 5"),
         (torch.ones(5, 2), torch.ones(4, 2), "one point only"),
+        (torch.ones(5, 2, dtype=torch.complex64), torch.ones(4, 2), "x holds complex numbers"),
+        (np.array([["a"], ["b"]]), torch.ones(4, 1), "x holds text"),
     ],
 )
-@pytest.mark.parametrize("method", sorted(METHODS))
-def test_bad_data_is_refused(x, y, message, method):
+@pytest.mark.parametrize("method", METHODS)
+def test_bad_data_is_refused(x, y, message, method):  # D5
     with pytest.raises(DataError, match=message):
         two_sample_test(x, y, method)
+
+
+def test_a_kernel_that_tells_nothing_apart_is_refused():
+    with pytest.raises(DataError, match="takes all points of x and y for one"):
+        two_sample_test(normal(5, 0), normal(6, 1), kernel=lambda a, b: torch.ones(len(a), len(b)))
 
 
 def test_bad_arguments_are_refused():
@@ -134,5 +250,15 @@ def test_bad_arguments_are_refused():
         two_sample_test(x, y[:, :1])
     with pytest.raises(UsageError, match=r"got 0 and 0\.05"):
         two_sample_test(x, y, permutations=0)
+    with pytest.raises(UsageError, match=r"got 500 and 1\.0"):
+        two_sample_test(x, y, level=1.0)
     with pytest.raises(UnknownNameError, match="did you mean 'mmd'"):
         two_sample_test(x, y, "mmd2")
+    with pytest.raises(UnknownNameError, match="unknown correction 'bonferroni'"):
+        two_sample_test(x, y, "welch-t", correction="bonferroni")
+    with pytest.raises(
+        UsageError, match="unknown option of method 'mmd' 'bandwith'; did you mean 'bandwidth'"
+    ):
+        two_sample_test(x, y, bandwith=1.0)
+    with pytest.raises(UsageError, match="projections must be at least 1; got 0"):
+        two_sample_test(x, y, "sliced-wasserstein", projections=0)

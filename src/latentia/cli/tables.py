@@ -10,8 +10,10 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from latentia.metrics.score import Score
+    from latentia.metrics.two_sample import TestResult
 
 _PIPED = 400  # columns where there is no terminal
+_MOST = 10  # features that are shown
 
 
 def print_listing(rows: Iterable[tuple[str, str]]) -> None:
@@ -42,6 +44,58 @@ def print_scores(scores: Sequence[Score]) -> None:
         kind = f"{score.kind}: {score.reason}" if score.reason else score.kind
         table.add_row(score.metric, value, stderr, score.unit, kind, str(score.n))
     _print(table)
+
+
+def print_test(result: TestResult) -> None:
+    """Print a two-sample test, and what differs most: features, or points. All digits are in its JSON."""
+    df = result.degrees_of_freedom
+    settings = ", ".join(f"{name} {_short(value)}" for name, value in result.settings.items())
+    print_listing(
+        [
+            ("test", f"{result.method}, n = {result.n}, m = {result.m}{settings and ', '}{settings}"),
+            ("statistic", f"{result.statistic:.6g}"),
+            ("threshold", f"{result.threshold:.6g} at level {result.level:g}"),
+            *([] if df is None else [("degrees of freedom", f"{df:.6g}")]),
+            ("p-value", f"{result.p_value:.6g}"),
+            ("decision", f"{result.decision} that both samples come from one law"),
+            ("effect size", f"{result.effect_size:.6g} ({result.effect})"),
+        ]
+    )
+    if result.features:
+        print("\nFeatures that differ most:")
+        _print(_features(result))
+    if result.points:
+        print(f"\nPoints that differ most ({result.points_show}):")
+        _print(_points(result))
+
+
+def _features(result: TestResult) -> Table:
+    tested = result.features[0].p_value is not None
+    table = _columns(["statistic", "effect size", *(["p", "adjusted p"] if tested else [])], first="feature")
+    for each in result.features[:_MOST]:
+        p = (each.p_value, each.adjusted_p_value) if tested else ()
+        table.add_row(each.name, *(f"{value:.6g}" for value in (each.statistic, each.effect_size, *p)))
+    return table
+
+
+def _points(result: TestResult) -> Table:
+    table = _columns(["row", "value"], first="sample")
+    for each in result.points:
+        table.add_row(each.sample, str(each.row), f"{each.value:.6g}")
+    return table
+
+
+def _columns(numbers: Sequence[str], first: str) -> Table:
+    """Return an empty table with a column of names and columns of numbers."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(first, style="bold", no_wrap=True)
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _short(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _print(table: Table) -> None:

@@ -18,7 +18,7 @@ from latentia.runs.options import explanations
 
 verbs: Registry[Callable[..., int | None]] = Registry("verbs", package="latentia.cli")
 
-GROUPS = ("See what there is", "Fit a model", "Use a run", "Judge a run")
+GROUPS = ("See what there is", "Fit a model", "Use a run", "Judge a run", "Compare samples")
 """How the overview groups the verbs: each names its group where it is registered."""
 
 REQUIRED = inspect.Parameter.empty

@@ -1,18 +1,20 @@
-"""Kernels, and the maximum mean discrepancy (MMD) between two samples.
+"""Kernels between points.
 
-A kernel is any function of points (n, d) and (m, d) that returns the matrix (n, m) of k(x_i, y_j).
+A kernel is any function of points (n, d) and (m, d) that returns the matrix (n, m) of k(x_i, y_j). To add one, write
+the function and a line in `KERNELS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from latentia.errors import DataError, UsageError
-from latentia.functional.checks import point_sets
+from latentia.functional.checks import member, point_sets
 
 Kernel = Callable[[Tensor, Tensor], Tensor]
 
@@ -61,10 +63,129 @@ def gaussian_kernel(x: Tensor, y: Tensor, bandwidth: float) -> Tensor:
         >>> gaussian_kernel(torch.zeros(1, 1), torch.tensor([[0.0], [2.0]]), bandwidth=2.0)
         tensor([[1.0000, 0.6065]])
     """
-    if not bandwidth > 0:
-        raise UsageError(f"bandwidth must be positive; got {bandwidth}")
-    log_k = squared_distances(x, y) * (-0.5 / bandwidth**2)
-    return log_k.clamp(min=_LOG_SMALLEST).exp()
+    _positive(bandwidth=bandwidth)
+    return _exp(squared_distances(x, y) * (-0.5 / bandwidth**2))
+
+
+def gaussian_mixture_kernel(x: Tensor, y: Tensor, bandwidths: Sequence[float]) -> Tensor:
+    """Return the mean of Gaussian kernels of several bandwidths: k(x, y) = (1/B) Σ_b exp(−‖x − y‖² / 2h_b²).
+
+    Args:
+        x: (n, d) points.
+        y: (m, d) points.
+        bandwidths: h_1, …, h_B, in the units of the points.
+
+    Returns:
+        (n, m) in (0, 1].
+
+    Raises:
+        UsageError: for no bandwidth, or one that is not positive.
+
+    Reference: Li, Swersky & Zemel (2015), Generative Moment Matching Networks, section 4.3, where it is the sum.
+
+    Example:
+        >>> gaussian_mixture_kernel(torch.zeros(1, 1), torch.tensor([[2.0]]), (2.0, 2.0))
+        tensor([[0.6065]])
+    """
+    if not len(bandwidths):
+        raise UsageError("bandwidths must hold at least one; got none")
+    for bandwidth in bandwidths:
+        _positive(bandwidth=bandwidth)
+    squares = squared_distances(x, y)
+    total = _exp(squares * (-0.5 / bandwidths[0] ** 2))
+    for bandwidth in bandwidths[1:]:
+        total = total + _exp(squares * (-0.5 / bandwidth**2))
+    return total / len(bandwidths)
+
+
+def laplace_kernel(x: Tensor, y: Tensor, bandwidth: float) -> Tensor:
+    """Return the Laplace kernel k(x, y) = exp(−‖x − y‖ / h), with the Euclidean norm.
+
+    A rotation of the points does not change it, and h is in the same units as that of the Gaussian kernel.
+    Where another text takes the sum of absolute differences for the norm, as scikit-learn's `laplacian_kernel`
+    does, the kernel is another one.
+
+    Args:
+        x: (n, d) points.
+        y: (m, d) points.
+        bandwidth: h, in the units of the points.
+
+    Returns:
+        (n, m) in (0, 1]; values below e^−80 are returned as e^−80.
+
+    Raises:
+        UsageError: unless h > 0.
+
+    Reference: Rasmussen & Williams (2006), Gaussian Processes for Machine Learning, eq. 4.18 (exponential).
+
+    Example:
+        >>> laplace_kernel(torch.zeros(1, 2), torch.tensor([[3.0, 4.0]]), bandwidth=5.0)
+        tensor([[0.3679]])
+    """
+    _positive(bandwidth=bandwidth)
+    return _exp(negative_distance_kernel(x, y) / bandwidth)
+
+
+def inverse_multiquadric_kernel(x: Tensor, y: Tensor, C: float) -> Tensor:
+    """Return the inverse multiquadric kernel k(x, y) = C / (C + ‖x − y‖²), whose tails are heavy.
+
+    Args:
+        x: (n, d) points.
+        y: (m, d) points.
+        C: in squared units of the points; 2dσ², the mean ‖x − y‖² of two points from N(0, σ²I), is the usual one.
+
+    Returns:
+        (n, m) in (0, 1].
+
+    Raises:
+        UsageError: unless C > 0.
+
+    Reference: Tolstikhin et al. (2018), Wasserstein Auto-Encoders, section 4.
+
+    Example:
+        >>> inverse_multiquadric_kernel(torch.zeros(1, 1), torch.tensor([[0.0], [2.0]]), C=4.0)
+        tensor([[1.0000, 0.5000]])
+    """
+    _positive(C=C)
+    return C / (C + squared_distances(x, y))
+
+
+def linear_kernel(x: Tensor, y: Tensor) -> Tensor:
+    """Return k(x, y) = xᵀy, with which MMD² is the squared distance of the means: (n, d), (m, d) → (n, m).
+
+    Example:
+        >>> linear_kernel(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]]))
+        tensor([[11.]])
+    """
+    return x @ y.T
+
+
+def polynomial_kernel(x: Tensor, y: Tensor, degree: int = 3, scale: float | None = None) -> Tensor:
+    """Return the polynomial kernel k(x, y) = (xᵀy / s + 1)^degree; its MMD compares moments up to the degree.
+
+    Args:
+        x: (n, d) points.
+        y: (m, d) points.
+        degree: at least 1.
+        scale: s, in squared units of the points; the number of dimensions d without.
+
+    Returns:
+        (n, m).
+
+    Raises:
+        UsageError: for a degree below 1, or unless s > 0.
+
+    Reference: Bińkowski et al. (2018), Demystifying MMD GANs, section 4 (degree 3, s = d: the kernel of KID).
+
+    Example:
+        >>> polynomial_kernel(torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 1.0]]))  # (4/2 + 1)³
+        tensor([[27.]])
+    """
+    scale = float(x.shape[1]) if scale is None else scale
+    _positive(scale=scale)
+    if degree < 1:
+        raise UsageError(f"degree must be at least 1; got {degree}")
+    return (x @ y.T / scale + 1).pow(degree)
 
 
 def negative_distance_kernel(x: Tensor, y: Tensor) -> Tensor:
@@ -112,93 +233,46 @@ def median_bandwidth(x: Tensor, y: Tensor, *, max_points: int = 2000, seed: int 
     return float(distances.median())
 
 
-def mmd2(
-    x: Tensor, y: Tensor, kernel: Kernel, estimator: Literal["unbiased", "biased"] = "unbiased"
-) -> Tensor:
-    """Estimate the squared maximum mean discrepancy between the laws of two samples.
+def _positive(**given: float) -> None:
+    for name, value in given.items():
+        if not 0 < value < float("inf"):
+            raise UsageError(f"{name} must be positive; got {value}")
 
-    MMD² = E k(X, X′) + E k(Y, Y′) − 2 E k(X, Y)
 
-    The unbiased estimate averages k(X, X′) and k(Y, Y′) over pairs of different points (a U-statistic, which
-    may be negative); the biased one over all pairs (a V-statistic, ≥ 0).
+def _exp(log_k: Tensor) -> Tensor:
+    return log_k.clamp(min=_LOG_SMALLEST).exp()
+
+
+_OCTAVES = (0.25, 0.5, 1.0, 2.0, 4.0)
+
+KERNELS: Mapping[str, Callable[[float], Kernel]] = MappingProxyType(
+    {
+        "gaussian": lambda h: partial(gaussian_kernel, bandwidth=h),
+        "gaussian-mixture": lambda h: partial(gaussian_mixture_kernel, bandwidths=[h * c for c in _OCTAVES]),
+        "laplace": lambda h: partial(laplace_kernel, bandwidth=h),
+        "inverse-multiquadric": lambda h: partial(inverse_multiquadric_kernel, C=h**2),
+        "polynomial": lambda h: partial(polynomial_kernel, scale=h**2),
+        "linear": lambda _: linear_kernel,
+        "negative-distance": lambda _: negative_distance_kernel,
+    }
+)
+"""Each kernel at a length h in the units of the points, as `median_bandwidth` gives it; the last two need none."""
+
+
+def kernel_of_length(name: str, length: float) -> Kernel:
+    """Return a kernel of `KERNELS` by name, at a length in the units of the points.
 
     Args:
-        x: (n, d) points.
-        y: (m, d) points.
-        kernel: (n, d), (m, d) → (n, m), as ``partial(gaussian_kernel, bandwidth=h)``.
-        estimator: "unbiased" or "biased".
-
-    Returns:
-        () in the units of the kernel; differentiable in the points.
+        name: as "inverse-multiquadric".
+        length: h, as `median_bandwidth` gives it; N(0, σ²I) in d dimensions has about h = σ√(2d).
 
     Raises:
-        UsageError: for another estimator, or shapes that do not fit.
-        DataError: for a point that is not finite, or fewer than 2 points where the estimate is unbiased.
-
-    Reference: Gretton et al. (2012), A Kernel Two-Sample Test, eq. 3 (unbiased), and eq. 5 squared (biased).
+        UnknownNameError: for a name that is not there, with the nearest ones.
+        UsageError: unless h > 0.
 
     Example:
-        >>> x, y = torch.tensor([[0.0], [1.0]]), torch.tensor([[0.0], [3.0]])
-        >>> mmd2(x, y, negative_distance_kernel)  # 2 · 1.5 − 1 − 3
-        tensor(-1.)
+        >>> kernel_of_length("laplace", 5.0)(torch.zeros(1, 2), torch.tensor([[3.0, 4.0]]))
+        tensor([[0.3679]])
     """
-    if estimator not in ("unbiased", "biased"):
-        raise UsageError(f"estimator must be 'unbiased' or 'biased'; got {estimator!r}")
-    unbiased = estimator == "unbiased"
-    point_sets(at_least=2 if unbiased else 1, x=x, y=y)
-    between = sum_of_kernel(x, y, kernel) / (len(x) * len(y))
-    return _mean_within(x, kernel, unbiased) + _mean_within(y, kernel, unbiased) - 2 * between
-
-
-def sum_of_kernel(x: Tensor, y: Tensor, kernel: Kernel) -> Tensor:
-    """Return Σ_ij k(x_i, y_j), in blocks of bounded size."""
-    return torch.stack([kernel(x[rows], y).sum() for rows in row_blocks(len(x), len(y))]).sum()
-
-
-def _mean_within(x: Tensor, kernel: Kernel, unbiased: bool) -> Tensor:
-    """Average k(x_i, x_j) over pairs, those of a point with itself left out where unbiased."""
-    n = len(x)
-    if not unbiased:
-        return sum_of_kernel(x, x, kernel) / n**2
-    sums: list[Tensor] = []
-    for rows in row_blocks(n, n):
-        block = kernel(x[rows], x)
-        sums.append(block.sum() - block.diagonal(offset=rows.start).sum())
-    return torch.stack(sums).sum() / (n * (n - 1))
-
-
-@torch.no_grad()
-def mmd2_of_splits(points: Tensor, splits: Tensor, kernel: Kernel) -> Tensor:
-    """Return the unbiased MMD² of each of many splits of the same points, from one kernel matrix.
-
-    With K the kernel matrix without its diagonal, u ∈ {0, 1}^N a split into n ones and m zeros,
-    a = uᵀKu, c = uᵀK1 and t = 1ᵀK1:  MMD² = a / n(n−1) + (t − 2c + a) / m(m−1) − 2 (c − a) / nm
-
-    All splits share one matrix product, and K is made in blocks, so memory is O(N · S).
-
-    Args:
-        points: (N, d).
-        splits: (N, S) of 0 and 1: which points are in the first group, at least 2 in each.
-        kernel: (n, d), (m, d) → (n, m), symmetric.
-
-    Returns:
-        (S,) in the units of the kernel.
-
-    Reference: Gretton et al. (2012), A Kernel Two-Sample Test, eq. 3, of every split.
-
-    Example:
-        >>> points = torch.tensor([[0.0], [1.0], [0.0], [3.0]])
-        >>> mmd2_of_splits(points, torch.tensor([[1.0], [1.0], [0.0], [0.0]]), negative_distance_kernel)
-        tensor([-1.])
-    """
-    a, c, t = splits.new_zeros(splits.shape[1]), splits.new_zeros(splits.shape[1]), splits.new_zeros(())
-    for rows in row_blocks(len(points), len(points)):
-        K = kernel(points[rows], points).to(splits.dtype, copy=True)
-        K.diagonal(offset=rows.start).zero_()
-        degrees = K.sum(1)
-        a += (splits[rows] * (K @ splits)).sum(0)
-        c += degrees @ splits[rows]
-        t += degrees.sum()
-    n = splits.sum(0)
-    m = len(points) - n
-    return a / (n * (n - 1)) + (t - 2 * c + a) / (m * (m - 1)) - 2 * (c - a) / (n * m)
+    _positive(length=length)
+    return member(KERNELS, name, "kernel")(length)

@@ -117,10 +117,10 @@ def single(plot: Plot, *, square: bool = False) -> Figure:
 
 
 def together(plots: Titled, *, square: bool = False) -> Figure:
-    """Return a figure of several plots with their titles, at most three in a row."""
+    """Return a figure of several plots with their titles, at most three in a row; four make a square."""
     from matplotlib.figure import Figure
 
-    columns = min(3, len(plots))
+    columns = 2 if len(plots) == 4 else min(3, len(plots))
     rows = math.ceil(len(plots) / columns)
     with _styled():
         figure = Figure(figsize=(_size(square)[0] * columns, _size(square)[1] * rows))

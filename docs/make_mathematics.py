@@ -1,0 +1,83 @@
+"""Draw the pictures of docs/mathematics.md into docs/images: python docs/make_mathematics.py."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+import latentia as lt
+from latentia.functional.kernels import gaussian_kernel
+from latentia.functional.transport import wasserstein_lp
+from latentia.report import mathematics, samples
+from latentia.report.figures import png
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+IMAGES = Path(__file__).parent / "images"
+N = torch.distributions.Normal
+
+
+def figures() -> dict[str, Figure]:
+    """Return each picture by the name of its file."""
+    return {
+        "moving-apart": moving_apart(),
+        "coverage-and-quality": coverage_and_quality(),
+        "conjugates": mathematics.conjugate_pair(lt.divergences["kl"]),
+        "transport-plan": transport_plan(),
+        "witness": witness(),
+        "four-panels": samples.four_panels(draws(300), 2 * draws(200) + 1, ("data", "model")),
+        "simplex": mathematics.simplex_projection(torch.tensor([0.5, 0.2, 0.3])),
+    }
+
+
+def draws(*shape: int) -> torch.Tensor:
+    """Return standard normal numbers, the same at each call."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+def moving_apart() -> Figure:
+    """Two uniforms on [0, 1]: disjoint from a shift of 1."""
+
+    def uniform(x: torch.Tensor) -> torch.Tensor:
+        return torch.where((x >= 0) & (x < 1), 0.0, -torch.inf)
+
+    return mathematics.moving_apart(uniform, torch.linspace(0, 2, 41), torch.linspace(-1, 4, 5001))
+
+
+def coverage_and_quality() -> Figure:
+    """Two modes, and a model that covers one of them."""
+    x = torch.linspace(-4, 6, 200, dtype=torch.float64)
+    p = (N(-1.0, 0.5).log_prob(x).exp() + N(3.0, 0.7).log_prob(x).exp()) / 2
+    q = N(-0.5, 1.0).log_prob(x).exp()
+    return mathematics.coverage_and_quality(x, p / p.sum(), q / q.sum())
+
+
+def transport_plan() -> Figure:
+    """Twelve points on the line, moved by the least squared distance."""
+    x = torch.linspace(0, 1, 12, dtype=torch.float64)
+    p, q = (0.6 + draws(2, 12).double().sigmoid()).unbind(0)
+    p, q = p / p.sum(), q / q.sum()
+    plan = wasserstein_lp(p, q, (x[:, None] - x - 0.5).square()).plan
+    return samples.transport_plan(plan, x, x + 0.5)
+
+
+def witness() -> Figure:
+    """A narrow and a wide Gaussian with one mean."""
+    points = draws(400, 1)
+    return samples.witness_function(points[:200], 2 * points[200:], partial(gaussian_kernel, bandwidth=1.0))
+
+
+def main() -> None:
+    """Write them."""
+    IMAGES.mkdir(exist_ok=True)
+    for name, figure in figures().items():
+        figure.set_dpi(110)
+        (IMAGES / f"{name}.png").write_bytes(png(figure))
+
+
+if __name__ == "__main__":
+    main()

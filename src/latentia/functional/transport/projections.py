@@ -1,0 +1,98 @@
+"""The mean over directions of W_p^p between projected points, in blocks of directions of bounded size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentia.errors import UsageError
+from latentia.functional.kernels import row_blocks
+from latentia.functional.transport.one_dimensional import wasserstein_1d_power
+from latentia.functional.transport.rows import row_costs
+
+
+def mean_cost(p: float, directions: Tensor, x: Tensor, y: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean over directions θ_l of W_p^p(θ_lᵀx, θ_lᵀy), and each direction's share.
+
+    A block of directions is projected, sorted and, where a gradient is asked for, differentiated at once: only
+    the gradient's sum is kept, so memory does not grow with the number of directions.
+
+    Args:
+        p: the power, at least 1.
+        directions: (L, d) of the type of the points.
+        x: (n, d) points, float32 or float64.
+        y: (m, d) points of the same type.
+        weights: none, or (n,) and (m,) masses that sum to one.
+
+    Returns:
+        () float64, once differentiable in all tensors; and (L,) float64 W_p^p, not differentiable.
+
+    Example:
+        >>> x = torch.zeros(1, 2)
+        >>> mean_cost(1, torch.eye(2), x, x + torch.tensor([1.0, 3.0]))
+        (tensor(2., dtype=torch.float64), tensor([1., 3.], dtype=torch.float64))
+    """
+    return _MeanCost.apply(p, directions, x, y, *weights)  # pyright: ignore[reportReturnType]
+
+
+class _MeanCost(torch.autograd.Function):
+    """The gradient of a mean is known before what multiplies it, so it is summed up on the way forward."""
+
+    @staticmethod
+    def forward(ctx: Any, p: float, directions: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+        needed = ctx.needs_input_grad[1:]
+        sums = [torch.zeros_like(each) for each in (directions, *tensors)] if any(needed) else []
+        shares: list[Tensor] = []
+        for rows in row_blocks(len(directions), 2 * (len(tensors[0]) + len(tensors[1]))):
+            leaves = [each.detach() for each in (directions[rows], *tensors)]
+            views = [each[rows] if i == 0 else each for i, each in enumerate(sums)]
+            shares.append(_differentiated(p, leaves, views, needed) if sums else _line_costs(p, *leaves))
+        costs = torch.cat(shares)
+        ctx.save_for_backward(directions, *tensors, *(each / len(costs) for each in sums))
+        ctx.mark_non_differentiable(costs)
+        return costs.mean(), costs
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        needed = ctx.needs_input_grad[1:]
+        inputs, gradients = ctx.saved_tensors[: len(needed)], ctx.saved_tensors[len(needed) :]
+        scaled = [_OnceOnly.apply(each * grads[0].to(each.dtype), *inputs) for each in gradients]
+        return None, *(each if need else None for each, need in zip(scaled, needed, strict=True))
+
+
+class _OnceOnly(torch.autograd.Function):
+    """Pass a gradient on, and refuse to be differentiated: what was summed up would count as constant."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, *_: Tensor) -> Tensor:  # noqa: ARG004
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> Tensor:  # noqa: ARG004  # pyright: ignore[reportIncompatibleMethodOverride]
+        raise UsageError(
+            "the sliced Wasserstein distance is once differentiable: its gradient cannot be differentiated again"
+        )
+
+
+def _differentiated(p: float, leaves: list[Tensor], sums: list[Tensor], needed: tuple[bool, ...]) -> Tensor:
+    """Return W_p^p of a block of directions, and add its gradients to the sums that are needed."""
+    with torch.enable_grad():
+        for leaf, need in zip(leaves, needed, strict=True):
+            leaf.requires_grad_(need)
+        costs = _line_costs(p, *leaves)
+        total = costs.sum()
+    asked = [i for i, need in enumerate(needed) if need]
+    for i, gradient in zip(asked, torch.autograd.grad(total, [leaves[i] for i in asked]), strict=True):
+        sums[i].add_(gradient)
+    return costs.detach()
+
+
+def _line_costs(p: float, directions: Tensor, x: Tensor, y: Tensor, *weights: Tensor) -> Tensor:
+    """Return W_p^p of the projections on each direction, (L,) float64."""
+    on_x, on_y = directions @ x.T, directions @ y.T
+    if not weights and len(x) == len(y) and x.device.type == "cpu":
+        return row_costs(on_x, on_y, p)
+    each = (weight.expand(len(directions), -1) for weight in weights)
+    return wasserstein_1d_power(on_x, on_y, p, *each).double()

@@ -1,0 +1,104 @@
+"""Tests by permutation of a kernel's statistic, all permutations through one kernel matrix: MMD, energy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentia.errors import DataError
+from latentia.functional.kernels import (
+    Kernel,
+    gaussian_kernel,
+    median_bandwidth,
+    negative_distance_kernel,
+    row_blocks,
+)
+from latentia.functional.mmd import mmd2_of_splits
+from latentia.metrics.two_sample.permutation import by_permutation, drawn, random_splits
+from latentia.metrics.two_sample.question import Question
+from latentia.metrics.two_sample.result import Evidence, most_telling
+
+
+def mmd(question: Question, *, bandwidth: float | None = None, kernel: Kernel | None = None) -> Evidence:
+    """Test by the unbiased MMD², with a Gaussian kernel whose bandwidth is the median distance.
+
+    Args:
+        question: what is asked.
+        bandwidth: of the Gaussian kernel; the median distance between points without.
+        kernel: another kernel, chosen without looking at which point is of which sample.
+
+    Reference: Gretton et al. (2012), A Kernel Two-Sample Test, sections 2.2 and 8.
+    """
+    if kernel is not None:
+        return kernel_evidence(question, kernel, {"kernel": "given"})
+    h = median_bandwidth(question.x, question.y) if bandwidth is None else bandwidth
+    return kernel_evidence(
+        question, partial(gaussian_kernel, bandwidth=h), {"kernel": "gaussian", "bandwidth": h}
+    )
+
+
+def energy(question: Question) -> Evidence:
+    """Test by the unbiased energy distance 2 E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖.
+
+    Reference: Székely & Rizzo (2013), Energy statistics, sections 2 and 6.
+    """
+    return kernel_evidence(question, negative_distance_kernel, {})
+
+
+def kernel_evidence(question: Question, kernel: Kernel, settings: Mapping[str, Any]) -> Evidence:
+    """Test by the unbiased MMD² of any kernel; one kernel matrix serves all permutations.
+
+    The effect size MMD²/E‖φ(X) − φ(Y)‖², where k(x, y) = ⟨φ(x), φ(y)⟩, is the share of the squared distance
+    between the samples that is due to their laws: 0 for equal laws, 1 for two different point masses.
+
+    Reference: Székely & Rizzo (2013), Energy statistics, section 6, for the coefficient of inhomogeneity.
+    """
+    points, n, m = question.points, len(question.x), len(question.y)
+    splits = random_splits(n, m, question.permutations, question.generator()).to(points.device)
+    statistics = mmd2_of_splits(points, splits, kernel)
+    sums = _kernel_sums(points, splits[:, 0], kernel)
+    between = float(sums.diagonal[:n].mean() + sums.diagonal[n:].mean() - 2 * sums.x[n:].sum() / (n * m))
+    if not between > 0:
+        raise DataError("the kernel takes all points of x and y for one: choose another kernel")
+    return Evidence(
+        **by_permutation(statistics, question),
+        effect_size=float(statistics[0]) / between,
+        effect="MMD² / mean squared distance between the samples in the kernel's space",
+        points=most_telling(sums.witness(n), range(n + m), n),
+        points_show="witness function: mean similarity to x, less that to y",
+        settings={**settings, **drawn(question)},
+    )
+
+
+@dataclass(frozen=True)
+class _KernelSums:
+    """Sums over a kernel matrix K of all points: (N,) Σ_{j in x} K_ij and Σ_{j in y} K_ij, j ≠ i; and K_ii."""
+
+    x: Tensor
+    y: Tensor
+    diagonal: Tensor
+
+    def witness(self, n: int) -> Tensor:
+        """Return the mean of k(z, x_i) less the mean of k(z, y_j) at every point, itself left out: (N,)."""
+        m = len(self.diagonal) - n
+        in_x = self.x[:n] / (n - 1) - self.y[:n] / m
+        in_y = self.x[n:] / n - self.y[n:] / (m - 1)
+        return torch.cat([in_x, in_y])
+
+
+@torch.no_grad()
+def _kernel_sums(points: Tensor, split: Tensor, kernel: Kernel) -> _KernelSums:
+    sides = torch.stack([split, 1 - split], dim=1)
+    sums, diagonal = torch.zeros_like(sides), torch.zeros_like(split)
+    for rows in row_blocks(len(points), len(points)):
+        K = kernel(points[rows], points[rows.start :]).to(sides.dtype)
+        diagonal[rows] = K.diagonal()
+        upper = K.triu(1)
+        sums[rows] += upper @ sides[rows.start :]
+        sums[rows.start :] += upper.T @ sides[rows]
+    return _KernelSums(sums[:, 0], sums[:, 1], diagonal)
