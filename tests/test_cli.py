@@ -181,7 +181,10 @@ def test_values_that_do_not_fit_are_told_in_one_line(hint: Any, words: list[str]
     [
         ("smaple", "unknown verb name 'smaple'; did you mean 'sample'?"),
         ("fit vea --data digits", "unknown recipe name 'vea'; did you mean 'vae'?"),
-        ("fit --data digits vae", "fit takes a recipe first: latentia fit RECIPE ...; there are: gan,"),
+        (
+            "fit --data digits vae",
+            "fit takes a recipe first: latentia fit RECIPE ...; there are: autoencoder,",
+        ),
         ("fit", "fit takes a recipe first"),
         ("fit vae", "--data is missing: a name that `latentia datasets` lists"),
         (

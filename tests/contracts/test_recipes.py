@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 import shutil
@@ -27,7 +28,15 @@ KINDS = {
     "bytes": DataSpec((3, 9, 8), Support("discrete", 256)),
     "digits": DataSpec((1, 8, 8), Support("discrete", 17)),
 }
-SMALL = {"latent_dim": 2, "components": 3}  # where a recipe has them
+SMALL = {  # where a recipe has them
+    "latent_dim": 2,
+    "components": 3,
+    "latent_density": "gaussian-mixture",
+    "latent_components": 2,
+    "transforms": 1,
+}
+SUPERVISED = ("supervised-autoencoder",)  # those that need classes
+AT_ONCE = ("gaussian", "kernel-density", "pca", "ppca")  # those that are done in one step, without chance
 N = 60
 
 
@@ -38,9 +47,17 @@ def small(name: str, kind: str, **options) -> dict[str, object]:
     return sizes | tiny | {"progress": False} | options
 
 
+def labels(name: str) -> dict[str, object]:
+    return {"labels": ["cat", "dog", "eel"] * (N // 3)} if name in SUPERVISED else {}
+
+
+def spec(name: str, kind: str) -> DataSpec:
+    return dataclasses.replace(KINDS[kind], classes=("cat", "dog", "eel") if name in SUPERVISED else ())
+
+
 def models(name: str, kind: str) -> bool:
     try:
-        lt.recipes[name](KINDS[kind])
+        lt.recipes[name](spec(name, kind))
     except UsageError:
         return False
     return True
@@ -57,7 +74,8 @@ def rows(kind: str, n: int = N, seed: int = 0) -> Tensor:
 
 
 def fit(name: str, kind: str, **options) -> lt.Run:
-    return lt.fit(name, rows(kind), support=str(KINDS[kind].support), **small(name, kind, **options))
+    support = str(KINDS[kind].support)
+    return lt.fit(name, rows(kind), support=support, **labels(name) | small(name, kind, **options))
 
 
 CASES = [(name, kind) for name in lt.recipes for kind in KINDS if models(name, kind)]
@@ -76,7 +94,8 @@ def test_every_recipe_models_something():
 @each_case
 def test_it_fits_two_steps_and_samples_rows_of_the_data_s_shape_and_support(name, kind):
     run = fit(name, kind, steps=2)
-    assert run.history["step"].iloc[-1] == 2
+    steps = run.history["step"].max()
+    assert steps > 2 if run.stage else steps == (1 if name in AT_ONCE else 2)
     assert not run.model.training
     assert isinstance(run.model, lt.Generative)
     sample = run.sample(7, seed=0)
@@ -146,11 +165,12 @@ def test_it_trains_in_half_precision_and_in_parts(name, kind, options):
     """On every kind of data, with convolutions where it has them; weights stay float32."""
     if KINDS[kind].is_image and "network" in recipe_options(lt.recipes[name]):
         options = options | {"network": "conv"}
-    if not lt.recipes[name](KINDS[kind]).objective.players():
+    if not lt.recipes[name](spec(name, kind)).objective.players():
         pytest.skip("it has no gradients")
     run = fit(name, kind, steps=2, **options)
-    assert run.history.iloc[0].notna().all()
-    assert run.history.filter(regex="^(?!gradient_norm)").notna().all(axis=None)
+    first = run.history[run.history["step"] <= 2].dropna(axis=1, how="all")
+    assert first.iloc[0].notna().all()
+    assert first.filter(regex="^(?!gradient_norm)").notna().all(axis=None)
     assert all(parameter.dtype == torch.float32 for parameter in run.model.parameters())
     assert run.sample(3, seed=0).dtype == torch.float32
 
@@ -208,7 +228,8 @@ def full_options(name: str, objective) -> dict[str, object]:
         return common | {"epochs": 10, "tol": 0.0}
     options = {"epochs": 4, "batch_size": 20, "ema": 0.9, "schedule": "cosine", "warmup": 3, "clip": 1.0}
     if not isinstance(objective.model, lt.Bounded | lt.Density):
-        options["monitor"] = "energy-distance"
+        sampled = isinstance(objective.model, lt.Generative)
+        options["monitor"] = "energy-distance" if sampled else "reconstruction-error"
     return common | options
 
 
@@ -217,7 +238,9 @@ def full_options(name: str, objective) -> dict[str, object]:
 @each_recipe
 def test_it_resumes_bit_exactly(name, kind, how, interruptions, tmp_path, monkeypatch):
     """D22: k + m steps = k steps, interrupted, m steps: weights, averages, patience, order and history."""
-    options = full_options(name, lt.recipes[name](KINDS[kind]).objective)
+    if name in AT_ONCE and not lt.recipes[name](spec(name, kind)).then:
+        pytest.skip("there is nothing left after its one step")
+    options = full_options(name, lt.recipes[name](spec(name, kind)).objective)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     fit(name, kind, out=whole, **options)
     for number, at in enumerate(interruptions):
@@ -247,7 +270,7 @@ def test_equal_runs_are_equal_bytes_and_other_seeds_are_not(name, kind, tmp_path
         fit(name, kind, steps=3, seed=seed, out=tmp_path / folder)
     a, b, c = ((tmp_path / folder / "model.safetensors").read_bytes() for folder in "abc")
     assert a == b
-    assert a != c
+    assert (a == c) == (name in AT_ONCE and name != "pca")
 
 
 # --- options ----------------------------------------------------------------------------------------------------
@@ -267,14 +290,22 @@ OTHER: dict[str, tuple[object, dict[str, object], str]] = {
     "kl_warmup": (5, {}, "grey"),
     "latent_dim": (3, {}, "grey"),
     "layers": (3, {"network": "mlp"}, "grey"),
+    "dropout": (0.5, {}, "grey"),
+    "layer": ("maf", {}, "table"),
+    "latent_components": (3, {"latent_density": "gaussian-mixture"}, "grey"),
+    "latent_density": ("flow", {}, "grey"),
     "likelihood": ("gaussian", {}, "grey"),
+    "noise": (0.5, {}, "grey"),
+    "reconstruction": ("absolute", {}, "grey"),
+    "transforms": (2, {}, "table"),
+    "weight": (10.0, {}, "grey"),
     "loss": ("minimax", {}, "grey"),
     "lr": (0.1, {}, "grey"),
     "network": ("mlp", {}, "grey"),
     "norm": ("none", {"network": "conv"}, "grey"),
     "regularisation": (0.5, {}, "table"),
     "restarts": (4, {}, "table"),
-    "sigma": (0.3, {"likelihood": "gaussian"}, "grey"),
+    "sigma": (0.3, {"likelihood": "gaussian", "reconstruction": "likelihood"}, "table"),
     "tol": (10.0, {}, "table"),
     "width": (3, {"network": "conv"}, "grey"),
 }
@@ -334,7 +365,7 @@ def test_the_docstring_has_a_formula_a_reference_and_explains_every_option(name)
 def test_it_makes_the_same_recipe_from_the_same_seed_wherever_it_is_called(name, kind):
     def made() -> dict[str, Tensor]:
         torch.manual_seed(0)
-        return lt.recipes[name](KINDS[kind]).objective.state_dict()
+        return lt.recipes[name](spec(name, kind)).objective.state_dict()
 
     first, second = made(), made()
     assert all(torch.equal(first[key], second[key]) for key in first)
@@ -342,7 +373,7 @@ def test_it_makes_the_same_recipe_from_the_same_seed_wherever_it_is_called(name,
 
 @each_recipe
 def test_training_options_that_have_no_meaning_are_refused(name, kind, tmp_path):
-    objective = lt.recipes[name](KINDS[kind]).objective
+    objective = lt.recipes[name](spec(name, kind)).objective
     out = Path(tmp_path / "run")
     if not objective.players():
         for option in (
@@ -358,7 +389,7 @@ def test_training_options_that_have_no_meaning_are_refused(name, kind, tmp_path)
         with pytest.raises(UsageError, match=r"batch size 61 is larger than the data, 60 rows"):
             fit(name, kind, out=out, batch_size=61)
         for options in ({"precision": "bf16"}, {"accumulate": 3}):
-            assert fit(name, kind, steps=2, **options).history["step"].iloc[-1] == 2
+            assert 2 in fit(name, kind, steps=2, **options).history["step"].tolist()
     with pytest.raises(UsageError, match="give epochs or steps, not both"):
         fit(name, kind, out=out, epochs=1, steps=1)
     assert not out.exists()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from latentia.errors import UsageError
-from latentia.networks.mlp import activation_named
+from latentia.networks.mlp import activation_named, dropped
 from latentia.networks.precision import at_least_float32
 
 SMALLEST = 8
@@ -51,6 +51,7 @@ class ConvEncoder(nn.Module):
         context: entries of the context vector, which enters as constant planes; 0 without.
         activation: as in `MLP`.
         norm: none, batch or spectral.
+        dropout: share of feature maps that are dropped in training.
 
     Example:
         >>> ConvEncoder((1, 28, 28), 10, width=8)(torch.zeros(5, 1, 28, 28)).shape
@@ -66,6 +67,7 @@ class ConvEncoder(nn.Module):
         context: int = 0,
         activation: str = "leaky-relu",
         norm: str = "none",
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         _check(in_shape, norm)
@@ -81,7 +83,7 @@ class ConvEncoder(nn.Module):
             layers += _normed(
                 nn.Conv2d(channels, out, 4, stride=2, padding=1), norm if stage else _first(norm), out
             )
-            layers.append(activation_named(activation))
+            layers += [activation_named(activation), *dropped(nn.Dropout2d, dropout)]
             channels, height, length = out, height // 2, length // 2
         self.body = nn.Sequential(*layers)
         head = nn.Linear(channels * height * length, out_features)
@@ -109,6 +111,7 @@ class ConvDecoder(nn.Module):
         context: entries of the context vector, which is appended to the input; 0 without.
         activation: as in `MLP`.
         norm: none or batch.
+        dropout: share of feature maps that are dropped in training.
 
     Example:
         >>> ConvDecoder(10, (2, 3, 30, 28), width=8)(torch.zeros(5, 10)).shape
@@ -124,6 +127,7 @@ class ConvDecoder(nn.Module):
         context: int = 0,
         activation: str = "relu",
         norm: str = "batch",
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         _check(out_shape, norm)
@@ -141,6 +145,7 @@ class ConvDecoder(nn.Module):
         for _ in range(doublings - 1):
             up = nn.ConvTranspose2d(channels, channels // 2, 4, stride=2, padding=1)
             layers += [*_normed(up, norm, channels // 2), activation_named(activation)]
+            layers += dropped(nn.Dropout2d, dropout)
             channels //= 2
         maps = int(torch.Size(out_shape[:-2]).numel())
         layers.append(nn.ConvTranspose2d(channels, maps, 4, stride=2, padding=1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import torch
@@ -32,6 +32,7 @@ class MLP(nn.Module):
         hidden: widths of the hidden layers; none makes the network linear.
         context: entries of the context vector that is appended to the input; 0 without.
         activation: relu, leaky-relu, tanh, silu, elu or softplus.
+        dropout: share of hidden units that are dropped in training.
 
     Example:
         >>> MLP((1, 8, 8), (10,), hidden=(32,))(torch.zeros(5, 1, 8, 8)).shape
@@ -46,14 +47,19 @@ class MLP(nn.Module):
         hidden: Sequence[int] = (),
         context: int = 0,
         activation: str = "relu",
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.out_shape = tuple(out_shape)
         sizes = (math.prod(in_shape) + context, *hidden, math.prod(out_shape))
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(sizes):
-            layers += [nn.Linear(inputs, outputs), activation_named(activation)]
-        self.layers = nn.Sequential(*layers[:-1])
+            layers += [
+                nn.Linear(inputs, outputs),
+                activation_named(activation),
+                *dropped(nn.Dropout, dropout),
+            ]
+        self.layers = nn.Sequential(*layers[: -2 if dropout else -1])
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Return (B, *out_shape) for (B, *in_shape), in float32 under autocast too."""
@@ -61,6 +67,11 @@ class MLP(nn.Module):
         if context is not None:
             x = torch.cat([x, context], dim=1)
         return at_least_float32(self.layers(x)).view(-1, *self.out_shape)
+
+
+def dropped(layer: Callable[[float], nn.Module], share: float) -> list[nn.Module]:
+    """Return a dropout layer, or none where nothing is dropped."""
+    return [layer(share)] if share else []
 
 
 def activation_named(name: str) -> nn.Module:

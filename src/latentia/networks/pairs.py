@@ -44,11 +44,13 @@ class Size:
         hidden: units of each hidden layer (mlp).
         layers: number of hidden layers (mlp); 0 is linear.
         width: feature maps at the widest image (conv).
+        dropout: share of hidden units (mlp) or feature maps (conv) that are dropped in training.
     """
 
     hidden: int = 400
     layers: int = 1
     width: int = 32
+    dropout: float = 0.0
 
     def of(self, network: str, recipe: Callable[..., object]) -> Size:
         """Return this size, if it differs from a recipe's defaults only in what the network has.
@@ -68,32 +70,42 @@ class Size:
                 "hidden and width must be at least 1 and layers at least 0; "
                 f"got hidden={self.hidden}, layers={self.layers}, width={self.width}"
             )
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"dropout must be a share from 0 to below 1; got {self.dropout}")
 
 
 def _mlp_reader(
     in_shape: Sequence[int], out_features: int, *, context: int, size: Size, norm: str
 ) -> nn.Module:
     _no_norm(norm)
-    return MLP(in_shape, (out_features,), hidden=[size.hidden] * size.layers, context=context)
+    return MLP(
+        in_shape, (out_features,), hidden=[size.hidden] * size.layers, context=context, dropout=size.dropout
+    )
 
 
 def _mlp_writer(
     in_features: int, out_shape: Sequence[int], *, context: int, size: Size, norm: str
 ) -> nn.Module:
     _no_norm(norm)
-    return MLP((in_features,), out_shape, hidden=[size.hidden] * size.layers, context=context)
+    return MLP(
+        (in_features,), out_shape, hidden=[size.hidden] * size.layers, context=context, dropout=size.dropout
+    )
 
 
 def _conv_reader(
     in_shape: Sequence[int], out_features: int, *, context: int, size: Size, norm: str
 ) -> nn.Module:
-    return ConvEncoder(in_shape, out_features, width=size.width, context=context, norm=norm)
+    return ConvEncoder(
+        in_shape, out_features, width=size.width, context=context, norm=norm, dropout=size.dropout
+    )
 
 
 def _conv_writer(
     in_features: int, out_shape: Sequence[int], *, context: int, size: Size, norm: str
 ) -> nn.Module:
-    return ConvDecoder(in_features, out_shape, width=size.width, context=context, norm=norm)
+    return ConvDecoder(
+        in_features, out_shape, width=size.width, context=context, norm=norm, dropout=size.dropout
+    )
 
 
 def _no_norm(norm: str) -> None:

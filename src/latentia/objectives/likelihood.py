@@ -1,0 +1,64 @@
+"""Maximum likelihood by gradient: one player, any model with an exact density."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from latentia.core.model import Density
+from latentia.core.objective import Batch, Blocks, Objective, Step
+from latentia.errors import UsageError
+
+
+@runtime_checkable
+class Begins(Protocol):
+    """A model that takes something from the rows before its training: moments, or centres to start from."""
+
+    def begin(self, rows: Blocks) -> None:
+        """Look at the rows once."""
+        ...
+
+
+class MaximumLikelihood(Objective):
+    """Descend loss = -mean log p(x), in nats per row, by one player, the model.
+
+    Args:
+        model: a module with an exact density; what it ``begin``s with is taken from the rows first.
+        conditional: whether the model is given each row's context.
+
+    Raises:
+        UsageError: for a model without a density.
+    """
+
+    loss_functions: ClassVar[tuple[str, ...]] = ("negative_log_likelihood",)
+
+    def __init__(self, model: nn.Module, *, conditional: bool = False) -> None:
+        super().__init__()
+        if not isinstance(model, Density):
+            raise UsageError(
+                f"maximum likelihood needs a model with a density; {type(model).__name__} has none"
+            )
+        self.model = model
+        self.density: Density = model
+        self.conditional = conditional
+
+    def players(self) -> Mapping[str, nn.Module]:
+        """Return the one player."""
+        return {"model": self.model}
+
+    def begin(self, rows: Blocks) -> None:
+        """Let the model take from the rows what it starts from."""
+        if isinstance(self.model, Begins):
+            self.model.begin(rows)
+
+    def step(self, batch: Batch) -> Step:
+        """Descend the loss once."""
+        loss = self.negative_log_likelihood(batch.x, batch.context if self.conditional else None)
+        yield "model", loss
+        return {"loss": loss.detach(), "log_likelihood": -loss.detach()}
+
+    def negative_log_likelihood(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """Return -mean log p(x), in nats per row."""
+        return -self.density.log_prob(x, context).mean()
