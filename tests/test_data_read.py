@@ -1,6 +1,8 @@
 """Own data of every kind becomes rows; bad data becomes one line that says what is wrong."""
 
 import gzip
+import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from latentia.data.batches import Batches, Stream
 from latentia.data.read import read_rows
 from latentia.data.rows import Rows
 from latentia.data.spec import Support
-from latentia.errors import DataError, LatentiaError, UnknownNameError, UsageError
+from latentia.errors import DataError, DataWarning, LatentiaError, UnknownNameError, UsageError
 
 
 def rng() -> np.random.Generator:
@@ -336,6 +338,23 @@ def test_npy_of_objects_or_cut_short(tmp_path: Path):
             read(tmp_path / name)
 
 
+@pytest.mark.parametrize("content", [b"", b"x,y\n1,2\n", b"PK\x03\x04", b"\x80\x04\x95."])
+def test_what_is_no_npy_file_is_said_to_be_none(tmp_path: Path, content: bytes):
+    """NumPy takes it for a pickle, and says how to open one: that would run whatever is in the file."""
+    (tmp_path / "a.npy").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.npy is no \.npy file: it begins with") as caught:
+        read(tmp_path / "a.npy")
+    assert "pickle" not in str(caught.value)
+
+
+def test_a_text_that_is_no_table_is_answered_with_what_data_can_be(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("Dear diary,\n")
+    with pytest.raises(
+        DataError, match=r"a\.txt is empty: as a table it has no rows; data is .*\.npy, \.npz, \.csv"
+    ):
+        read(tmp_path / "a.txt")
+
+
 def test_csv_and_parquet(tmp_path: Path):
     frame().to_csv(tmp_path / "t.csv", index=False)
     frame().to_csv(tmp_path / "t.csv.gz", index=False)
@@ -349,7 +368,8 @@ def test_csv_and_parquet(tmp_path: Path):
 
 def test_a_csv_that_pandas_wrote_with_its_index_is_read_without_it(tmp_path: Path):
     frame().to_csv(tmp_path / "t.csv")
-    rows = read(tmp_path / "t.csv", labels="kind")
+    with pytest.warns(DataWarning, match=r"the first column of t\.csv has no name and holds the row numbers"):
+        rows = read(tmp_path / "t.csv", labels="kind")
     assert rows.spec.columns == ("a", "b")
     assert rows.x.tolist() == [[1.5, 1.0], [2.0, 2.0], [3.0, 3.0]]
 
@@ -373,7 +393,12 @@ def test_only_a_nameless_first_column_of_row_numbers_is_an_index(
     tmp_path: Path, text: str, columns: tuple[str, ...]
 ):
     (tmp_path / "t.csv").write_text(text)
-    assert read(tmp_path / "t.csv").spec.columns == columns
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert read(tmp_path / "t.csv").spec.columns == columns
+    assert len(told) == len(re.split("[,;]", text.partition("\n")[0])) - len(
+        columns
+    )  # one where a column is left out
 
 
 def test_idx_and_bits(tmp_path: Path):

@@ -2,7 +2,9 @@
 
 import gzip
 import os
+import pkgutil
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import pytest
 import torch
 from scipy.io import savemat
 
-from latentia.data import download, image_sets, table_sets
+import latentia.data
+from latentia.data import download
 from latentia.data.download import PublishedFile
 from latentia.data.rows import Rows
 from latentia.data.table_sets import daily_counts
@@ -28,10 +31,11 @@ def rng() -> np.random.Generator:
 
 
 def published_files() -> Iterator[PublishedFile]:
-    """Find the records that stand beside the named sets."""
-    for value in (*vars(image_sets).values(), *vars(table_sets).values()):
-        files = value.values() if isinstance(value, dict) else [value]
-        yield from (file for file in files if isinstance(file, PublishedFile))
+    """Find the records that stand beside the named sets, in whatever file of the package these are."""
+    for each in pkgutil.iter_modules(latentia.data.__path__):
+        for value in vars(import_module(f"latentia.data.{each.name}")).values():
+            files = value.values() if isinstance(value, dict) else [value]
+            yield from (file for file in files if isinstance(file, PublishedFile))
 
 
 @pytest.fixture
@@ -52,7 +56,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_records_of_published_files_are_well_formed():
     """Each has a checksum, but for a live export, whose bytes cannot be known."""
     files = list(published_files())
-    assert len({file.path for file in files}) == len(files) == 25
+    assert len({file.path for file in files}) == len(files)
+    assert {file.path.partition("/")[0] for file in files} >= {
+        "mnist", "fashion-mnist", "mnist-static", "usps", "dsprites", "olivetti", "coil20", "fremont",
+        "wine-quality", "geyser",
+    }  # fmt: skip
     for file in files:
         assert file.address.startswith(("https://", "http://"))
         for checksum in file.checksums:

@@ -52,6 +52,26 @@ def test_integers_are_checked_as_floats_are():
     Support("discrete", 256).check(torch.zeros(0, 3, dtype=torch.uint8))
 
 
+@pytest.mark.parametrize(
+    "kind", ["binary", "discrete(17)", "unit", "real", "categorical(3)", "table(real, unit)"]
+)
+def test_missing_values_are_inside_a_support_that_says_so(kind):
+    support = Support.parse(f"{kind} or missing")
+    assert support.missing
+    assert str(support) == f"{kind} or missing"
+    assert Support.parse(str(support)) == support
+    x = torch.tensor([[1.0, torch.nan], [torch.nan, 0.0]])
+    support.check(x)
+    assert torch.equal(support.project(x).isnan(), x.isnan())
+    for wrong in (torch.inf, 17.5):
+        x[1, 1] = wrong
+        if kind != "real" or wrong == torch.inf:
+            with pytest.raises(DataError, match=r"1 of 2 rows"):
+                support.check(x)
+    with pytest.raises(DataError, match=r"declare support='.* or missing' \(--support\)"):
+        Support.parse(kind).check(torch.full((2, 2), torch.nan))
+
+
 def test_rows_are_numbered_over_blocks():
     blocks = [torch.zeros(4, 2), torch.tensor([[0.0, 0.0], [0.0, 3.0]]), torch.full((3, 2), 7.0)]
     with pytest.raises(DataError, match="data holds 3 in row 5, outside its support, unit; 4 of 9 rows have"):

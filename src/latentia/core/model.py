@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +83,22 @@ class Decodes(ABC):
     @abstractmethod
     def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
         """Return the law of rows given codes, with batch shape (B,); a `PointMass` if deterministic."""
+
+
+class FromFactors(ABC):
+    """A law given factors of which all, some or none may be given: it knows how they are distributed."""
+
+    @abstractmethod
+    def contexts(
+        self, n: int, given: Mapping[str, Any], *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return n contexts, (n, *context), from what is given; draw the rest.
+
+        Args:
+            n: number of rows.
+            given: factors by name, each as `latentia.data.factors.Factor.code_of` takes it.
+            generator: where randomness comes from; torch's global state without one.
+        """
 
 
 class Translates(ABC):

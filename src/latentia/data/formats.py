@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from latentia.errors import DataError, UsageError
+from latentia.errors import DataError, DataWarning, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_NPY = b"\x93NUMPY"
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
@@ -78,8 +80,16 @@ def read_npy(path: Path) -> np.ndarray:
         DataError: for a file that is truncated, holds Python objects, or is none.
     """
     try:
-        return np.load(path, mmap_mode="c", allow_pickle=False)
+        with path.open("rb") as file:
+            begins = file.read(len(_NPY))
+        if begins != _NPY:
+            raise DataError(
+                f"{path} is no .npy file: it begins with {begins.hex(' ') or 'nothing'}, not {_NPY.hex(' ')}"
+            )
+        return np.lib.format.open_memmap(path, mode="c")
     except (OSError, ValueError, EOFError) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(f"cannot map {path}: {_one_line(error)}") from error
 
 
@@ -172,7 +182,8 @@ def read_bits(path: Path) -> np.ndarray:
 def read_csv(path: Path) -> pd.DataFrame:
     """Read a table of text: the separator, the decimal comma and the absence of column names are recognised.
 
-    A nameless first column of the row numbers, which ``DataFrame.to_csv`` writes unasked, is left out.
+    A nameless first column of the row numbers, which ``DataFrame.to_csv`` writes unasked, is left out, with a
+    `DataWarning`.
 
     Raises:
         DataError: for an empty file, and for lines of different length.
@@ -191,7 +202,11 @@ def read_csv(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path, sep=separator, decimal=decimal, header=header, encoding="utf-8-sig")
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path} as a table: {_one_line(error)}") from error
-    return table.iloc[:, 1:] if _has_index(table) else table
+    if not _has_index(table):
+        return table
+    told = f"the first column of {path.name} has no name and holds the row numbers, so it is left out"
+    warnings.warn(told, DataWarning, stacklevel=2)
+    return table.iloc[:, 1:]
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
@@ -221,6 +236,10 @@ def _has_index(table: pd.DataFrame) -> bool:
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    if not _is_numeric(archive, name):
+        raise DataError(
+            f"{archive.filename} holds Python objects or text in its array {name!r}; save it as numbers"
+        )
     with archive.open(f"{name}.npy") as file:
         return np.lib.format.read_array(file, allow_pickle=False)
 

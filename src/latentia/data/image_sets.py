@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
+import torch
 
 from latentia.data import formats
 from latentia.data.download import PublishedFile, fetch, side_by_side
+from latentia.data.factors import Factor
 from latentia.data.raw import Raw
 from latentia.data.rows import Rows
 from latentia.data.spec import Support
@@ -159,11 +161,15 @@ _SPRITES = {
 }
 
 
+_SHAPES = ("square", "ellipse", "heart")
+
+
 @datasets.register("dsprites")
 def dsprites(split: str = "train", seed: int = 0, *, subset: str | None = None) -> Rows:
     """Squares, ellipses and hearts, 737,280 binary images of 64x64 in every place, size and angle, 3 classes.
 
-    Split 80, 10 and 10 % by seed. Matthey and others (2017).
+    The factors are shape, scale, orientation (0° and 360° are both there, and the same picture), x and y. Split 80,
+    10 and 10 % by seed. Matthey and others (2017).
 
     Args:
         split: train, validation, test or all.
@@ -176,9 +182,11 @@ def dsprites(split: str = "train", seed: int = 0, *, subset: str | None = None) 
     path = fetch(*([_SPRITES[subset]] if subset else _SPRITES.values()))
     which = next(name for name, file in _SPRITES.items() if file.path.endswith(path.name))
     arrays = formats.read_npz(path, "imgs", "latents_classes")
-    shapes = arrays["latents_classes"][:, -5]  # the full file has a constant colour before it
-    raw = Raw(arrays["imgs"], shapes, Support("binary"), ("square", "ellipse", "heart"))
-    return seeded_part(raw.rows(f"dsprites-{which}"), split, seed)
+    values = arrays["latents_classes"][:, -5:].astype(
+        np.int64
+    )  # the full file has a constant colour before them
+    rows = Raw(arrays["imgs"], values[:, 0], Support("binary"), _SHAPES).rows(f"dsprites-{which}")
+    return seeded_part(rows.with_factors(_sprite_factors(which), torch.from_numpy(values)), split, seed)
 
 
 _OLIVETTI = PublishedFile(
@@ -214,14 +222,34 @@ _COIL = PublishedFile(
 def coil20(split: str = "train", seed: int = 0) -> Rows:
     """Objects on a turntable, 1,440 grey images of 32x32 in 256 levels, 72 views of each of 20 objects.
 
-    Split 80, 10 and 10 % by seed. Nene, Nayar and Murase (1996), in the 32x32 form of D. Cai.
+    The factors are object and pose, the angle of the turntable. Split 80, 10 and 10 % by seed. Nene, Nayar and
+    Murase (1996), in the 32x32 form of D. Cai.
     """
     path = fetch(_COIL)
     objects = formats.read_matlab(path, "Y").ravel()
     images = formats.read_matlab(path, "X").astype(np.uint8)
     names = tuple(str(number) for number in range(1, 21))
-    raw = Raw(_column_major(images, 32), objects.astype(np.int64) - 1, Support("discrete", 256), names)
-    return seeded_part(raw.rows("coil20"), split, seed)
+    labels = objects.astype(np.int64) - 1
+    rows = Raw(_column_major(images, 32), labels, Support("discrete", 256), names).rows("coil20")
+    factors = Factor("object", names), Factor("pose", tuple(5.0 * view for view in range(72)), "angle")
+    # The file has object after object, each from 0° on.
+    views = np.arange(len(labels)) - np.searchsorted(labels, labels)
+    return seeded_part(
+        rows.with_factors(factors, torch.from_numpy(np.stack([labels, views], 1))), split, seed
+    )
+
+
+def _sprite_factors(subset: str) -> tuple[Factor, ...]:
+    """Return what the latent classes of a subset's file are; the grid numbers its own values."""
+    turns, places = (4, 2) if subset == "grid" else (1, 1)
+    place = tuple(float(value) for value in np.linspace(0, 1, 32)[::places])
+    return (
+        Factor("shape", _SHAPES),
+        Factor("scale", tuple(0.5 + 0.1 * step for step in range(6)), "number"),
+        Factor("orientation", tuple(float(value) for value in np.linspace(0, 360, 40)[::turns]), "angle"),
+        Factor("x", place, "number"),
+        Factor("y", place, "number"),
+    )
 
 
 def _idx_pair(name: str, files: Mapping[str, PublishedFile], classes: tuple[str, ...], part: str) -> Rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -137,7 +138,7 @@ def _own(data: Any, support: Support | None, labels: Any, pictures: tuple[Any, A
 
 def _file(path: Path, support: Support | None, labels: Any, pictures: tuple[Any, Any], name: str) -> Rows:
     if not path.exists():
-        raise UnknownNameError(f"{unknown('data set', str(path), datasets)}; and no file has this path")
+        raise UnknownNameError(_absent(path))
     if path.is_dir():
         from latentia.data.images import read_images
 
@@ -149,7 +150,10 @@ def _file(path: Path, support: Support | None, labels: Any, pictures: tuple[Any,
         case ".npz":
             return _archive(path, support, labels, name)
         case ".csv" | ".csv.gz" | ".tsv" | ".txt":
-            return _frame(formats.read_csv(path), support, labels, name)
+            table = formats.read_csv(path)
+            if table.shape[0] == 0:
+                raise DataError(f"{path} is empty: as a table it has no rows; data is {_ACCEPTED}")
+            return _frame(table, support, labels, name)
         case ".parquet":
             return _frame(formats.read_parquet(path), support, labels, name)
         case ".amat" | ".amat.gz":
@@ -158,6 +162,15 @@ def _file(path: Path, support: Support | None, labels: Any, pictures: tuple[Any,
             return Raw(formats.read_idx(path), _given(labels, name), support).rows(name)
         case ending:
             raise DataError(f"cannot read {path}: unknown ending {ending!r}; data is {_ACCEPTED}")
+
+
+def _absent(path: Path) -> str:
+    """Return the line that says that nothing is at a path, or that no data set has this name."""
+    if path.suffix or len(path.parts) > 1 or str(path) in datasets:
+        near = difflib.get_close_matches(path.stem, datasets, n=1, cutoff=0.8)
+        hint = f"; did you mean the data set {near[0]!r}?" if near else ", and no data set has this name"
+        return f"there is no file or folder {path}{hint}"
+    return f"{unknown('data set', str(path), datasets)}; and no file has this path"
 
 
 def _archive(path: Path, support: Support | None, labels: Any, name: str) -> Rows:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from latentia.core.objective import Batch
+from latentia.data.factors import Factor, codes
 from latentia.data.randomness import permutation
 from latentia.data.spec import DataSpec
 from latentia.errors import DataError, UsageError
@@ -52,6 +53,7 @@ class Rows:
         log_density: the true log-density of (B, *event) rows in nats, where it is known in closed form.
         transform: what is done to rows when they are read.
         numbers: (n,) int64, which rows of the store these are, in order; None for all of them.
+        factor_values: (n, F) int64, for each of the spec's factors the number of the row's value, or None.
 
     Example:
         >>> from latentia.data.spec import Support
@@ -68,10 +70,13 @@ class Rows:
     log_density: Callable[[Tensor], Tensor] | None = None
     transform: Transform | None = None
     numbers: Tensor | None = None
+    factor_values: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.labels is not None and len(self.labels) != len(self):
             raise DataError(f"{self.name} has {len(self)} rows but {len(self.labels)} labels")
+        if self.factor_values is not None:
+            self._check_factors(self.factor_values)
 
     def __len__(self) -> int:
         return len(self.store if self.numbers is None else self.numbers)
@@ -89,8 +94,7 @@ class Rows:
         x = self.store.index_select(0, numbers).to(torch.get_default_dtype())
         if self.transform is not None:
             x = self.transform(x, numbers, epoch)
-        labels = None if self.labels is None else self.labels.index_select(0, index)
-        return Batch(x, context=self._context(labels), index=numbers)
+        return Batch(x, context=self._context(index), index=numbers)
 
     def blocks(self, size: int, epoch: int = 0) -> Iterator[Batch]:
         """Iterate over blocks of at most ``size`` rows, transformed, as floating-point numbers."""
@@ -104,12 +108,16 @@ class Rows:
         """
         if self.transform is not None:
             return self.take(torch.arange(len(self)), epoch)
-        return Batch(self.x, context=self._context(self.labels), index=self._numbers())
+        return Batch(self.x, context=self._context(), index=self._numbers())
 
     def select(self, index: Tensor) -> Rows:
         """Return the rows at positions ``index`` (m,), in that order, without copying them."""
-        labels = None if self.labels is None else self.labels.index_select(0, index)
-        return replace(self, labels=labels, numbers=self._numbers().index_select(0, index))
+        return replace(
+            self,
+            labels=_chosen(self.labels, index),
+            numbers=self._numbers().index_select(0, index),
+            factor_values=_chosen(self.factor_values, index),
+        )
 
     @overload
     def split(self, fractions: Mapping[str, float], seed: int = 0) -> dict[str, Rows]: ...
@@ -148,11 +156,43 @@ class Rows:
         bound = transform.on(self.spec)
         return replace(self, transform=bound, spec=bound.spec(self.spec), log_density=None)
 
+    def with_factors(self, factors: Sequence[Factor], values: Tensor) -> Rows:
+        """Return the same rows with what is known of how they came about.
+
+        Args:
+            factors: F factors.
+            values: (n, F) the number of each row's value, for each factor.
+
+        Raises:
+            DataError: for numbers of another shape, or that no value has.
+        """
+        return replace(self, spec=replace(self.spec, factors=tuple(factors)), factor_values=values.long())
+
     def _numbers(self) -> Tensor:
         return torch.arange(len(self.store)) if self.numbers is None else self.numbers
 
-    def _context(self, labels: Tensor | None) -> Tensor | None:
-        return None if labels is None else self.spec.one_hot(labels)
+    def _context(self, index: Tensor | None = None) -> Tensor | None:
+        """Return what rows (all without an index) may be given: the class one-hot, or the codes of factors."""
+        classes = None if self.labels is None else self.labels[:, None]
+        numbers = classes if self.spec.classes else self.factor_values
+        if numbers is None or not self.spec.context:
+            return None
+        return codes(self.spec.context, numbers if index is None else numbers.index_select(0, index))
+
+    def _check_factors(self, values: Tensor) -> None:
+        factors = self.spec.factors
+        if tuple(values.shape) != (len(self), len(factors)):
+            raise DataError(
+                f"factor values of {self.name} have shape {tuple(values.shape)}; "
+                f"{len(self)} rows and {len(factors)} factors need {(len(self), len(factors))}"
+            )
+        for factor, column in zip(factors, values.T, strict=True):
+            low, high = int(column.min()), int(column.max())
+            if low < 0 or high >= len(factor.values):
+                raise DataError(
+                    f"{self.name} has value number {low if low < 0 else high} of {factor.name}, "
+                    f"which has {len(factor.values)} values"
+                )
 
     def _parts(self, fractions: Sequence[float], seed: int) -> Iterator[Rows]:
         if min(fractions, default=0) <= 0 or sum(fractions) > 1 + 1e-9:
@@ -163,3 +203,7 @@ class Rows:
         shuffled = permutation(len(self), seed)
         # Within a part the order is the original one: a mapped file is then read forwards.
         return (self.select(shuffled[start:end].sort().values) for start, end in pairwise(ends))
+
+
+def _chosen(values: Tensor | None, index: Tensor) -> Tensor | None:
+    return None if values is None else values.index_select(0, index)

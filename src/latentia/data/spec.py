@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from latentia.data.factors import Factor
 from latentia.errors import DataError, UsageError
 
 Kind = Literal["binary", "discrete", "unit", "real", "categorical", "table"]
@@ -22,12 +23,14 @@ class Support:
     """The values that one entry of a row may take, and so the measure that its density refers to.
 
     ``binary`` {0, 1} · ``discrete(K)`` integers 0..K-1, ordered · ``unit`` the interval [0, 1] · ``real`` any
-    finite number · ``categorical(K)`` integers 0..K-1 without order · ``table`` columns of different kinds.
+    finite number · ``categorical(K)`` integers 0..K-1 without order · ``table`` columns of different kinds. Each may
+    be followed by ``or missing``: an entry may then also be NaN, which says that it is not known.
 
     Attributes:
         kind: one of the six.
         levels: K, for discrete and categorical support.
         columns: the support of each column of a table.
+        missing: whether an entry may be missing, NaN.
 
     Example:
         >>> Support.parse("discrete(256)").bounds, str(Support("unit"))
@@ -37,6 +40,7 @@ class Support:
     kind: Kind
     levels: int | None = None
     columns: tuple[Support, ...] = ()
+    missing: bool = False
 
     def __post_init__(self) -> None:
         counted = self.kind in ("discrete", "categorical")
@@ -50,22 +54,25 @@ class Support:
     @classmethod
     def parse(cls, text: str) -> Support:
         """Read what ``str`` writes: ``binary``, ``discrete(256)``, ``unit``, ``real``, ``categorical(10)``,
-        ``table(real, binary, categorical(3))``.
+        ``table(real, binary, categorical(3))``, ``real or missing``.
         """
-        kind, _, rest = text.strip().partition("(")
+        plain = text.strip().removesuffix(_OR_MISSING)
+        missing = plain != text.strip()
+        kind, _, rest = plain.partition("(")
         if kind == "table":
-            return cls("table", columns=tuple(cls.parse(part) for part in rest.removesuffix(")").split(", ")))
+            columns = tuple(cls.parse(part) for part in rest.removesuffix(")").split(", "))
+            return cls("table", columns=columns, missing=missing)
         levels = rest.removesuffix(")").strip()
         if kind not in ("binary", "discrete", "unit", "real", "categorical") or not (levels or "0").isdigit():
             raise UsageError(
-                f"unknown support {text!r}; there are: binary, discrete(K), unit, real, categorical(K)"
+                f"unknown support {text!r}; there are: binary, discrete(K), unit, real, categorical(K), and "
+                f"each with {_OR_MISSING.strip()!r} after it"
             )
-        return cls(kind, int(levels) if levels else None)
+        return cls(kind, int(levels) if levels else None, missing=missing)
 
     def __str__(self) -> str:
-        if self.kind == "table":
-            return f"table({', '.join(map(str, self.columns))})"
-        return self.kind if self.levels is None else f"{self.kind}({self.levels})"
+        inner = ", ".join(map(str, self.columns)) if self.kind == "table" else str(self.levels or "")
+        return self.kind + (f"({inner})" if inner else "") + (_OR_MISSING if self.missing else "")
 
     @property
     def bounds(self) -> tuple[float, float] | None:
@@ -125,6 +132,8 @@ class Support:
         if not x.numel() or _is_quickly_inside(x, self):
             return
         for wrong in (_non_finite(x), _outside(x, self)):
+            if self.missing:
+                wrong = wrong & ~x.isnan()
             rows = wrong.reshape(len(x), -1).any(1).nonzero()[:, 0]
             if len(rows):
                 row = int(rows[0])
@@ -137,15 +146,21 @@ class Support:
         first, rows = (broken or faults)[0], sum(fault.rows for fault in broken or faults)
         share = f"{rows} of {n} rows"
         if broken:
-            return f"{name} holds NaN or infinity in {share}, first in row {first.row}: remove or fill these rows"
+            return f"{name} holds NaN or infinity in {share}, first in row {first.row}: remove or fill these rows{self._hint(first)}"
         column, support = "", self
         if self.kind == "table":
             column, support = f", column {first.entry}", self.columns[first.entry]
         place = f"row {first.row}{column}"
         return f"{name} holds {first.value:g} in {place}, outside its support, {support}; {share} have such values"
 
+    def _hint(self, fault: _Fault) -> str:
+        if not math.isnan(fault.value):
+            return ""
+        return f"; for models that take missing values, declare support='{self}{_OR_MISSING}' (--support)"
+
 
 _BLOCK = 1 << 22  # entries
+_OR_MISSING = " or missing"
 
 
 @dataclass(frozen=True)
@@ -193,6 +208,7 @@ class DataSpec:
         support: the values that an entry may take.
         classes: the names of the labels' classes, in the order of their numbers; empty without labels.
         columns: the names of a table's columns; empty for images.
+        factors: what is known of how each row came about; empty where nothing is.
 
     Example:
         >>> spec = DataSpec((1, 8, 8), Support("discrete", 17), classes=tuple("0123456789"))
@@ -203,7 +219,8 @@ class DataSpec:
     event_shape: tuple[int, ...]
     support: Support
     classes: tuple[str, ...] = ()
-    columns: tuple[str, ...] = field(default=())
+    columns: tuple[str, ...] = ()
+    factors: tuple[Factor, ...] = ()
 
     @property
     def size(self) -> int:
@@ -214,6 +231,11 @@ class DataSpec:
     def is_image(self) -> bool:
         """Whether a row is an image: (channels, height, width)."""
         return len(self.event_shape) == 3
+
+    @property
+    def context(self) -> tuple[Factor, ...]:
+        """What a model may be conditioned on: the class or, of rows without classes, their factors."""
+        return (Factor("class", self.classes),) if self.classes else self.factors
 
     def check(self, x: Tensor, *, name: str = "x") -> None:
         """Raise `DataError` unless x has shape (n, *event) and every value is in the support."""
@@ -233,22 +255,19 @@ class DataSpec:
         Raises:
             UsageError: for another class, with those that there are.
         """
-        name = str(given)
-        if name in self.classes:
-            return self.classes.index(name)
-        if name.isdecimal() and int(name) < len(self.classes):
-            return int(name)
         if not self.classes:
             raise UsageError("class given, but this data has no classes")
-        raise UsageError(f"unknown class {given!r}; there are: {', '.join(self.classes)}")
+        return Factor("class", self.classes).number(given)
 
     def to_json(self) -> dict[str, Any]:
         """Return the spec as JSON values."""
+        factors = {"factors": [factor.to_json() for factor in self.factors]} if self.factors else {}
         return {
             "event_shape": list(self.event_shape),
             "support": str(self.support),
             "classes": list(self.classes),
             "columns": list(self.columns),
+            **factors,
         }
 
     @classmethod
@@ -259,6 +278,7 @@ class DataSpec:
             support=Support.parse(values["support"]),
             classes=tuple(values.get("classes", ())),
             columns=tuple(values.get("columns", ())),
+            factors=tuple(Factor.from_json(factor) for factor in values.get("factors", ())),
         )
 
 
@@ -286,8 +306,12 @@ def infer_support(x: np.ndarray | Tensor) -> Support:
     return Support("real")
 
 
-def require(data: DataSpec, recipe: str, kinds: Sequence[Kind]) -> None:
-    """Raise `UsageError` unless a recipe can model data of this support."""
+def require(data: DataSpec, recipe: str, kinds: Sequence[Kind], *, missing: bool = False) -> None:
+    """Raise `UsageError` unless a recipe can model data of this support; ``missing``: with missing values too."""
+    if data.support.missing and not missing:
+        raise UsageError(
+            f"{recipe} cannot take rows with missing values: remove or fill them, or choose gaussian-mixture"
+        )
     if data.support.kind not in kinds:
         raise UsageError(
             f"{recipe} models {', '.join(kinds)} data; this data is {data.support}: "
@@ -296,11 +320,11 @@ def require(data: DataSpec, recipe: str, kinds: Sequence[Kind]) -> None:
 
 
 def context_size(data: DataSpec, conditional: bool) -> int:
-    """Return the entries of a model's context: the number of classes for a conditional one, else 0.
+    """Return the entries of a conditional model's context (a class one-hot, or codes of factors); 0 for others.
 
     Raises:
         UsageError: for a conditional model of data without labels.
     """
-    if conditional and not data.classes:
+    if conditional and not data.context:
         raise UsageError("conditional=True needs labelled data; this data has no classes")
-    return len(data.classes) if conditional else 0
+    return sum(factor.size for factor in data.context) if conditional else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -45,11 +45,11 @@ def joined(parts: list[Rows]) -> Rows:
     first = parts[0]
     if any(part.spec != first.spec for part in parts):
         raise DataError(f"parts of {first.name} differ: {' and '.join(str(part.spec) for part in parts)}")
-    labels = [part.labels for part in parts if part.labels is not None]
     return replace(
         first,
         store=torch.cat([part.x for part in parts]),
-        labels=_joined_labels(labels),
+        labels=_joined([part.labels for part in parts]),
+        factor_values=_joined([part.factor_values for part in parts]),
         numbers=None,
     )
 
@@ -60,5 +60,6 @@ def check_split(split: str) -> None:
         raise UsageError(f"unknown split {split!r}; there are: {', '.join(SPLITS)}")
 
 
-def _joined_labels(labels: list[Tensor]) -> Tensor | None:
-    return torch.cat(labels) if labels else None
+def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+    known = [part for part in parts if part is not None]
+    return torch.cat(known) if known else None

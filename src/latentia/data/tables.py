@@ -63,7 +63,8 @@ def _column(column: pd.Series, label: str, name: str) -> tuple[np.ndarray, Suppo
     given = next((value for value in column if value is not None and value == value), None)
     raise DataError(
         f"{name} holds {dtype} values in column {label!r}, first {given!r}; columns are numbers, "
-        "truth values or categories: convert it (astype('category')), name it as labels=, or drop it"
+        "truth values or categories: convert it (astype('category')), name it as the labels with labels= "
+        "(--labels), or drop it"
     )
 
 

@@ -62,3 +62,29 @@ class Binarise:
         keys = (self.seed, epoch) if self.kind == "dynamic" else (self.seed,)
         uniform = uniforms(index, x[0].numel(), *keys).reshape(x.shape)
         return (uniform.to(x.device) < grey).to(x.dtype)
+
+
+@dataclass(frozen=True)
+class GivenFactors:
+    """Leave rows as they are, and forget their classes, so that their context is the code of their factors.
+
+    Example:
+        >>> from latentia.data.factors import Factor
+        >>> spec = DataSpec((2,), Support("real"), classes=("a", "b"), factors=(Factor("size", (1, 2)),))
+        >>> [[factor.name for factor in each.context] for each in (spec, GivenFactors().spec(spec))]
+        [['class'], ['size']]
+    """
+
+    def on(self, spec: DataSpec) -> GivenFactors:
+        """Return the same transform; `UsageError` for data without factors."""
+        if not spec.factors:
+            raise UsageError("nothing is known of this data's factors")
+        return self
+
+    def spec(self, spec: DataSpec) -> DataSpec:
+        """Return the same spec without classes."""
+        return replace(spec, classes=())
+
+    def __call__(self, x: Tensor, index: Tensor, epoch: int) -> Tensor:  # noqa: ARG002  (as all transforms)
+        """Return the rows."""
+        return x

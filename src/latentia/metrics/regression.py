@@ -1,0 +1,27 @@
+"""How well rows are told from their factors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latentia.core.model import FromFactors, Generative
+from latentia.core.objective import Batch
+from latentia.functional.checks import same_shape
+from latentia.metrics.score import Score, mean_score
+from latentia.metrics.subject import Subject, capable
+from latentia.registry import metrics
+
+
+@metrics.register("factor-error", needs=(Generative, FromFactors), default=True)
+def factor_error(subject: Subject) -> Score:
+    """Mean squared error per entry of the row made from each held-out row's own factors, in squared data units."""
+    model = capable(subject.model, Generative)
+
+    def squared_error(batch: Batch, generator: torch.Generator) -> Tensor:
+        made = model.sample(len(batch), batch.context, generator=generator)
+        same_shape(made=made, x=batch.x)
+        return (made - batch.x).square().flatten(1).mean(1)
+
+    errors = subject.per_row(squared_error)
+    return mean_score("factor-error", errors, unit="data units²", kind="estimate", direction="lower")

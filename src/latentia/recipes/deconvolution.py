@@ -1,0 +1,63 @@
+"""Images from their factors."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from latentia.core.player import Optim
+from latentia.core.recipe import Recipe
+from latentia.data.spec import DataSpec, require
+from latentia.data.transforms import GivenFactors
+from latentia.errors import UsageError
+from latentia.models.deconvolution import DeconvolutionGenerator
+from latentia.networks.conv import ConvDecoder
+from latentia.networks.mlp import MLP, activation_named
+from latentia.networks.scaling import Scaling
+from latentia.objectives.regression import Regression
+from latentia.registry import recipes
+
+
+@recipes.register("deconvolution-generator")
+def deconvolution_generator(
+    data: DataSpec,
+    *,
+    hidden: int = 256,
+    layers: int = 2,
+    width: int = 32,
+    norm: str = "batch",
+    lr: float = 2e-3,
+) -> Recipe:
+    """Supervised generator: the image that belongs to given factors, such as a type of chair and a pose.
+
+    min E Σ (x - G(c))², with c the code of the row's factors (a type one-hot, an angle as cosine and sine, a number
+    in [-1, 1]), or of its class where it has no factors. Given c the image is certain; there is no density.
+
+    Args:
+        data: what a row is; its rows have factors or classes.
+        hidden: units of each fully connected layer, which come first
+        layers: number of fully connected layers
+        width: feature maps before the last transposed convolution, doubled at each earlier one
+        norm: of the feature maps: batch or none
+        lr: learning rate of Adam
+
+    References:
+        Dosovitskiy, Springenberg and Brox (2015), Learning to generate chairs with convolutional neural networks.
+    """
+    # A mean of bits is no bit: where it matters they are declared as grey values, with support="unit".
+    require(data, "deconvolution-generator", ("discrete", "unit", "real"))
+    if not data.context:
+        raise UsageError("deconvolution-generator needs rows with factors or classes; this data has neither")
+    if hidden < 1 or layers < 1:
+        raise UsageError(f"hidden and layers must be at least 1; got hidden={hidden}, layers={layers}")
+    transform = GivenFactors() if data.classes and data.factors else None
+    law_of = data if transform is None else transform.spec(data)
+    size = sum(factor.size for factor in law_of.context)
+    network = nn.Sequential(
+        MLP((size,), (hidden,), hidden=[hidden] * (layers - 1)),
+        activation_named("relu"),
+        ConvDecoder(hidden, (1, *data.event_shape), width=width, norm=norm),
+    )
+    model = DeconvolutionGenerator(law_of, network=network, scaling=Scaling(law_of))
+    return Recipe(
+        Regression(model), Optim(lr=lr), batch_size=32, epochs=100, transform=transform, conditional=True
+    )
