@@ -1,0 +1,224 @@
+"""Gaussians: exact densities and samples, with a covariance that is set or learned by gradient."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (the field's habit)
+
+from latentia.core.model import Density, Generative
+from latentia.core.objective import Blocks
+from latentia.core.randomness import drawing_from
+from latentia.data.spec import DataSpec
+from latentia.errors import UsageError
+from latentia.functional.covariances import factor_of, floored, typical_variances
+from latentia.functional.gaussians import LOG_2PI
+from latentia.networks.moments import Moments, moments_of
+from latentia.registry import unknown
+
+COVARIANCES = ("full", "diagonal", "spherical")
+_ADVICE = "give a variance_floor or (in closed form) shrinkage above 0, or drop these entries"
+
+
+class GaussianLaw(Generative, Density):
+    """log p(x) = log N(x; μ, Σ), in float64, on rows flattened to D entries.
+
+    Args:
+        data: what a row is.
+        covariance: the family of Σ: full, diagonal or spherical (σ² I).
+
+    Raises:
+        UsageError: for a family that there is not.
+    """
+
+    measure = "Lebesgue"
+
+    def __init__(self, data: DataSpec, *, covariance: str = "full") -> None:
+        super().__init__()
+        if covariance not in COVARIANCES:
+            raise UsageError(unknown("covariance", covariance, COVARIANCES))
+        self.data = data
+        self.family = covariance
+
+    @property
+    @abstractmethod
+    def mean(self) -> Tensor:
+        """(D,) μ."""
+
+    @property
+    @abstractmethod
+    def factor(self) -> Tensor:
+        """(D, D) lower Cholesky factor of Σ; for diagonal and spherical Σ the (D,) standard deviations."""
+
+    @property
+    def covariance(self) -> Tensor:
+        """(D, D) Σ."""
+        factor = self.factor
+        return factor @ factor.mT if self.family == "full" else factor.square().diag()
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """Return log N(x; μ, Σ) of each row: (B,) nats, a density even where rows are integers.
+
+        Raises:
+            DataError: for rows of another shape, or values outside the support.
+        """
+        self.data.check(x)
+        factor = self.factor
+        deviations = x.flatten(1).to(factor.dtype) - self.mean
+        if self.family == "full":
+            whitened = torch.linalg.solve_triangular(factor, deviations.mT, upper=False).mT
+            scales = factor.diagonal()
+        else:
+            whitened, scales = deviations / factor, factor
+        return -0.5 * (whitened.square().sum(1) + self.data.size * LOG_2PI) - scales.log().sum()
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        context: Tensor | None = None,  # noqa: ARG002
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Draw n rows, rounded to the support."""
+        factor = self.factor
+        with drawing_from(generator):
+            noise = torch.randn(n, self.data.size, dtype=factor.dtype, device=factor.device)
+        flat = self.mean + (noise @ factor.mT if self.family == "full" else noise * factor)
+        rows = flat.view(n, *self.data.event_shape).to(torch.get_default_dtype())
+        return self.data.support.project(rows)
+
+
+class Gaussian(GaussianLaw):
+    """A Gaussian whose parameters are set in closed form; before that it is N(0, I).
+
+    Args:
+        data: what a row is.
+        covariance: the family of Σ: full, diagonal or spherical.
+    """
+
+    location: Tensor
+    scale: Tensor
+
+    def __init__(self, data: DataSpec, *, covariance: str = "full") -> None:
+        super().__init__(data, covariance=covariance)
+        unit = torch.ones(data.size, dtype=torch.float64)
+        self.register_buffer("location", torch.zeros_like(unit))
+        self.register_buffer("scale", unit.diag() if covariance == "full" else unit)
+
+    @property
+    def mean(self) -> Tensor:
+        """(D,) μ."""
+        return self.location
+
+    @property
+    def factor(self) -> Tensor:
+        """(D, D) lower Cholesky factor of Σ, or (D,) standard deviations."""
+        return self.scale
+
+    @torch.no_grad()
+    def place(self, mean: Tensor, factor: Tensor) -> None:
+        """Set μ (D,) and the factor of Σ, (D, D) or (D,) as the family has it."""
+        self.location.copy_(mean)
+        self.scale.copy_(factor)
+
+
+class TrainableGaussian(GaussianLaw):
+    """A Gaussian whose parameters move by gradient: μ = c + u m and Σ = U (L Lᵀ + r I) U, U = diag(u).
+
+    L is lower triangular with the diagonal softplus(s); it is diag(softplus(s)) for diagonal Σ, and of one s for
+    spherical Σ. Centre c and unit u are the rows' means and standard deviations, so that rows in any unit are as easy
+    to fit; m and s start at random.
+
+    Args:
+        data: what a row is.
+        covariance: the family of Σ: full, diagonal or spherical.
+        variance_floor: r, the least variance in any direction, as a share of each entry's variance.
+
+    Raises:
+        UsageError: for a floor that is negative or no number.
+    """
+
+    centre: Tensor
+    unit: Tensor
+
+    def __init__(self, data: DataSpec, *, covariance: str = "full", variance_floor: float = 1e-6) -> None:
+        super().__init__(data, covariance=covariance)
+        self.variance_floor = checked_floor(variance_floor)
+        D, free = data.size, 1 if covariance == "spherical" else data.size
+        self.register_buffer("centre", torch.zeros(D, dtype=torch.float64))
+        self.register_buffer("unit", torch.ones(D, dtype=torch.float64))
+        self.location = nn.Parameter(torch.randn(D, dtype=torch.float64))
+        # Not narrow, where gradients are so steep that Adam's averages take long to forget them.
+        self.raw_scale = nn.Parameter(1 + 0.5 * torch.randn(free, dtype=torch.float64))
+        if covariance == "full":
+            self.lower = nn.Parameter(torch.zeros(D, D, dtype=torch.float64))
+
+    @property
+    def mean(self) -> Tensor:
+        """(D,) μ."""
+        return self.centre + self.unit * self.location
+
+    @property
+    def factor(self) -> Tensor:
+        """(D, D) lower Cholesky factor of Σ, or (D,) standard deviations."""
+        scale, r = F.softplus(self.raw_scale), self.variance_floor
+        if self.family != "full":
+            return self.unit * (scale.square() + r).sqrt()
+        L = self.lower.tril(-1) + scale.diag()
+        return self.unit[:, None] * (
+            torch.linalg.cholesky(L @ L.mT + r * torch.eye(len(L)).to(L)) if r else L
+        )
+
+    @torch.no_grad()
+    def begin(self, rows: Blocks) -> None:
+        """Take centre and unit from the rows.
+
+        Raises:
+            DataError: for rows whose likelihood has no maximum.
+        """
+        moments = moments_of(rows, matrix=self.family == "full")
+        estimate(moments, self.family, variance_floor=self.variance_floor)
+        self.centre.copy_(moments.mean)
+        self.unit.copy_(_typical(moments, self.family).sqrt())
+
+
+def estimate(
+    moments: Moments, family: str, *, variance_floor: float = 0.0, shrunk: Tensor | None = None
+) -> Tensor:
+    """Return the factor of a family's most likely Σ ⪰ diag(r), r_j = variance_floor · v_j: (D, D) or (D,).
+
+    v_j is an entry's variance; a constant entry counts with the mean of all, and with 1 where all are constant.
+
+    Args:
+        moments: of the rows.
+        family: full, diagonal or spherical.
+        variance_floor: the least variance in any direction, as a share of each entry's.
+        shrunk: what to take for the rows' covariance instead of their own.
+
+    Raises:
+        DataError: where the likelihood has no maximum: entries that are constant, or depend linearly on others.
+    """
+    cov = moments.covariance if shrunk is None else shrunk
+    n, D = int(moments.total), len(moments.mean)
+    if family == "spherical":
+        cov = cov.mean().expand(D)
+    cov = floored(cov, variance_floor * _typical(moments, family))
+    return factor_of(cov, f"a {family} Gaussian of {D} entries, from {n} rows,", _ADVICE)
+
+
+def _typical(moments: Moments, family: str) -> Tensor:
+    """Return each entry's variance, (D,), and for a spherical family the mean of all."""
+    cov = moments.covariance
+    typical = typical_variances(cov.diagonal() if cov.dim() == 2 else cov, moments.mean)
+    return typical.mean().expand_as(typical) if family == "spherical" else typical
+
+
+def checked_floor(variance_floor: float) -> float:
+    """Return a floor of variances; `UsageError` unless it is a share, at least 0 and below infinity."""
+    if not 0 <= variance_floor < math.inf:
+        raise UsageError(f"variance_floor must be finite and at least 0; got {variance_floor}")
+    return variance_floor
