@@ -58,7 +58,8 @@ def test_table_holds_the_numbers_themselves_and_every_metric():  # D14
     last = frame.iloc[-1]
     assert math.isnan(last["value"])
     assert last["reason"] == "it has no density"
-    assert list(frame.columns[:4]) == ["metric", "value", "stderr", "unit"]
+    assert list(frame.columns[:6]) == ["metric", "value", "stderr", "unit", "kind", "n"]
+    assert frame.columns[-1] == "settings"
     assert table([]).empty
 
 

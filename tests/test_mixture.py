@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -17,7 +18,8 @@ from latentia.core.objective import Batch
 from latentia.core.train import train
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, UsageError
-from latentia.models.mixture import COVARIANCES, GaussianMixture
+from latentia.functional.mixtures.components import COVARIANCES
+from latentia.models.mixture import GaussianMixture
 from latentia.objectives.em import MixtureEM
 
 FAMILIES = {
@@ -46,6 +48,14 @@ def fitted(covariance: str = "full", x: np.ndarray | None = None, steps: int = 2
     batch = Batch(torch.from_numpy(blobs() if x is None else x))
     *_, state = train(game, [batch], steps=steps)
     return state.objective
+
+
+def update(game: MixtureEM, x: Tensor) -> Tensor:
+    """Play one step; return the mean log-likelihood before it."""
+    step = game.step(Batch(x))
+    with pytest.raises(StopIteration) as end:
+        next(step)
+    return end.value.value["log_likelihood"]
 
 
 def covariances(model: GaussianMixture) -> Tensor:
@@ -95,7 +105,7 @@ def test_one_step_equals_scikit_learns(covariance):
     _, log_responsibilities = reference._e_step(x)
     reference._m_step(x, log_responsibilities)
     before = game.model.log_prob(torch.from_numpy(x)).mean().item()
-    value = game._update(Batch(torch.from_numpy(x))).item()
+    value = update(game, torch.from_numpy(x)).item()
     after = as_reference(game.model, covariance)
     assert value == pytest.approx(before, abs=1e-10)
     assert after.weights_ == pytest.approx(reference.weights_, rel=1e-9)
@@ -107,8 +117,8 @@ def test_one_step_equals_scikit_learns(covariance):
 def test_blocks_make_no_difference(covariance, monkeypatch):
     """The moments of 400 rows in blocks of 7 are those of all rows, also far from the origin."""
     whole = fitted(covariance, steps=4).model.state_dict()
-    means = whole["means"]
-    monkeypatch.setattr("latentia.objectives.em._BLOCK_NUMBERS", 7 * means.numel())
+    numbers = 3 + (10 if COVARIANCES[covariance].matrix else 7)  # of a row's log-densities and features
+    monkeypatch.setattr("latentia.objectives.em_steps._FEATURE_NUMBERS", 7 * numbers)
     for name, value in fitted(covariance, steps=4).model.state_dict().items():
         assert torch.allclose(value, whole[name], rtol=1e-8, atol=1e-10), name
 
@@ -123,7 +133,7 @@ def test_em_never_lowers_the_likelihood(covariance, shift):
     game.begin(Batch(x))
     game.model.means.copy_(x[:4])
     game.model.factors.mul_(3)
-    values = [game._update(Batch(x)).item() for _ in range(40)]
+    values = [update(game, x).item() for _ in range(40)]
     assert min(np.diff(values)) > -1e-9
     assert values[-1] > values[0] + 0.1
 
@@ -181,7 +191,7 @@ def test_regularisation_adds_a_share_of_each_entrys_variance(covariance):
         game = objective(covariance, regularisation=regularisation)
         game.begin(rows)
         game.model.load_state_dict(start)
-        game._update(rows)
+        update(game, rows.x)
         found.append(covariances(game.model).numpy())
     share = np.diag(0.1 * x.var(0))
     if covariance == "spherical":
@@ -222,16 +232,19 @@ def test_the_best_of_several_short_runs_is_gone_on_with():
 
 
 def test_the_kept_start_is_the_one_with_the_best_value(monkeypatch):
-    """Planted values: of starts that are worth 1, 3 and 2, the second is kept, and as a copy."""
-    game, values = objective(restarts=3), {1: 1.0, 2: 3.0, 3: 2.0}
-    starts = []
+    """Planted values: of starts that are worth 1, 3 and 2, the second is kept."""
+    game, starts, values = objective(restarts=3), [], [1.0, 3.0, 2.0]
 
-    def start(x):
+    def start(x, components, *_):
         starts.append(len(starts) + 1)
-        game.model.means.fill_(starts[-1])
+        means = torch.full((components, 3), starts[-1], dtype=torch.float64)
+        return dataclasses.replace(game.model.components.cloned(), means=means)
 
-    monkeypatch.setattr(game, "_start", start)
-    monkeypatch.setattr(game, "_update", lambda rows: torch.tensor(values[starts[-1]]))
+    def run(components, *_, **__):
+        yield components, torch.tensor(values[int(components.means[0, 0]) - 1])
+
+    monkeypatch.setattr("latentia.objectives.em_start.kmeans_start", start)
+    monkeypatch.setattr("latentia.objectives.em_start.short_run", run)
     game.begin(Batch(torch.from_numpy(blobs())))
     assert starts == [1, 2, 3]
     assert torch.equal(game.model.means, torch.full((3, 3), 2.0, dtype=torch.float64))
@@ -309,7 +322,7 @@ def test_log_prob_refuses_rows_of_another_shape_or_without_a_value(x):
 @pytest.mark.parametrize("covariance", FAMILIES)
 def test_a_singular_covariance_is_an_error_that_says_what_to_do(covariance):
     """A component on two equal rows, without a ridge; with one it has a density."""
-    x = np.concatenate([np.zeros((20, 3)), blobs(40)]) if covariance != "tied" else np.zeros((20, 3))
+    x = np.concatenate([np.zeros((20, 3)), 1000 + blobs(40)]) if covariance != "tied" else np.zeros((20, 3))
     with pytest.raises(DataError, match="singular: raise regularisation"):
         fitted(covariance, x=x, components=2, regularisation=0.0)
     model = fitted(covariance, x=x, components=2).model
@@ -329,10 +342,10 @@ def test_more_components_than_rows_are_an_error():
         ({"components": 0}, "components must be at least 1; got 0"),
         ({"covariance": "diag"}, "unknown covariance 'diag'; did you mean 'diagonal'"),
         ({"restarts": 0}, "restarts must be at least 1"),
-        ({"tol": -1.0}, "tol and regularisation finite and at least 0"),
+        ({"tol": -1.0}, "tol and regularisation must be finite and at least 0"),
         ({"tol": math.nan}, "must be a finite number"),
         ({"tol": math.inf}, "must be a finite number"),
-        ({"regularisation": -1.0}, "tol and regularisation finite and at least 0"),
+        ({"regularisation": -1.0}, "tol and regularisation must be finite and at least 0"),
         ({"regularisation": math.nan}, "must be a finite number"),
         ({"regularisation": math.inf}, "must be a finite number"),
     ],

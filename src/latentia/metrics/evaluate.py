@@ -67,11 +67,12 @@ def _lack(name: str, model: nn.Module, spec: DataSpec) -> tuple[str, str] | None
     if without:
         return without
     needs = facts.get("needs", ())
-    lacking = [
-        need for need in (needs if isinstance(needs, tuple) else (needs,)) if not isinstance(model, need)
-    ]
+    asked = needs if isinstance(needs, tuple) else (needs,)
+    lacking = [need for need in asked if not isinstance(model, need)]
     if lacking:
         return "none: not offered", f"{model_name} is not {' and '.join(map(_name, lacking))}"
+    if spec.support.missing and Generative in asked:
+        return "none: not defined", "the rows have missing values, samples have none"
     if facts.get("counting", False) and measure_of(model, spec) != "counting":
         return (
             "none: not defined",

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 Direction = Literal["higher", "lower", ""]
 
+COLUMNS = (
+    "metric", "value", "stderr", "unit", "kind", "n", "data", "measure", "direction", "reason", "settings",
+)  # fmt: skip
+"""Of a table of scores: what is read first comes first, the settings, which may be long, last."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -34,6 +39,8 @@ class Score:
         settings: what else decides the number; two settings never share a column.
         direction: "higher" or "lower" is better; empty for what has no better.
         reason: why there is no value.
+        data: what the rows are called that it was computed on.
+        fingerprint: a number that tells these rows from others of that name.
 
     Raises:
         UsageError: for a value that is not finite, or a missing value without a reason.
@@ -53,6 +60,8 @@ class Score:
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     direction: Direction = ""
     reason: str = ""
+    data: str = ""
+    fingerprint: int | None = None
 
     def __post_init__(self) -> None:
         if self.value is None and not self.reason:
@@ -91,7 +100,7 @@ def mean_score(metric: str, rows: Tensor, **facts: Any) -> Score:
 def table(scores: Sequence[Score]) -> pd.DataFrame:
     """Return scores as a tidy table: one row each, the numbers as they are, the settings as JSON text.
 
-    A missing value is NaN, with its reason in the last column.
+    A missing value is NaN, with its reason beside it.
 
     Example:
         >>> table([Score("elbo", -98.5, unit="nats")])[["metric", "value", "unit"]].values.tolist()
@@ -100,7 +109,7 @@ def table(scores: Sequence[Score]) -> pd.DataFrame:
     import pandas as pd
 
     rows = [{**asdict(score), "settings": json.dumps(dict(score.settings))} for score in scores]
-    frame = pd.DataFrame(rows, columns=list(Score.__dataclass_fields__))
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"value": "float64", "stderr": "float64", "n": "int64"})
 
 

@@ -1,10 +1,9 @@
-"""Gaussian mixtures: exact densities and samples."""
+"""Gaussian mixtures: exact densities and samples, also given some entries, and of rows with gaps."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from abc import abstractmethod
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -12,69 +11,28 @@ from torch import Tensor
 from latentia.core.model import Density, Generative
 from latentia.core.randomness import drawing_from
 from latentia.data.spec import DataSpec
-from latentia.errors import UsageError
+from latentia.errors import DataError, UsageError
+from latentia.functional.mixtures.components import Components, covariance_named, free_parameters
+from latentia.functional.mixtures.conditioning import conditional, others
+from latentia.functional.mixtures.gaps import log_joint_with_gaps
 from latentia.registry import unknown
 
-
-@dataclass(frozen=True)
-class Covariance:
-    """A family of component covariances.
-
-    Attributes:
-        matrix: whether a component has a (D, D) matrix; otherwise it has (D,) variances.
-        pool: what the family's constraint makes of unconstrained covariances (K, ...) and weights (K,).
-    """
-
-    matrix: bool
-    pool: Callable[[Tensor, Tensor], Tensor]
+_BLOCK_NUMBERS = 2**22  # of (components, rows, entries) held at once: 32 MB
 
 
-def _free(covariances: Tensor, weights: Tensor) -> Tensor:  # noqa: ARG001  (the families' common shape)
-    return covariances
-
-
-def _over_components(covariances: Tensor, weights: Tensor) -> Tensor:
-    pooled = torch.tensordot(weights, covariances, dims=1) / weights.sum()
-    return pooled.expand_as(covariances).clone()
-
-
-def _over_entries(covariances: Tensor, weights: Tensor) -> Tensor:  # noqa: ARG001
-    return covariances.mean(-1, keepdim=True).expand_as(covariances).clone()
-
-
-COVARIANCES: Mapping[str, Covariance] = {
-    "full": Covariance(matrix=True, pool=_free),
-    "tied": Covariance(matrix=True, pool=_over_components),
-    "diagonal": Covariance(matrix=False, pool=_free),
-    "spherical": Covariance(matrix=False, pool=_over_entries),
-}
-
-
-def covariance_named(name: str) -> Covariance:
-    """Return a family of covariances; `UsageError` lists near matches for a name that is none."""
-    if name not in COVARIANCES:
-        raise UsageError(unknown("covariance", name, COVARIANCES))
-    return COVARIANCES[name]
-
-
-class GaussianMixture(Generative, Density):
+class MixtureLaw(Generative, Density):
     """p(x) = Σ_k π_k N(x; μ_k, Σ_k), in float64, on rows flattened to D entries.
 
     Args:
-        data: what a row is.
+        data: what a row is; where an entry may be missing, NaN, a row's density is that of its other entries.
         components: K.
         covariance: the family of Σ_k: full, tied, diagonal or spherical.
 
-    Attributes:
-        weights: (K,) π.
-        means: (K, D) μ.
-        factors: (K, D, D) lower Cholesky factors of Σ_k, or (K, D) standard deviations.
+    Raises:
+        UsageError: for no component, or a family that there is not.
     """
 
     measure = "Lebesgue"
-    weights: Tensor
-    means: Tensor
-    factors: Tensor
 
     def __init__(self, data: DataSpec, *, components: int, covariance: str = "full") -> None:
         super().__init__()
@@ -82,40 +40,86 @@ class GaussianMixture(Generative, Density):
             raise UsageError(f"components must be at least 1; got {components}")
         self.data = data
         self.covariance = covariance_named(covariance)
-        K, D = components, data.size
-        unit = (
-            torch.eye(D, dtype=torch.float64)
-            if self.covariance.matrix
-            else torch.ones(D, dtype=torch.float64)
-        )
-        self.register_buffer("weights", torch.full((K,), 1 / K, dtype=torch.float64))
-        self.register_buffer("means", torch.zeros(K, D, dtype=torch.float64))
-        self.register_buffer("factors", unit.expand(K, *unit.shape).clone())
+        self.family = covariance
+
+    @property
+    @abstractmethod
+    def components(self) -> Components:
+        """The K weights, means and factors of covariances."""
+
+    @property
+    def free_parameters(self) -> int:
+        """The number of parameters that a fit chooses; components of weight 0 have none."""
+        used = int((self.components.weights > 0).sum())
+        return free_parameters(self.covariance, used, self.data.size)
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Return log Σ_k π_k N(x; μ_k, Σ_k) of each row: (B,) nats, a density even where rows are integers.
 
         Raises:
+            DataError: for rows of another shape, or values outside the support; for NaN unless it may be missing.
+        """
+        return self.log_joint(x).logsumexp(-1)
+
+    def responsibilities(self, x: Tensor) -> Tensor:
+        """Return p(k | x) = π_k N(x; μ_k, Σ_k) / p(x), a component's share of each row: (B, K).
+
+        Raises:
+            DataError: for rows of another shape, or values outside the support.
+
+        Reference: Bishop (2006), Pattern Recognition and Machine Learning, eq. 9.13.
+        """
+        return self.log_joint(x).softmax(-1)
+
+    def log_joint(self, x: Tensor) -> Tensor:
+        """Return log π_k + log N(x; μ_k, Σ_k) for each row and component: (B, K) nats.
+
+        Raises:
             DataError: for rows of another shape, or values outside the support.
         """
         self.data.check(x)
-        return self.log_joint(x).logsumexp(-1)
+        components = self.components
+        size = max(1, _BLOCK_NUMBERS // components.means.numel())
+        blocks = (block.flatten(1).to(components.means.dtype) for block in x.split(size))
+        if self.data.support.missing:
+            return torch.cat([log_joint_with_gaps(components, block) for block in blocks])
+        return torch.cat([components.log_joint(block) for block in blocks])
 
-    def log_joint(self, x: Tensor) -> Tensor:
-        """Return log π_k + log N(x; μ_k, Σ_k) for each row and component: (B, K) nats."""
-        deviations = self.deviations(x)  # (K, B, D)
-        if self.covariance.matrix:
-            whitened = torch.linalg.solve_triangular(self.factors, deviations.mT, upper=False)
-            squares, scales = whitened.square().sum(-2), self.factors.diagonal(dim1=-2, dim2=-1)
-        else:
-            squares, scales = (deviations / self.factors[:, None]).square().sum(-1), self.factors
-        D = self.means.shape[1]
-        log_norm = 0.5 * D * math.log(2 * math.pi) + scales.log().sum(-1)
-        return (self.weights.log() - log_norm - 0.5 * squares.mT).to(self.means.dtype)
+    def given(self, known: Mapping[int | str, float]) -> GaussianMixture:
+        """Return the law of a row's other entries, p(x_m | x_o): again a mixture, to sample and to score.
 
-    def deviations(self, x: Tensor) -> Tensor:
-        """Return x - μ_k for each component and row: (K, B, D)."""
-        return x.flatten(1).to(self.means.dtype) - self.means[:, None]
+        Args:
+            known: the given values, by entry number (from 0, of the flattened row) or column name.
+
+        Returns:
+            A mixture on rows of the entries that are left, in their order.
+
+        Raises:
+            UsageError: for an entry that there is not, or one that is given twice; where none is left.
+
+        Example:
+            >>> from latentia.data.spec import Support
+            >>> law = GaussianMixture(DataSpec((2,), Support("real")), components=1).given({0: 3.0})
+            >>> round(law.log_prob(torch.zeros(1, 1)).item(), 4)
+            -0.9189
+        """
+        names = self.data.columns or tuple(map(str, range(self.data.size)))
+        numbers = [self._entry(key) for key in known]
+        if len(set(numbers)) < len(numbers) or not 0 < len(numbers) < self.data.size:
+            raise UsageError(
+                f"given takes some of the {self.data.size} entries, each once, and leaves at least one; "
+                f"got {', '.join(map(str, known)) or 'none'}"
+            )
+        components = self.components
+        entries = torch.tensor(numbers, device=components.means.device)
+        values = components.means.new_tensor(list(known.values()))
+        if not bool(values.isfinite().all()):
+            raise DataError(f"given values must be finite numbers; got {dict(known)}")
+        left = others(entries, self.data.size).tolist()
+        columns = tuple(names[j] for j in left) if self.data.columns else ()
+        spec = DataSpec((len(left),), self.data.support, columns=columns)
+        law = GaussianMixture(spec, components=len(components.weights), covariance=self.family)
+        return law.placed(conditional(components, entries, values))
 
     @torch.no_grad()
     def sample(
@@ -127,9 +131,61 @@ class GaussianMixture(Generative, Density):
     ) -> Tensor:
         """Draw n rows: a component from π, then a row from it, rounded to the support."""
         with drawing_from(generator):
-            k = torch.multinomial(self.weights, n, replacement=True)
-            noise = torch.randn(n, self.means.shape[1], dtype=self.means.dtype, device=self.means.device)
-        factors = self.factors[k]
-        scaled = (factors @ noise[..., None])[..., 0] if self.covariance.matrix else factors * noise
-        rows = (self.means[k] + scaled).view(n, *self.data.event_shape).to(torch.get_default_dtype())
-        return self.data.support.project(rows)
+            flat = self.components.draw(n)
+        return self.data.support.project(flat.view(n, *self.data.event_shape).to(torch.get_default_dtype()))
+
+    def _entry(self, key: int | str) -> int:
+        """Return an entry's number from its number or its column's name."""
+        if isinstance(key, int) and 0 <= key < self.data.size:
+            return key
+        if key in self.data.columns:
+            return self.data.columns.index(str(key))
+        known = self.data.columns or (f"0 to {self.data.size - 1}",)
+        raise UsageError(unknown("entry", str(key), known))
+
+
+class GaussianMixture(MixtureLaw):
+    """A mixture whose parameters are set in closed form; before that its components are all N(0, I).
+
+    Args:
+        data: what a row is; where an entry may be missing, NaN, a row's density is that of its other entries.
+        components: K.
+        covariance: the family of Σ_k: full, tied, diagonal or spherical.
+
+    Attributes:
+        weights: (K,) π.
+        means: (K, D) μ.
+        factors: (K, D, D) lower Cholesky factors of Σ_k, or (K, D) standard deviations.
+
+    Example:
+        >>> from latentia.data.spec import Support
+        >>> mixture = GaussianMixture(DataSpec((1,), Support("real")), components=2)
+        >>> mixture.responsibilities(torch.zeros(1, 1))
+        tensor([[0.5000, 0.5000]], dtype=torch.float64)
+    """
+
+    weights: Tensor
+    means: Tensor
+    factors: Tensor
+
+    def __init__(self, data: DataSpec, *, components: int, covariance: str = "full") -> None:
+        super().__init__(data, components=components, covariance=covariance)
+        K, D = components, data.size
+        unit = torch.ones(D, dtype=torch.float64)
+        unit = unit.diag() if self.covariance.matrix else unit
+        self.register_buffer("weights", torch.full((K,), 1 / K, dtype=torch.float64))
+        self.register_buffer("means", torch.zeros(K, D, dtype=torch.float64))
+        self.register_buffer("factors", unit.expand(K, *unit.shape).clone())
+
+    @property
+    def components(self) -> Components:
+        """The K weights, means and factors of covariances."""
+        return Components(self.weights, self.means, self.factors)
+
+    @torch.no_grad()
+    def placed(self, components: Components) -> GaussianMixture:
+        """Set the parameters to those of K components, and return the mixture itself."""
+        self.weights.copy_(components.weights)
+        self.means.copy_(components.means)
+        self.factors.copy_(components.factors)
+        return self

@@ -1,0 +1,77 @@
+"""Mixtures of some entries, given others or alone."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latentia.functional.mixtures.components import Components
+
+
+def marginal(components: Components, entries: Tensor) -> Components:
+    """Return the law of some entries: Σ_k π_k N(x_o; μ_o, Σ_oo).
+
+    Args:
+        components: of all D entries.
+        entries: (o,) the numbers of those that are kept.
+    """
+    means = components.means[:, entries]
+    if not components.matrix:
+        return Components(components.weights, means, components.factors[:, entries])
+    block = components.factors[:, entries]  # x_o = μ_o + L_o ε, with the rows L_o of L
+    return Components(components.weights, means, torch.linalg.cholesky(block @ block.mT))
+
+
+def regression(components: Components, known: Tensor, unknown: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how a component's unknown entries follow from known ones: x_m = μ_m + G (x_o − μ_o) + N(0, C).
+
+    G = Σ_mo Σ_oo⁻¹ and C = Σ_mm − G Σ_om, of each component.
+
+    Args:
+        components: with covariances that are matrices.
+        known: (o,) the numbers of known entries.
+        unknown: (m,) the numbers of the others.
+
+    Returns:
+        (K, m, o) G and (K, m, m) C.
+
+    Reference: Bishop (2006), Pattern Recognition and Machine Learning, eqs. 2.81 and 2.82.
+    """
+    cov = components.covariances
+    cross = cov[:, known[:, None], unknown]
+    root = torch.linalg.cholesky(cov[:, known[:, None], known])
+    gain = torch.cholesky_solve(cross, root).mT
+    whitened = torch.linalg.solve_triangular(root, cross, upper=False)
+    return gain, cov[:, unknown[:, None], unknown] - whitened.mT @ whitened
+
+
+def conditional(components: Components, known: Tensor, values: Tensor) -> Components:
+    """Return the law of the other entries given some: Σ_k π_k(x_o) N(x_m; μ_m + G_k (x_o − μ_o), C_k).
+
+    π_k(x_o) = π_k N(x_o; μ_o, Σ_oo) / Σ_j π_j N(x_o; …), with G and C as `regression` has them.
+
+    Args:
+        components: of all D entries.
+        known: (o,) the numbers of the given entries.
+        values: (o,) x_o.
+
+    Returns:
+        The components of the D − o other entries, in their order.
+
+    Reference: Bishop (2006), Pattern Recognition and Machine Learning, section 2.3.1 and eq. 9.8.
+    """
+    unknown = others(known, components.means.shape[1])
+    weights = marginal(components, known).log_joint(values[None])[0].softmax(0)
+    means = components.means[:, unknown]
+    if not components.matrix:
+        return Components(weights, means, components.factors[:, unknown])
+    gain, cov = regression(components, known, unknown)
+    shift = gain @ (values - components.means[:, known])[..., None]
+    return Components(weights, means + shift[..., 0], torch.linalg.cholesky(cov))
+
+
+def others(entries: Tensor, size: int) -> Tensor:
+    """Return the numbers from 0 to D − 1 that are not among (o,) entries, in their order: (D − o,)."""
+    left = torch.ones(size, dtype=torch.bool, device=entries.device)
+    left[entries] = False
+    return left.nonzero()[:, 0]
