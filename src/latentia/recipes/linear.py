@@ -1,0 +1,127 @@
+"""Linear latent models: principal components, their probabilistic version, and factor analysis."""
+
+from __future__ import annotations
+
+from latentia.core.player import Optim
+from latentia.core.recipe import Recipe
+from latentia.data.spec import DataSpec, require
+from latentia.errors import UsageError
+from latentia.models.linear import PCA, LinearGaussian
+from latentia.objectives.factor_em import FactorEM
+from latentia.objectives.likelihood import MaximumLikelihood
+from latentia.objectives.linear import ClosedFormPCA, ClosedFormPPCA
+from latentia.recipes.autoencoder import with_latent_density
+from latentia.registry import recipes, unknown
+
+FITS = ("closed-form", "em", "gradient")
+_USUAL_DIM = 16  # as many as the autoencoder's code has
+
+
+@recipes.register("pca")
+def pca(
+    data: DataSpec,
+    *,
+    latent_dim: int | None = None,
+    solver: str = "auto",
+    whiten: bool = False,
+    latent_density: str | None = None,
+    latent_components: int = 10,
+) -> Recipe:
+    """Principal component analysis: the linear code that gives rows back best; with a law of codes it samples.
+
+    min over W with WᵀW = I of Σ_i ‖x_i − x̂_i‖², z = Wᵀ(x − x̄), x̂ = x̄ + Wz. It has no likelihood: see ppca.
+
+    Args:
+        data: what a row is.
+        latent_dim: entries of the code z; without it 16, or the entries of a row where they are fewer
+        solver: covariance (exact), randomized (for rows of many entries), or auto (covariance up to 2,000 entries)
+        whiten: give codes unit variance
+        latent_density: law of the codes, fitted afterwards: gaussian, kernel-density, gaussian-mixture or flow
+        latent_components: components of latent_density='gaussian-mixture'
+
+    References:
+        Pearson (1901), On lines and planes of closest fit to systems of points in space; Halko, Martinsson and Tropp
+        (2011), Finding structure with randomness, for the randomized solver.
+    """
+    require(data, "pca", ("binary", "discrete", "unit", "real"))
+    d = min(_USUAL_DIM, data.size) if latent_dim is None else latent_dim
+    objective = ClosedFormPCA(PCA(data, latent_dim=d, whiten=whiten), solver=solver)
+    return with_latent_density(_at_once(objective), d, latent_density, latent_components)
+
+
+@recipes.register("ppca")
+def ppca(
+    data: DataSpec,
+    *,
+    latent_dim: int | None = None,
+    by: str = "closed-form",
+    tol: float = 1e-6,
+    regularisation: float = 1e-6,
+    lr: float = 5e-2,
+) -> Recipe:
+    """Probabilistic PCA: a Gaussian with few strong directions and the same noise in all; exact likelihood.
+
+    max Σ_i log N(x_i; μ, WWᵀ + σ²I), by the covariance's eigenvectors, by EM or by gradient, to the same maximum.
+
+    Args:
+        data: what a row is.
+        latent_dim: entries of the latent z, fewer than a row's; without it 16, or as many as there can be
+        by: closed-form, em or gradient
+        tol: of em: end when a step raises the mean log-likelihood by less, in nats per row
+        regularisation: of closed-form and em: the least σ², as a share of the entries' mean variance
+        lr: of gradient: learning rate of Adam, which falls to 0
+
+    References:
+        Tipping and Bishop (1999), Probabilistic principal component analysis.
+    """
+    require(data, "ppca", ("real", "unit", "discrete"))
+    model = LinearGaussian(data, latent_dim=_fewer_than_entries(data, latent_dim))
+    match by:
+        case "closed-form":
+            return _at_once(ClosedFormPPCA(model, regularisation=regularisation))
+        case "em":
+            return _by_em(FactorEM(model, tol=tol, regularisation=regularisation))
+        case "gradient":
+            return Recipe(MaximumLikelihood(model), Optim(lr=lr, schedule="cosine"), epochs=200)
+        case _:
+            raise UsageError(unknown("way to fit (by)", by, FITS))
+
+
+@recipes.register("factor-analysis")
+def factor_analysis(
+    data: DataSpec,
+    *,
+    latent_dim: int | None = None,
+    rotation: str = "none",
+    tol: float = 1e-6,
+    regularisation: float = 1e-6,
+) -> Recipe:
+    """Factor analysis: a few common factors and a noise of its own in each entry; exact likelihood.
+
+    max Σ_i log N(x_i; μ, WWᵀ + Ψ), Ψ diagonal, by expectation-maximisation, which never lowers it.
+
+    Args:
+        data: what a row is.
+        latent_dim: entries of the latent z, fewer than a row's; without it 16, or as many as there can be
+        rotation: none (factors independent given a row) or varimax (few large loadings); the law is the same
+        tol: end when a step raises the mean log-likelihood by less, in nats per row
+        regularisation: the least noise variances, as a share of each entry's variance
+
+    References:
+        Rubin and Thayer (1982), EM algorithms for ML factor analysis; Kaiser (1958), for varimax.
+    """
+    require(data, "factor-analysis", ("real", "unit", "discrete"))
+    model = LinearGaussian(data, latent_dim=_fewer_than_entries(data, latent_dim), noise="diagonal")
+    return _by_em(FactorEM(model, tol=tol, rotation=rotation, regularisation=regularisation))
+
+
+def _fewer_than_entries(data: DataSpec, latent_dim: int | None) -> int:
+    return min(_USUAL_DIM, data.size - 1) if latent_dim is None else latent_dim
+
+
+def _at_once(objective: ClosedFormPCA | ClosedFormPPCA) -> Recipe:
+    return Recipe(objective, {}, batch_size=None, epochs=1)
+
+
+def _by_em(objective: FactorEM) -> Recipe:
+    return Recipe(objective, {}, batch_size=None, epochs=1000)
