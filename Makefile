@@ -25,9 +25,10 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/basedpyright
 
+# Formatting comes first and last: what ruff cannot mend is told, and stops neither.
 format: $(INSTALLED)
-	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix . ; told=$$? ; $(BIN)/ruff format . && exit $$told
 
 # torch goes first and by itself, so that no other package's wish chooses its build.
 $(INSTALLED): pyproject.toml constraints.txt

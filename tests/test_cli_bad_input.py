@@ -50,6 +50,10 @@ def table(text: str) -> Callable[[], None]:
     return lambda: (Path("bad.csv").write_text(text), None)[1]
 
 
+def text(name: str, content: str = "Dear diary,\n") -> Callable[[], None]:
+    return lambda: (Path(name).write_text(content), None)[1]
+
+
 def array(values: object, dtype: str = "float64") -> Callable[[], None]:
     return lambda: np.save("bad.npy", np.array(values, dtype=dtype))
 
@@ -90,12 +94,25 @@ GREY = np.linspace(0, 1, 4 * 64).reshape(4, 8, 8)
         ),
         (table("a,b\n"), "--data bad.csv", 1, "is empty"),
         (
+            text("bad.txt"),
+            "--data bad.txt",
+            1,
+            "as a table it has no rows; data is the name of a data set, an array,",
+        ),
+        (
+            text("bad.npy"),
+            "--data bad.npy",
+            1,
+            "bad.npy is no .npy file: it begins with 44 65 61 72 20 64, not 93 4e",
+        ),
+        (
             table("a,b\n1,2\n"),
             "--data bad.csv",
             1,
             "has a single row, of shape (2,); a law needs at least two",
         ),
         (table("a,b\n1,x\n2,y\n"), "--data bad.csv", 1, "column 'b', first 'x'"),
+        (table("a,b\n1,x\n2,y\n"), "--data bad.csv", 1, "name it as the labels with labels= (--labels)"),
         (table("a,b\n1,2\n3,4\n"), "--data bad.csv --labels c", 2, "unknown label column 'c'"),
         (array(np.zeros((0, 3))), "--data bad.npy", 1, "is empty: its shape is (0, 3)"),
         (folder_of_images, "--data bad", 1, "images of different sizes: bad/a.png is 8×8, bad/b.png is 8×9"),
@@ -135,6 +152,9 @@ def test_bad_data_and_options_are_one_line_and_leave_nothing(
     ("line", "told"),
     [
         ("encode RUN --data ROWS", "gaussian-mixture does not encode; it can sample, tell likelihoods"),
+        ("reconstruct RUN --data ROWS", "gaussian-mixture does not encode nor decode; it can sample"),
+        ("interpolate RUN --data ROWS", "gaussian-mixture does not encode nor decode; it can sample"),
+        ("traverse RUN --data ROWS", "gaussian-mixture does not encode nor decode; it can sample"),
         ("translate RUN --data ROWS", "gaussian-mixture does not translate; it can sample"),
         ("encode RUN", "give rows with data= (--data)"),
         ("sample RUN --given class=3", "gaussian-mixture is not conditional; it cannot be given class"),
@@ -167,6 +187,12 @@ def truncate(name: str) -> Callable[[Path], None]:
     return lambda run: (run / name).write_bytes((run / name).read_bytes()[:100]) and None
 
 
+def put_photos(run: Path) -> None:
+    shutil.rmtree(run)
+    folder_of_images()
+    Path("bad").rename(run)
+
+
 def widen(run: Path) -> None:
     config = json.loads((run / "config.json").read_text())
     config["options"]["hidden"] = 17
@@ -178,7 +204,14 @@ def widen(run: Path) -> None:
     [
         (lambda run: shutil.rmtree(run), "there is no run folder at"),
         (lambda run: (run / "config.json").unlink(), "config.json is missing"),
-        (lambda run: (run / "model.safetensors").unlink(), "holds an unfinished training"),
+        (
+            lambda run: (run / "model.safetensors").unlink(),
+            "holds an unfinished training: continue it with resume=True (latentia fit vae --data ",
+        ),
+        (
+            put_photos,
+            "run is no run folder: it holds no config.json",
+        ),
         (truncate("config.json"), "config.json is no readable JSON file"),
         (truncate("model.safetensors"), "model.safetensors is no readable safetensors file"),
         (

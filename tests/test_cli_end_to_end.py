@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +178,31 @@ def test_the_share_held_out_of_a_file_is_found_again(capsys: pytest.CaptureFixtu
     assert "does not hold the rows" in capsys.readouterr().err
 
 
+def test_resume_without_a_length_goes_on_to_the_one_it_was_begun_with(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(run)
+    line = f"fit vae --data digits --latent-dim 3 --out {run} --resume"
+    assert typed(line) == 0
+    assert capsys.readouterr() == (f"{run} is finished already; nothing was changed\n", "")
+    assert contents(run) == before
+
+
+def test_resume_to_less_than_is_done_is_one_line_without_a_bar(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = f"fit vae --data digits --latent-dim 3 --out {run} --resume"
+    assert typed(f"{line} --epochs 3") == 0
+    before = contents(run)
+    capsys.readouterr()
+    assert typed(f"{line} --epochs 2") == 1
+    assert capsys.readouterr() == ("", (
+        f"latentia: error: {run} cannot be resumed: epochs=2 is asked for, but 3 are done; "
+        "ask for more, or begin anew with --overwrite\n"
+    ))  # fmt: skip
+    assert contents(run) == before
+
+
 def test_resume_goes_on_when_more_is_asked(run: Path) -> None:
     words = [
         "fit",
@@ -306,9 +332,34 @@ def test_evaluate_prints_and_writes_scores(run: Path, capsys: pytest.CaptureFixt
     assert main(words) == 0
     printed = [line.split()[:2] for line in capsys.readouterr().out.splitlines()[1:]]
     scores = json.loads((run / "scores.json").read_text())["scores"]
-    assert [score["metric"] for score in scores] == [name for name, _ in printed] == ["iwae", "elbo"]
-    assert [float(value) for _, value in printed] == pytest.approx([s["value"] for s in scores], rel=1e-5)
-    assert scores[0]["settings"] == {"samples": 7, "seed": 3}
+    stored = {score["metric"]: score for score in scores}
+    assert [name for name, _ in printed] == ["iwae", "elbo"]
+    assert [float(value) for _, value in printed] == pytest.approx(
+        [stored[name]["value"] for name in ("iwae", "elbo")], rel=1e-5
+    )
+    assert stored["iwae"]["settings"] == {"samples": 7, "seed": 3}
+    assert stored["iwae"]["data"] == "the test part of digits"
+
+
+def test_evaluate_keeps_the_scores_of_other_metrics_and_of_other_rows(run: Path) -> None:
+    def stored() -> dict[tuple[str, str], object]:
+        records = json.loads((run / "scores.json").read_text())["scores"]
+        return {(score["data"], score["metric"]): score for score in records}
+
+    before = stored()
+    np.save(
+        "others.npy",
+        np.full((30, 8, 8), 3, dtype=np.uint8) + np.arange(30, dtype=np.uint8)[:, None, None] % 9,
+    )
+    assert main(["evaluate", str(run), "--data", "others.npy", "--metrics", "elbo"]) == 0
+    assert stored() == before | {("others.npy", "elbo"): stored()["others.npy", "elbo"]}
+    assert main(["evaluate", str(run), "--metrics", "elbo", "--seed", "5"]) == 0
+    changed = {name for name, score in stored().items() if before.get(name) != score}
+    assert changed == {("others.npy", "elbo"), ("the test part of digits", "elbo")}
+    assert main(["report", str(run)]) == 0
+    page = (run / "report.html").read_text()
+    assert "On the test part of digits." in page
+    assert "others.npy" not in page
 
 
 def test_report_is_written_anew(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -318,8 +369,37 @@ def test_report_is_written_anew(run: Path, capsys: pytest.CaptureFixture[str]) -
     assert "<html" in (run / "report.html").read_text()
 
 
+def test_that_there_are_fewer_rows_than_asked_for_is_told(
+    fitted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["reconstruct", str(fitted), "--n", "100000", "--out", "pair.npy"]) == 0
+    assert np.load("pair.npy").shape == (2, 180, 1, 8, 8)
+    told = "latentia: note: the test part of digits has 180 rows, fewer than 100000: all are taken\n"
+    assert capsys.readouterr() == ("pair.npy\n", told)
+
+
+def test_an_index_column_that_is_left_out_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = np.random.default_rng(0).normal(size=(30, 2))
+    Path("frame.csv").write_text("\n".join([",a,b", *(f"{i},{a},{b}" for i, (a, b) in enumerate(rows))]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert typed("fit gaussian-mixture --data frame.csv --components 1 --out mine") == 0
+    told = "latentia: note: the first column of frame.csv has no name and holds the row numbers, so it is left out"
+    assert told in capsys.readouterr().err.splitlines()
+    assert json.loads(Path("mine/config.json").read_text())["data"]["spec"]["columns"] == ["a", "b"]
+
+
 def test_rows_that_do_not_exist_are_told(fitted: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["interpolate", str(fitted), "--rows", "0", "180"]) == 2
-    assert capsys.readouterr().err == "latentia: error: there is no row 180; digits has rows 0 to 179\n"
+    assert capsys.readouterr().err == (
+        "latentia: error: there is no row 180; the test part of digits has rows 0 to 179\n"
+    )
+    write_table(Path("rows.csv"))
+    assert typed("fit vae --data rows.csv --validation 0.25 --epochs 1 --hidden 8 --out mine") == 0
+    capsys.readouterr()
+    assert typed("interpolate mine --rows 0 9999") == 2
+    assert capsys.readouterr().err == (
+        "latentia: error: there is no row 9999; the held-out part of rows.csv has rows 0 to 14\n"
+    )
     assert main(["reconstruct", str(fitted), "--n", "0"]) == 2
     assert capsys.readouterr().err == "latentia: error: at least one row is needed\n"

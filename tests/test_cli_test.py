@@ -130,7 +130,7 @@ def test_the_help_names_every_method_and_correction(capsys: pytest.CaptureFixtur
     ("words", "code", "message"),
     [
         ("a.npy", 2, "Missing from latentia test: B"),
-        ("a.npy nothing.npy", 2, "no file has this path"),
+        ("a.npy nothing.npy", 2, "there is no file or folder nothing.npy"),
         ("a.npy b.npy --method mdm", 2, "unknown method 'mdm'; did you mean 'mmd'?"),
         ("a.npy b.npy --level 2", 2, "0 < level < 1; got 500 and 2.0"),
         ("a.npy b.npy --correction none", 2, "unknown correction 'none'"),

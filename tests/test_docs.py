@@ -2,10 +2,14 @@
 
 import importlib.util
 import re
+import shlex
 from pathlib import Path
 from pkgutil import resolve_name
 
 import pytest
+
+import latentia.cli
+from latentia.cli.verb import verbs
 
 ROOT = Path(__file__).parent.parent
 NAMED = re.findall(r"`(latentia(?:\.\w+)+)`", (ROOT / "docs/equations.md").read_text(encoding="utf-8"))
@@ -33,3 +37,31 @@ def test_links_within_the_project_lead_somewhere(page):
     prose = re.sub(r"```.*?```|`[^`]*`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", prose):
         assert (path.parent / target).exists(), f"{page} links to {target}"
+
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line.partition("#")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith("latentia ")
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_readmes_commands_can_be_typed(command):
+    verb, *words = shlex.split(command)[1:]
+    assert verb in verbs
+    if "--help" not in words:
+        assert latentia.cli._values(verb, words) is not None
+
+
+def test_the_readmes_python_runs_and_its_scores_are_printed_whole(tmp_path, monkeypatch, capsys):
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(block.replace("epochs=60", "epochs=1, hidden=16, progress=False"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["metric", "value", "stderr", "unit", "kind"]
+    assert {line.split()[0] for line in lines[1:]} >= {"elbo", "iwae", "mmd-test", "reconstruction-error"}
+    assert max(map(len, lines)) <= 90
+    assert {each.name for each in (tmp_path / "runs/digits").iterdir()} >= {"report.html", "scores.json"}

@@ -55,7 +55,7 @@ def directions() -> Tensor:
 def pieces(request, monkeypatch) -> None:
     """With blocks of two directions, chunks of one row, and threads."""
     if request.param == "in pieces":
-        monkeypatch.setattr(kernels, "_BLOCK", 150)
+        monkeypatch.setattr(kernels, "_BLOCK", 40)
         monkeypatch.setattr(rows, "_CHUNK", 1)
         monkeypatch.setattr(rows, "_ALONE", 0)
         monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
@@ -350,7 +350,9 @@ BAD = {
     "same number of dimensions": {"y": points(5, d=2)},
     "flatten each point": {"x": points(4)[:, None]},
     "x needs at least 1 points; got 0": {"x": points(0)},
-    "y must hold floating-point": {"y": torch.ones(5, 3, dtype=torch.int64)},
+    "x and y must hold floating-point numbers; got torch.float64 and torch.int64": {
+        "y": torch.ones(5, 3, dtype=torch.int64)
+    },
     r"directions must have shape \(L, d\)": {"directions": torch.ones(2, 4)},
     "directions must not hold a vector of length 0": {"directions": torch.zeros(2, 3)},
     "directions holds NaN": {"directions": torch.full((2, 3), math.nan)},

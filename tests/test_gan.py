@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,9 @@ from latentia.core.objective import Batch
 from latentia.core.train import train
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import UsageError
+from latentia.functional.adversarial import LOSS_PAIRS, loss_pair
 from latentia.networks.conv import ConvDecoder, ConvEncoder
+from latentia.runs.options import explanations
 
 PLANE = DataSpec((2,), Support("real"))
 GREY = DataSpec((1, 8, 8), Support("unit"))
@@ -113,6 +116,18 @@ def test_the_shares_told_right_are_counted_at_the_losses_own_even_score(loss, re
     game.critic = Given()
     _, _, *counted = game.critic_terms(torch.tensor(real), torch.tensor(fake), None)
     assert [share.item() for share in counted] == list(shares)
+
+
+@pytest.mark.parametrize("name", LOSS_PAIRS)
+def test_the_help_names_every_loss(name):
+    told = explanations(lt.recipes["gan"])["loss"]
+    assert re.search(rf"\b{name}\b", told), f"name {name} in the help of gan's option loss"
+
+
+def test_the_help_says_that_f_divergences_are_losses_too():
+    told = explanations(lt.recipes["gan"])["loss"]
+    named = re.search(r"an f-divergence's, as (\S+) or (\S+)$", told)
+    assert [loss_pair(name).relativistic for name in named.groups()] == [False, False]
 
 
 def test_only_the_non_saturating_loss_teaches_where_the_critic_is_sure():

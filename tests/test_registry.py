@@ -124,7 +124,8 @@ def test_listing_imports_no_heavy_library():
     """`latentia recipes` must answer at once: names and summaries come from syntax trees."""
     code = (
         "import sys, latentia as lt\n"
-        "for registry in (lt.recipes, lt.datasets, lt.metrics, lt.likelihoods, lt.divergences):\n    registry.summaries()\n"
+        "for registry in (lt.recipes, lt.datasets, lt.metrics, lt.likelihoods, lt.divergences):\n"
+        "    registry.summaries()\n"
         "heavy = {'torch', 'numpy', 'pandas', 'scipy', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

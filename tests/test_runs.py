@@ -118,6 +118,15 @@ def test_early_stopping_restores_a_copy_of_the_best_weights(monkeypatch, directi
     assert same(weights(lt.load(out).model), snapshots[2])
 
 
+def test_a_likelihood_that_a_held_out_row_does_not_have_is_a_gap_unless_it_was_asked_for():
+    data = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
+    options = {"kernel": "epanechnikov", "bandwidth": "fixed", "bandwidth_factor": 1e-3, "progress": False}
+    run = lt.fit("kernel-density", data, validation=0.2, **options)
+    assert run.history["validation_log-likelihood"].isna().all()
+    with pytest.raises(UsageError, match="monitor 'log-likelihood' has no value here"):
+        lt.fit("kernel-density", data, validation=0.2, monitor="log-likelihood", **options)
+
+
 def test_a_monitor_without_patience_only_watches():
     run = vae(epochs=3, validation=0.2)
     assert run.history["validation_elbo"].notna().all()
@@ -301,6 +310,70 @@ def test_more_epochs_go_on_from_where_it_ended(out, tmp_path):
         assert (out / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
 
 
+@pytest.mark.parametrize(
+    "length",
+    [{"epochs": 4}, {"steps": 11}, {"epochs": 40, "patience": 1, "validation": 0.2, "lr": 0.5}],
+    ids=str,
+)
+def test_resume_without_a_length_goes_on_to_the_one_it_was_begun_with(length, out, tmp_path, monkeypatch):
+    rest = {name: value for name, value in length.items() if name not in ("epochs", "steps", "patience")}
+    with watching(monkeypatch, lambda s: signal.raise_signal(signal.SIGINT) if s.step == 2 else None):
+        vae(out=out, **length)
+    run = vae(out=out, resume=True, **rest)
+    vae(out=tmp_path / "whole", **length)
+    for file in ("model.safetensors", "metrics.csv", "config.json"):
+        assert (out / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
+    before = contents(out)
+    assert run.history.equals(vae(out=out, resume=True, **rest).history)
+    assert contents(out) == before
+
+
+def test_a_length_that_is_given_takes_the_place_of_the_other(out):
+    vae(epochs=1, out=out)
+    run = vae(steps=5, out=out, resume=True)
+    assert (run.training.epochs, run.training.steps, run.history["step"].iloc[-1]) == (None, 5, 5)
+    run = vae(epochs=2, out=out, resume=True)
+    assert (run.training.epochs, run.training.steps, run.history["step"].iloc[-1]) == (2, None, 6)
+
+
+@pytest.mark.parametrize(
+    ("length", "told"),
+    [
+        ({"epochs": 2}, "epochs=2 is asked for, but 3 are done"),
+        ({"steps": 8}, "steps=8 is asked for, but 9 are done"),
+    ],
+)
+def test_less_than_is_done_is_refused_without_a_bar(length, told, out, monkeypatch):
+    vae(epochs=3, out=out)
+    before = contents(out)
+    monkeypatch.setattr("latentia.runs.fit.progress_bar", lambda *_, **__: pytest.fail("a bar"))
+    with pytest.raises(RunError, match=f"cannot be resumed: {told}; ask for more, or begin anew"):
+        vae(out=out, resume=True, **length)
+    assert contents(out) == before
+
+
+def test_just_what_is_done_is_a_finished_run(out, tmp_path, monkeypatch):
+    """It was to be longer, and was killed at the end of its second epoch, before a model was written."""
+    with watching(monkeypatch, lambda s: signal.raise_signal(signal.SIGINT) if s.step == 5 else None):
+        vae(epochs=9, out=out)
+    (out / "model.safetensors").unlink()
+    run = vae(epochs=2, out=out, resume=True)
+    assert not run.interrupted
+    vae(epochs=2, out=tmp_path / "whole")
+    for file in ("model.safetensors", "metrics.csv", "config.json"):
+        assert (out / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
+
+
+def test_the_length_of_a_first_training_that_is_over_stays(out):
+    options = VAE | {"latent_density": "gaussian-mixture", "latent_components": 2, "out": out}
+    lt.fit("autoencoder", X, epochs=2, **options)
+    before = contents(out)
+    lt.fit("autoencoder", X, resume=True, **options)
+    with pytest.raises(RunError, match="its first training is over, so its epochs stays 2; got 3"):
+        lt.fit("autoencoder", X, epochs=3, resume=True, **options)
+    assert contents(out) == before
+
+
 def test_resume_without_a_folder_begins(out):
     run = vae(epochs=1, out=out, resume=True)
     assert same(weights(run.model), weights(vae(epochs=1).model))
@@ -396,7 +469,14 @@ DAMAGE = {
         lambda p: ((p / "model.safetensors").unlink(), shutil.rmtree(p / "checkpoint")),
         "model.safetensors is missing",
     ),
-    "unfinished": (lambda p: (p / "model.safetensors").unlink(), "unfinished training"),
+    "unfinished": (
+        lambda p: (p / "model.safetensors").unlink(),
+        r"unfinished training: continue it with resume=True \(in fit\)",
+    ),
+    "photos": (
+        lambda p: (shutil.rmtree(p), p.mkdir(), (p / "a.png").write_bytes(b"")),
+        "is no run folder: it holds no config.json",
+    ),
     "cut model": (
         lambda p: cut(p / "model.safetensors"),
         "model.safetensors is no readable safetensors file",
@@ -640,11 +720,21 @@ def test_a_run_offers_what_its_model_can_do_and_says_what_it_lacks():
     assert run.traverse(X[0], steps=7).shape == (2, 7, 3)
     with pytest.raises(UsageError, match=r"vae does not translate; it can sample, .*encode, decode"):
         run.translate(X)
+    with pytest.raises(UsageError, match=r"gan does not encode nor decode; it can sample$"):
+        lt.fit("gan", X, hidden=4, steps=1, progress=False).reconstruct(X)
     mixture = lt.fit("gaussian-mixture", X, components=2, progress=False)
     with pytest.raises(UsageError, match="gaussian-mixture does not encode; it can sample, "):
         mixture.encode(X)
     with pytest.raises(UsageError, match="vae is not conditional; it cannot be given class"):
         run.sample(3, given={"class": 3})
+
+
+def test_a_run_is_shown_in_one_line(out):
+    assert repr(vae(epochs=2)) == "<Run of vae on data: LatentVariable, 2 epochs, in memory>"
+    assert repr(vae(steps=1, out=out)) == f"<Run of vae on data: LatentVariable, 1 epoch, {out}>"
+    own = lt.fit(lt.Recipe(Slope(), Optim("sgd", lr=0.1), batch_size=20), X, epochs=1, progress=False)
+    assert repr(own) == "<Run of own recipe on data: Linear, 1 epoch, in memory>"
+    assert str(own) == repr(own)
 
 
 def test_the_ends_of_an_interpolation_are_the_reconstructions():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import numpy as np
@@ -13,7 +14,8 @@ from tests.running import VAE, X, contents, vae
 import latentia as lt
 from latentia.data.read import read_rows
 from latentia.errors import DataError, RunError, UsageError
-from latentia.runs.evaluate import held_out_rows
+from latentia.metrics.score import printed
+from latentia.runs.evaluate import held_out_rows, read_scores
 
 SMALL = {"hidden": 6, "latent_dim": 2, "epochs": 1, "progress": False}
 
@@ -86,6 +88,73 @@ def test_one_metric_is_a_name_and_a_run_may_be_a_path(out):
     expected = lt.evaluate(run, X, metrics=["elbo"])
     for given in (run, out, str(out)):
         assert lt.evaluate(given, X, metrics="elbo").equals(expected)
+
+
+# --- scores that were there before --------------------------------------------------------------------------
+
+
+def stored(out):
+    return {(score.data, score.metric): score for score in read_scores(out)}
+
+
+def test_scores_of_other_metrics_and_other_rows_stay(rows_npy, out):
+    run = lt.fit("vae", rows_npy, validation=0.2, out=out, **VAE, epochs=1)
+    table = lt.evaluate(run)
+    own = "the held-out part of rows.npy"
+    before = stored(out)
+    assert {*before} == {(own, metric) for metric in table["metric"]}
+    lt.evaluate(run, metrics="elbo", seed=4)
+    assert {**stored(out), (own, "elbo"): before[own, "elbo"]} == before
+    assert stored(out)[own, "elbo"].value != before[own, "elbo"].value
+    lt.evaluate(run, X + 1, metrics="elbo")
+    lt.evaluate(run, X - 1, metrics=["elbo", "iwae"])
+    assert {key: score for key, score in stored(out).items() if key[0] == own} == before | {
+        (own, "elbo"): stored(out)[own, "elbo"]
+    }
+    assert [(score.metric, score.n) for score in read_scores(out) if score.data == "data"] == [
+        ("elbo", 60), ("elbo", 60), ("iwae", 60),
+    ]  # fmt: skip
+    lt.evaluate(run, X - 1, metrics="iwae")
+    assert len(read_scores(out)) == len(before) + 3
+
+
+def test_the_report_shows_the_scores_on_the_runs_own_rows(rows_npy, out):
+    run = lt.fit("vae", rows_npy, validation=0.2, out=out, **VAE, epochs=1)
+    lt.evaluate(run, metrics=["elbo"])
+    lt.evaluate(run, X + 1, metrics=["elbo", "iwae"])
+    page = lt.write_report(run).read_text()
+    assert "On the held-out part of rows.npy." in page
+    assert printed(stored(out)["the held-out part of rows.npy", "elbo"].value) in page
+    assert printed(stored(out)["data", "iwae"].value) not in page
+    other = vae(epochs=1, out=out, overwrite=True)
+    lt.evaluate(other, X + 1, metrics="iwae")
+    assert printed(stored(out)["data", "iwae"].value) in lt.write_report(other).read_text()
+
+
+def test_scores_that_cannot_be_read_are_told_before_anything_is_computed(out, monkeypatch):
+    run = vae(epochs=1, out=out)
+    (out / "scores.json").write_text('{"scores": [{"metrics": "elbo"}]}')
+    monkeypatch.setattr("latentia.runs.evaluate.score", lambda *_: pytest.fail("computed"))
+    with pytest.raises(RunError, match=r"scores\.json holds no scores that this version knows"):
+        lt.evaluate(run, X, metrics="elbo")
+
+
+def test_rows_that_are_not_like_the_runs_are_said_to_be_what_they_are(digits):
+    run = lt.fit("vae", digits, support="discrete(17)", **SMALL)
+    told = (
+        "the run is for discrete(17) rows of shape (1, 8, 8); the test part of moons is real of shape (2,): "
+        "the test part of moons holds "
+    )
+    with pytest.raises(DataError, match=rf"^{re.escape(told)}[\d.-]+ in row 0$"):
+        lt.evaluate(run, "moons")
+    with pytest.raises(
+        DataError, match=r"discrete\(17\) rows of shape \(1, 8, 8\); data is discrete\(21\) of .*20 in"
+    ):
+        lt.evaluate(run, np.minimum(digits + 4 * (digits == 16), 20))
+    with pytest.raises(DataError, match="data is binary of shape"):
+        lt.evaluate(run, np.zeros((5, 4, 4), dtype=bool))
+    with pytest.raises(DataError, match=r"^data holds NaN or infinity"):
+        lt.evaluate(run, np.full((5, 8, 8), np.nan))
 
 
 # --- classes ----------------------------------------------------------------------------------------------------

@@ -48,6 +48,13 @@ def test_values_of_another_type_are_refused_in_one_line(options, told, out):
     assert not out.exists()
 
 
+def test_an_option_of_another_recipe_is_said_to_be_its():
+    with pytest.raises(UsageError, match=r"^'critic_norm' is an option of gan.*, not of vae$"):
+        vae(critic_norm="spectral")
+    with pytest.raises(UsageError, match="unknown option 'critic_norms'"):
+        vae(critic_norms="spectral")
+
+
 def test_a_seed_of_a_split_is_checked_for_named_sets_too():
     with pytest.raises(UsageError, match="split_seed must be from 0 to"):
         lt.fit("gaussian-mixture", "moons", split_seed=-1, progress=False)

@@ -1,4 +1,4 @@
-"""Latentia: fit a generative model of your data, sample it, score it honestly, compare it, look inside it.
+"""Latentia: fit a generative model of your data, sample it, score it honestly, look inside it.
 
 The names below are imported when they are first used, so that ``import latentia`` is instant::
 

@@ -19,6 +19,10 @@ class DataError(LatentiaError, ValueError):
     """Data that cannot be read, or that breaks what was declared about it."""
 
 
+class DataWarning(UserWarning):
+    """Data that is not read quite as it stands; the command line prints it as a note."""
+
+
 class RunError(LatentiaError):
     """A run folder that cannot be written, read or continued."""
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from latentia import __version__
 from latentia.cli.verb import arguments, verbs
-from latentia.errors import LatentiaError, UsageError
+from latentia.errors import DataWarning, LatentiaError, UsageError
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
@@ -32,7 +34,8 @@ def main(words: Sequence[str] | None = None) -> int:
     typed = sys.argv[1:] if words is None else words
     debug = "--debug" in typed
     try:
-        code = _run([word for word in typed if word != "--debug"])
+        with _noting():
+            code = _run([word for word in typed if word != "--debug"])
         sys.stdout.flush()
     except SystemExit as end:  # after a help screen
         return int(end.code or 0)
@@ -62,6 +65,22 @@ def _run(words: list[str]) -> int:
         return 0
     verb = verbs[words[0]]
     return verb(**arguments(verb, _values(words[0], words[1:]))) or 0
+
+
+@contextmanager
+def _noting() -> Generator[None]:
+    """Print each warning about data as a line on standard error, once."""
+    with warnings.catch_warnings():
+        plain = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+            if issubclass(category, DataWarning):
+                print(f"latentia: note: {message}", file=sys.stderr)
+            else:
+                plain(message, category, *rest)
+
+        warnings.showwarning = show
+        yield
 
 
 def _values(name: str, words: list[str]) -> dict[str, Any]:

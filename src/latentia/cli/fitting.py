@@ -35,7 +35,7 @@ def fit(
         recipe: a name that `latentia recipes` lists
         data: a name that `latentia datasets` lists; a .npy, .npz, .csv or .parquet file; a folder of images
         out: the run folder to write; runs/RECIPE-DATA without
-        resume: go on from the folder's last checkpoint, exactly
+        resume: go on from the folder's last checkpoint, exactly, to the length it was begun with or one that is given
         overwrite: replace a run folder that is there already
         support: the values an entry may take: binary, discrete(K), unit, real, ...; inferred without
         labels: the column of a table that holds classes
@@ -60,7 +60,7 @@ def fit(
             f"latentia: interrupted; {path} is saved: the same command with --resume goes on", file=sys.stderr
         )
         return 130
-    rows = held_out_rows(run) if data in datasets else run.held_out
+    rows = held_out_rows(run) if data in datasets or run.held_out is not None else None
     if before is not None and _stamp(path) == before and _is_judged(path, rows):
         print(f"{path} is finished already; nothing was changed")
         return 0

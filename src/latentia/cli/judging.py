@@ -18,7 +18,9 @@ def evaluate(
     seed: int = 0,
     iwae_samples: int = 100,
 ) -> None:
-    """Score a run on held-out rows; print the scores and write scores.json.
+    """Score a run on held-out rows; print the scores and keep them in scores.json, beside the earlier ones.
+
+    There they are in the place of scores of the same metric on the same rows.
 
     Args:
         run: the run folder

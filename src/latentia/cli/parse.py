@@ -60,18 +60,32 @@ def parse(command: str, about: str, groups: Groups, words: Sequence[str]) -> dic
     return values | {name: value for group in inner.values() for name, value in group.items()}
 
 
+def typed_flags(words: Sequence[str]) -> list[str]:
+    """Return the options that were typed, as they are written in help screens.
+
+    Example:
+        >>> typed_flags(["digits", "--latent_dim=8", "-n", "-3"])
+        ['--latent-dim', '-n']
+    """
+    return [word.partition("=")[0].replace("_", "-") for word in words if re.match(r"--\w|-[a-zA-Z]", word)]
+
+
 def _check_names(options: Sequence[Option], words: Sequence[str]) -> None:
     """Raise `UsageError` for an option that does not exist, with near matches, and for one that is missing."""
     flags = {option.flag for option in options if not option.positional}
     negated = {option.flag.replace("--", "--no-", 1) for option in options if option.hint is bool}
-    typed = [word.partition("=")[0].replace("_", "-") for word in words if re.match(r"--\w|-[a-zA-Z]", word)]
+    typed = typed_flags(words)
     for flag in typed:
         if flag not in flags | negated | _HELP:
             near = difflib.get_close_matches(flag, flags, cutoff=0.75)
             raise UsageError(unknown("option", flag, near or flags))
     for option in options:
         if option.default is REQUIRED and not option.positional and not {option.flag, *_HELP} & {*typed}:
-            raise UsageError(f"{option.flag} is missing: {option.help}")
+            loose = (
+                bool(words) and not words[0].startswith("-") and not any(each.positional for each in options)
+            )
+            told = f"did you mean {option.flag} {words[0]}?" if loose else option.help
+            raise UsageError(f"{option.flag} is missing: {told}")
 
 
 def _nested(groups: Groups) -> type:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -11,6 +12,16 @@ from latentia.errors import UsageError
 from latentia.report.heldout import HeldOut, of_class
 from latentia.runs.evaluate import in_classes_of
 from latentia.runs.run import Run
+
+
+def first(run: Run, rows: Rows, n: int) -> HeldOut:
+    """Return the first n rows as `chosen` does, or all where there are fewer, which is said."""
+    if n > len(rows):
+        print(
+            f"latentia: note: {rows.name} has {len(rows)} rows, fewer than {n}: all are taken",
+            file=sys.stderr,
+        )
+    return chosen(run, rows, range(min(n, len(rows))))
 
 
 def chosen(run: Run, rows: Rows, numbers: Sequence[int]) -> HeldOut:

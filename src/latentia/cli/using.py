@@ -97,14 +97,13 @@ def reconstruct(
     import torch
 
     from latentia.cli.pictures import write_rows
-    from latentia.cli.rows import chosen
+    from latentia.cli.rows import first
     from latentia.report.heldout import per_class, seen, seen_spec
     from latentia.report.plots import Frame, displacements
     from latentia.runs.load import load
 
     loaded, asked = load(run), conditions(given)
-    rows = source.rows(loaded)
-    picked = chosen(loaded, rows, range(min(n, len(rows))))
+    picked = first(loaded, source.rows(loaded), n)
     x_hat = per_class(loaded, picked, lambda x, c: loaded.reconstruct(x, asked or c))
     x = seen(loaded, picked)
     plot = displacements(x, x_hat, Frame.around(x), seen_spec(loaded)) if x.shape[1:] == (2,) else None
@@ -206,15 +205,14 @@ def translate(
     import torch
 
     from latentia.cli.pictures import write_rows
-    from latentia.cli.rows import chosen
+    from latentia.cli.rows import first
     from latentia.report.heldout import seen
     from latentia.runs.load import load
 
     loaded = load(run)
-    rows = source.rows(loaded)
-    picked = chosen(loaded, rows, range(min(n, len(rows))))
-    carried = loaded.translate(picked.given, domain).cpu()
-    print(write_rows(torch.stack([seen(loaded, picked), carried]), loaded, "translate", out, columns=n))
+    picked = first(loaded, source.rows(loaded), n)
+    pair = torch.stack([seen(loaded, picked), loaded.translate(picked.given, domain).cpu()])
+    print(write_rows(pair, loaded, "translate", out, columns=pair.shape[1]))
 
 
 def conditions(given: Sequence[str]) -> dict[str, str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from latentia.cli.parse import parse
+from latentia.cli.parse import parse, typed_flags
 from latentia.cli.verb import about, keyword_options_of, options_of, section
 from latentia.errors import UsageError
 from latentia.registry import recipes
-from latentia.runs.options import Training
+from latentia.runs.options import Training, owned_elsewhere
 
 
 def parse_with_recipe(name: str, verb: Callable[..., Any], words: Sequence[str]) -> dict[str, Any]:
@@ -30,8 +30,17 @@ def parse_with_recipe(name: str, verb: Callable[..., Any], words: Sequence[str])
         )
     recipe, command = recipes[words[0]], f"latentia {name} {words[0]}"
     groups = {"": own, f"{words[0]} options": keyword_options_of(recipe), "training options": training}
+    _refuse_others([option.flag for group in groups.values() for option in group], recipe, words[1:])
     values = parse(command, _one_recipe(verb, recipe, words[0]), groups, words[1:])
     return {"recipe": words[0], **values}
+
+
+def _refuse_others(known: Sequence[str], recipe: Callable[..., Any], words: Sequence[str]) -> None:
+    """Raise `UsageError` for an option that only other recipes have."""
+    for flag in typed_flags(words):
+        told = "" if flag in known else owned_elsewhere(flag.lstrip("-").replace("-", "_"), recipe)
+        if told:
+            raise UsageError(told)
 
 
 def _any_recipe(verb: Callable[..., Any]) -> str:

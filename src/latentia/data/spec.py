@@ -146,7 +146,8 @@ class Support:
         first, rows = (broken or faults)[0], sum(fault.rows for fault in broken or faults)
         share = f"{rows} of {n} rows"
         if broken:
-            return f"{name} holds NaN or infinity in {share}, first in row {first.row}: remove or fill these rows{self._hint(first)}"
+            told = f"{name} holds NaN or infinity in {share}, first in row {first.row}: remove or fill these rows"
+            return told + self._hint(first)
         column, support = "", self
         if self.kind == "table":
             column, support = f", column {first.entry}", self.columns[first.entry]

@@ -44,7 +44,8 @@ def gan(
         hidden: units of each hidden layer (mlp)
         layers: hidden layers (mlp)
         width: feature maps at the widest image (conv), doubled at each halving
-        loss: non-saturating or minimax (whose gradient dies where the critic is sure)
+        loss: non-saturating, minimax (whose gradient dies where the critic is sure), least-squares, hinge,
+            wasserstein, relativistic-average, relativistic-paired, or an f-divergence's, as kl or alpha(0.5)
         norm: the generator's normalisation: none, batch (conv), or auto (batch for conv)
         critic_norm: the critic's normalisation: none, batch (conv) or spectral (conv)
         critic_steps: moves of the critic for each move of the generator

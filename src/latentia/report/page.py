@@ -16,7 +16,7 @@ from latentia.registry import recipes
 from latentia.report.curves import curves
 from latentia.report.heldout import HeldOut, choose
 from latentia.report.sections import MOST_ROWS, Section, exhibits, samples_png, sections
-from latentia.runs.evaluate import held_out_rows, read_scores
+from latentia.runs.evaluate import held_out_rows, own_scores
 from latentia.runs.files import write_atomically
 from latentia.runs.folder import CONFIG, REPORT, SAMPLES, read_config
 from latentia.runs.options import Training, explanations, recipe_options
@@ -90,13 +90,14 @@ def render(run: Run, held: HeldOut | None, note: str = "") -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    folder = run.path or Path("run")
+    folder, scores = run.path or Path("run"), own_scores(run)
     return environment.get_template("template.html").render(
         title=f"{run.name or type(run.recipe.objective).__name__} on {run.data['name']}",
         about=_about(recipes[run.name] if run.name else type(run.recipe.objective)),
         facts=list(_facts(run, held)),
         note=note,
-        scores=[_cells(score) for score in read_scores(folder)],
+        scores=[_cells(score) for score in scores],
+        scored_on=sorted({score.data or "held-out rows" for score in scores}),
         curves=_curves(run),
         sections=list(sections(run, held)),
         options=_options(run),

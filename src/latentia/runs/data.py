@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -32,14 +33,33 @@ def read_parts(data: Any, training: Training, **reading: Any) -> tuple[Rows | St
         if training.validation is not None:
             raise UsageError(f"validation is for data without a validation part; {data!r} has one")
         parts = [read_rows(data, split=part, seed=seed, **reading) for part in ("train", "validation")]
-        return parts[0], parts[1] if isinstance(parts[1], Rows) else None
+        return parts[0], _called(parts[1], "validation", data) if isinstance(parts[1], Rows) else None
     rows = read_rows(data, **reading)
     if training.validation is None:
         return rows, None
     if isinstance(rows, Stream):
         raise UsageError("validation needs rows that can be chosen by number; a DataLoader's cannot")
     kept, held_out = rows.split((1 - training.validation, training.validation), seed=seed)
-    return kept, held_out
+    return kept, _called(held_out, "held-out", rows.name)
+
+
+def part_name(part: str, name: str) -> str:
+    """Return what a part of a set is called, in messages and beside scores.
+
+    Example:
+        >>> part_name("test", "digits"), part_name("held-out", "photos/cats.npy")
+        ('the test part of digits', 'the held-out part of cats.npy')
+    """
+    return f"the {part} part of {Path(name).name}"
+
+
+def own_part(data: Mapping[str, Any]) -> str:
+    """Return what the rows are called that a run is scored on unless others are given.
+
+    Args:
+        data: what `description` returned.
+    """
+    return part_name("test" if data["named"] else "held-out", data["name"])
 
 
 def description(
@@ -87,3 +107,7 @@ def held_out_again(data: Mapping[str, Any], training: Training) -> Rows | None:
         return None
     same = isinstance(kept, Rows) and (len(kept), fingerprint(kept)) == (data["n"], data["fingerprint"])
     return held_out if same else None
+
+
+def _called(rows: Rows, part: str, name: str) -> Rows:
+    return replace(rows, name=part_name(part, name))

@@ -12,11 +12,11 @@ import torch
 from latentia.data.batches import Stream
 from latentia.data.read import read_rows
 from latentia.data.rows import Rows
-from latentia.errors import DataError, UsageError
+from latentia.errors import DataError, RunError, UsageError
 from latentia.metrics.evaluate import score
 from latentia.metrics.score import Score, table
 from latentia.metrics.subject import Subject
-from latentia.runs.data import held_out_again, is_named
+from latentia.runs.data import fingerprint, held_out_again, is_named, own_part, part_name
 from latentia.runs.files import read_json, write_json
 from latentia.runs.folder import CONFIG, SCORES
 from latentia.runs.load import load
@@ -40,6 +40,8 @@ def evaluate(
 ) -> pd.DataFrame:
     """Score a run on held-out data: a tidy table with a row for each score.
 
+    A run with a folder keeps the scores in its scores.json, beside those of other metrics and of other data.
+
     Args:
         run: what to score: a run, or the path of its folder.
         data: held-out data, in any form that ``fit`` takes; the test part of a named set. Without, the test part
@@ -53,7 +55,7 @@ def evaluate(
         resize: (height, width) of the images of a folder.
 
     Returns:
-        A DataFrame with metric, value, stderr, unit, kind, measure, n, settings, direction, reason.
+        A DataFrame with metric, value, stderr, unit, kind, n, data, measure, direction, reason, settings.
 
     Raises:
         UsageError: for a metric that does not exist, or if there is no held-out data.
@@ -77,14 +79,18 @@ def scores(
 ) -> list[Score]:
     """Return what ``evaluate`` shows as records, and keep them in the run's folder if it has one."""
     rows = held_out_rows(run, data)
+    folder = run.path if run.path is not None and (run.path / CONFIG).exists() else None
+    before = [] if folder is None else read_scores(folder)
+    computed_on = {"data": rows.name, "fingerprint": fingerprint(rows)}
     if run.recipe.conditional:
         rows = in_classes_of(run, rows)
     if run.recipe.transform is not None:
         rows = rows.transformed(run.recipe.transform)
     subject = Subject(run.model, rows, conditional=run.recipe.conditional, **settings)
-    result = score(subject, [metrics] if isinstance(metrics, str) else metrics)
-    if run.path is not None and (run.path / CONFIG).exists():
-        write_scores(result, run.path)
+    names = [metrics] if isinstance(metrics, str) else metrics
+    result = [replace(each, **computed_on) for each in score(subject, names)]
+    if folder is not None:
+        write_scores(_with_new(before, result), folder)
     return result
 
 
@@ -97,16 +103,27 @@ def held_out_rows(run: Run, data: Any = None, **reading: Any) -> Rows:
     """
     if data is None:
         data = run.data["name"] if run.data["named"] else _share_held_out(run)
-    part = {"split": "test", "seed": run.data["split_seed"]} if is_named(data) else {}
-    rows = read_rows(data, support=str(run.spec.support), **part, **reading)
+    if is_named(data):
+        reading |= {"split": "test", "seed": run.data["split_seed"], "name": part_name("test", data)}
+    try:
+        rows = read_rows(data, support=str(run.spec.support), **reading)
+    except DataError as error:
+        other = read_rows(data, **reading)  # what is wrong with the rows by themselves is told first
+        raise DataError(f"{_unlike(run, other)}: {str(error).partition(', outside')[0]}") from None
     if isinstance(rows, Stream):
         raise UsageError("evaluate needs rows that can be chosen by number; a DataLoader's cannot")
-    if rows.spec.event_shape != run.spec.event_shape or rows.spec.support != run.spec.support:
-        raise DataError(
-            f"the run is for {run.spec.support} rows of shape {run.spec.event_shape}; "
-            f"this data is {rows.spec.support} of shape {rows.spec.event_shape}"
-        )
+    if rows.spec.event_shape != run.spec.event_shape:
+        raise DataError(_unlike(run, read_rows(data, **reading)))
     return rows
+
+
+def _unlike(run: Run, rows: Rows | Stream) -> str:
+    """Return the line that says what a run is for, and what rows are that were given to it."""
+    ours, theirs = run.spec, rows.spec
+    return (
+        f"the run is for {ours.support} rows of shape {ours.event_shape}; "
+        f"{rows.name} is {theirs.support} of shape {theirs.event_shape}"
+    )
 
 
 def in_classes_of(run: Run, rows: Rows) -> Rows:
@@ -151,7 +168,29 @@ def write_scores(result: Iterable[Score], path: Path) -> None:
 
 
 def read_scores(path: Path) -> list[Score]:
-    """Read scores.json; an empty list where there is none."""
+    """Read scores.json; an empty list where there is none.
+
+    Raises:
+        RunError: for a file that is damaged, or from a newer version.
+    """
     if not (path / SCORES).exists():
         return []
-    return [Score(**record) for record in read_json(path / SCORES)["scores"]]
+    try:
+        return [Score(**record) for record in read_json(path / SCORES)["scores"]]
+    except (TypeError, KeyError, ValueError) as error:
+        raise RunError(
+            f"{path / SCORES} holds no scores that this version knows ({error}); remove it"
+        ) from error
+
+
+def own_scores(run: Run) -> list[Score]:
+    """Return a run's stored scores on its own held-out rows; where there are none, those on other rows."""
+    stored = [] if run.path is None else read_scores(run.path)
+    return [each for each in stored if each.data == own_part(run.data)] or stored
+
+
+def _with_new(before: Iterable[Score], new: Iterable[Score]) -> list[Score]:
+    """Return scores with new ones in the place of those of the same metric on the same rows."""
+    replaced = {(each.metric, each.data, each.fingerprint) for each in new}
+    kept = [each for each in before if (each.metric, each.data, each.fingerprint) not in replaced]
+    return sorted([*kept, *new], key=lambda each: (each.data, each.metric))

@@ -26,7 +26,7 @@ from latentia.runs.monitor import make_monitor
 from latentia.runs.options import Training, split_options
 from latentia.runs.place import device_named, rank, world
 from latentia.runs.progress import progress_bar
-from latentia.runs.resume import is_over, last_checkpoint, restore
+from latentia.runs.resume import as_begun, check_length, is_over, last_checkpoint, restore
 from latentia.runs.run import Run
 
 
@@ -54,7 +54,8 @@ def fit(
             or the path of a .npy, .npz, .csv or .parquet file or of a folder of images.
         out: the run folder to write; without one the run stays in memory.
         overwrite: replace a run folder that is there already, once the new run has something to keep.
-        resume: go on from the last checkpoint in ``out``, exactly; a finished run is returned as it is.
+        resume: go on from the last checkpoint in ``out``, exactly; a finished run is returned as it is. ``epochs``,
+            ``steps`` and ``patience`` are those that it was begun with where they are not given.
         progress: show a progress bar.
         support: the values an entry may take, as ``"unit"`` or ``"discrete(256)"``; inferred without.
         labels: class numbers of the rows, or the name of a table's column with them.
@@ -80,7 +81,7 @@ def fit(
     if path is not None and not resume:
         refuse_existing(path, overwrite=overwrite)
     maker = recipes[recipe] if isinstance(recipe, str) else None
-    training, recipe_options = split_options(maker, options)
+    training, recipe_options = split_options(maker, as_begun(options, path) if resume and path else options)
     rows, held_out = read_parts(data, training, support=support, labels=labels, resize=resize)
     made = build(recipe, rows.spec, recipe_options, training.seed) if isinstance(recipe, str) else recipe
     made = with_training(made, training)
@@ -95,16 +96,28 @@ def fit(
         held_out=held_out,
     )
     checkpoint = last_checkpoint(run) if resume else None
-    if checkpoint is not None:
-        enter_stage(run, checkpoint.facts["stage"])
-    if checkpoint is not None and path is not None and is_over(run, checkpoint, path):
-        restore(run, checkpoint, path)
+    if checkpoint is not None and path is not None and _is_done(run, rows, checkpoint, path):
         return run
     _train(run, rows, checkpoint, overwrite=overwrite or resume, progress=progress)
     while run.recipe.then is not None and not run.interrupted:
         enter_stage(run, run.stage + 1)
         _train(run, rows, None, overwrite=True, progress=progress)
     return run
+
+
+def _is_done(run: Run, rows: Rows | Stream, checkpoint: Checkpoint, path: Path) -> bool:
+    """Put a run into a checkpoint's stage; where no step is left, restore it too, and say so.
+
+    Raises:
+        RunError: where more steps are done than are asked for.
+    """
+    enter_stage(run, checkpoint.facts["stage"])
+    _, steps_per_epoch, steps = _plan(run, rows)
+    if is_over(run, checkpoint, path, steps):
+        restore(run, checkpoint, path)
+        return True
+    check_length(run, checkpoint, steps, steps_per_epoch)
+    return False
 
 
 def enter_stage(run: Run, stage: int) -> None:
@@ -130,8 +143,7 @@ def _train(
 ) -> None:
     """Train a run to its end, or on to it from a checkpoint; its folder is made at the first thing written."""
     recipe, asked = run.recipe, asked_of(run)
-    source, steps_per_epoch = _source(rows, recipe, asked)
-    steps = asked.steps or (asked.epochs or recipe.epochs) * steps_per_epoch
+    source, steps_per_epoch, steps = _plan(run, rows)
     recipe.objective.to(device_named(asked.device))
     loop = Loop(
         model=run.model,
@@ -188,6 +200,13 @@ def _folder(run: Run, *, overwrite: bool, begun: bool) -> RunFolder | None:
     if run.path is None or rank() != 0:
         return None
     return RunFolder(run.path, run.config(), run.recipe.objective, overwrite=overwrite, begun=begun)
+
+
+def _plan(run: Run, rows: Rows | Stream) -> tuple[BatchSource | Iterable[Batch], int, int]:
+    """Return the batches of a run's stage, how many steps make an epoch, and how many it is to have."""
+    asked = asked_of(run)
+    source, steps_per_epoch = _source(rows, run.recipe, asked)
+    return source, steps_per_epoch, asked.steps or (asked.epochs or run.recipe.epochs) * steps_per_epoch
 
 
 def _source(

@@ -59,6 +59,8 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     if not path.is_dir():
         raise RunError(f"there is no run folder at {path}")
+    if not any((path / name).exists() for name in (CONFIG, MODEL, CHECKPOINTS)):
+        raise RunError(f"{path} is no run folder: it holds no {CONFIG}")
     config = read_json(path / CONFIG)
     if not isinstance(config.get("format"), int) or config["format"] > FORMAT:
         versions = config.get("versions")

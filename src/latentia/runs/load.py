@@ -49,7 +49,9 @@ def load(path: str | Path, *, recipe: Recipe | None = None, device: str = "cpu")
             f"{path / CONFIG} does not describe a model that this version can build: {error}"
         ) from error
     if not (path / MODEL).exists() and (path / CHECKPOINTS).is_dir():
-        raise RunError(f"{path} holds an unfinished training: continue it with resume (--resume)")
+        raise RunError(
+            f"{path} holds an unfinished training: continue it with resume=True{_typed(config, path)}"
+        )
     tensors, _ = read_tensors(path / MODEL)
     try:
         load_module(made.objective, tensors)
@@ -58,6 +60,14 @@ def load(path: str | Path, *, recipe: Recipe | None = None, device: str = "cpu")
     made.objective.to(place).eval()
     history = read_metrics(path / METRICS)
     return Run(config["recipe"], options, training, config["data"], made, history, config["stage"], path=path)
+
+
+def _typed(config: Mapping[str, Any], path: Path) -> str:
+    """Return how a training is resumed on the command line, where it can be."""
+    data = config["data"]
+    if config["recipe"] is None or not (data["named"] or data.get("path")):
+        return " (in fit)"
+    return f" (latentia fit {config['recipe']} --data {data['name']} --out {path} --resume, with its other options)"
 
 
 def _rebuilt(config: Mapping[str, Any], recipe: Recipe | None) -> tuple[Training, dict[str, Any], Recipe]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
@@ -25,11 +26,13 @@ class Monitor:
         name: the metric.
         subject: the rows it is computed on, and how.
         patience: epochs without a better value before stopping; None never stops.
+        asked: whether the user named it; a value that cannot be computed is then an error, and else a gap.
     """
 
     name: str
     subject: Subject
     patience: int | None
+    asked: bool = True
     best: float | None = None
     waited: int = 0
     weights: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
@@ -37,6 +40,9 @@ class Monitor:
     def watch(self, model: nn.Module) -> float:
         """Score the model, keep a copy of its weights if it is the best so far, and return its value."""
         result = score(replace(self.subject, model=model), [self.name])[0]
+        if result.value is None and not self.asked:  # a held-out row where the density is 0, say
+            self.waited += 1
+            return math.nan
         if result.value is None:
             raise UsageError(f"monitor {self.name!r} has no value here: {result.reason}")
         sign = -1.0 if result.direction == "lower" else 1.0
@@ -77,7 +83,7 @@ def make_monitor(recipe: Recipe, held_out: Rows | None, asked: Training) -> Moni
             )
         return None
     _ = metrics[name]
-    return Monitor(name, subject, asked.patience)
+    return Monitor(name, subject, asked.patience, asked=asked.monitor is not None)
 
 
 def _likelihood_of(subject: Subject) -> str | None:

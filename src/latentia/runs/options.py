@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from latentia.errors import UsageError
-from latentia.registry import unknown
+from latentia.registry import recipes, unknown
 from latentia.runs.values import checked, checked_seed
 
 
@@ -19,7 +19,7 @@ class Training:
     """How long and how a recipe is trained; no recipe has an option of one of these names.
 
     Attributes:
-        epochs: passes over the rows; the recipe's own number without
+        epochs: passes over the rows; the recipe's own number without, or what a resumed run was begun with
         steps: steps to do, instead of epochs
         batch_size: rows in a step; the recipe's own number without
         seed: of the weights, the order of rows and the noise
@@ -71,6 +71,7 @@ class Training:
             raise UsageError(f"validation must be a share between 0 and 1; got {self.validation}")
 
 
+_OWNERS = 3  # recipes that are named as having an option
 TRAINING = tuple(field.name for field in dataclasses.fields(Training))
 
 
@@ -86,10 +87,26 @@ def split_options(
     hints = get_type_hints(Training) | ({} if recipe is None else get_type_hints(recipe))
     for name in options:
         if name not in own and name not in TRAINING:
-            raise UsageError(unknown("option", name, [*own, *TRAINING]))
+            other = "" if recipe is None else owned_elsewhere(name, recipe)
+            raise UsageError(other or unknown("option", name, [*own, *TRAINING]))
     given = {name: checked(name, value, hints.get(name, Any)) for name, value in options.items()}
     training = Training(**{name: value for name, value in given.items() if name in TRAINING})
     return training, own | {name: value for name, value in given.items() if name in own}
+
+
+def owned_elsewhere(option: str, recipe: Callable[..., Any]) -> str:
+    """Return the line that says which other recipes have an option, or an empty one where none has.
+
+    Example:
+        >>> owned_elsewhere("critic_norm", recipes["vae"]).partition("gan")[0]
+        "'critic_norm' is an option of "
+    """
+    owners = [name for name in recipes if option in recipe_options(recipes[name])]
+    if not owners:
+        return ""
+    this = next((name for name in recipes if recipes[name] is recipe), "this recipe")
+    more = f" and {len(owners) - _OWNERS} others" if len(owners) > _OWNERS else ""
+    return f"{option!r} is an option of {', '.join(owners[:_OWNERS])}{more}, not of {this}"
 
 
 def recipe_options(recipe: Callable[..., Any]) -> dict[str, Any]:

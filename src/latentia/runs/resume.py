@@ -23,8 +23,24 @@ from latentia.runs.folder import (
 from latentia.runs.place import device_named, rank
 from latentia.runs.run import Run
 
-_LENGTH = ("epochs", "steps", "patience")  # what may be changed to go on for longer
+_UNTIL = ("epochs", "steps")  # of which one is given
+_LENGTH = (*_UNTIL, "patience")  # what may be changed to go on for longer
 _FREE = (*_LENGTH, "checkpoint_every", "device")
+
+
+def as_begun(options: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return options with the length of the training that a folder was begun with, as far as none is given.
+
+    Args:
+        options: of the recipe and the training, as they are given to ``fit``.
+        path: the run folder; where there is none yet, the options stay as they are.
+    """
+    if not path.exists():
+        return dict(options)
+    begun = read_config(path)["training"]
+    given = any(options.get(name) is not None for name in _UNTIL)
+    missing = [name for name in _LENGTH if options.get(name) is None and not (given and name in _UNTIL)]
+    return {**options, **{name: begun[name] for name in missing if begun.get(name) is not None}}
 
 
 def last_checkpoint(run: Run) -> Checkpoint | None:
@@ -45,14 +61,37 @@ def last_checkpoint(run: Run) -> Checkpoint | None:
         raise RunError(
             f"{run.path} was saved without a checkpoint, so there is nothing to resume: --overwrite begins anew"
         )
+    if found is not None and found.facts["stage"]:
+        _refuse_other_length(run, old["training"])
     return found
 
 
-def is_over(run: Run, checkpoint: Checkpoint, path: Path) -> bool:
-    """Whether the last training of a recipe had finished at a checkpoint, and no longer one is asked for."""
+def is_over(run: Run, checkpoint: Checkpoint, path: Path, steps: int) -> bool:
+    """Whether the last training of a recipe had come to its end at a checkpoint, and no longer one is asked for.
+
+    Args:
+        run: in the checkpoint's stage.
+        checkpoint: what would be gone on from.
+        path: the run's folder.
+        steps: that the stage's training is to have.
+    """
     before = read_config(path)["training"]
     same = all(before.get(name) == getattr(run.training, name) for name in _LENGTH)
-    return bool(checkpoint.facts["finished"]) and same and run.recipe.then is None
+    finished = checkpoint.facts["finished"] and same
+    return run.recipe.then is None and (finished or _done(checkpoint) == steps)
+
+
+def check_length(run: Run, checkpoint: Checkpoint, steps: int, steps_per_epoch: int) -> None:
+    """Raise `RunError` where a training had gone further at a checkpoint than it is to go."""
+    done = _done(checkpoint)
+    if done <= steps:
+        return
+    told = f"steps={steps} is asked for, but {done}"
+    if run.training.steps is None:
+        told = f"epochs={steps // steps_per_epoch} is asked for, but {done / steps_per_epoch:.4g}"
+    raise RunError(
+        f"{run.path} cannot be resumed: {told} are done; ask for more, or begin anew with --overwrite"
+    )
 
 
 def restore(run: Run, checkpoint: Checkpoint, path: Path) -> None:
@@ -66,6 +105,22 @@ def restore(run: Run, checkpoint: Checkpoint, path: Path) -> None:
     run.history = read_metrics(path / METRICS)
     if rank() == 0 and not _holds_model_of(path, checkpoint):
         RunFolder(path, run.config(), objective, overwrite=True, begun=True).close()
+
+
+def _done(checkpoint: Checkpoint) -> int:
+    """Return the steps of the checkpoint's own stage that are done."""
+    return checkpoint.facts["step"] - checkpoint.facts["before"][1]
+
+
+def _refuse_other_length(run: Run, begun: Mapping[str, Any]) -> None:
+    """Raise `RunError` for another length of the first training, which is over in later stages."""
+    for name in _LENGTH:
+        asked = getattr(run.training, name)
+        if begun.get(name) != asked:
+            raise RunError(
+                f"{run.path} cannot be resumed: its first training is over, "
+                f"so its {name} stays {begun.get(name)}; got {asked}"
+            )
 
 
 def _holds_model_of(path: Path, checkpoint: Checkpoint) -> bool:

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from latentia import __version__
-from latentia.core.model import Bounded, Decodes, Density, Encodes, Generative, Translates
+from latentia.core.model import Bounded, Decodes, Density, Encodes, FromFactors, Generative, Translates
 from latentia.core.recipe import Recipe
 from latentia.data.arrays import as_events, as_tensor
+from latentia.data.factors import Factor, codes_of
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
 from latentia.functional.paths import PATHS
@@ -58,6 +59,11 @@ class Run:
         path: the run's folder, or None.
         interrupted: whether the training was stopped before its end.
         held_out: the validation rows, where ``fit`` has just held some out; a folder does not hold them.
+
+    Example:
+        >>> import numpy as np, latentia as lt
+        >>> lt.fit("gaussian-mixture", np.eye(9), components=1, epochs=1, progress=False)
+        <Run of gaussian-mixture on data: GaussianMixture, 1 epoch, in memory>
     """
 
     name: str | None
@@ -69,7 +75,13 @@ class Run:
     stage: int = 0
     path: Path | None = None
     interrupted: bool = field(default=False)
-    held_out: Rows | None = field(default=None, repr=False)
+    held_out: Rows | None = None
+
+    def __repr__(self) -> str:
+        recipe, model = self.name or "own recipe", type(self.model).__name__
+        epochs = int(self.history["epoch"].iloc[-1]) if len(self.history) else 0
+        done = f"{epochs} epoch{'s' * (epochs != 1)}{', interrupted' * self.interrupted}"
+        return f"<Run of {recipe} on {self.data['name']}: {model}, {done}, {self.path or 'in memory'}>"
 
     @property
     def model(self) -> nn.Module:
@@ -93,7 +105,8 @@ class Run:
 
         Args:
             n: number of rows.
-            given: what to condition on, as {"class": 3}, for conditional models.
+            given: what to condition on, as {"class": 3}, for conditional models. A factor takes one value, n of
+                them, or "a:b", the way from a to b in n steps; factors that are not given are drawn.
             seed: a seed or a generator; fresh randomness without one.
 
         Raises:
@@ -102,7 +115,11 @@ class Run:
         model = self.able(Generative)
         n = _at_least("n", n, 1)
         generator = self._generator(seed)
-        return model.sample(n, self._context(n, given), generator=generator)
+        if isinstance(model, FromFactors):
+            context = model.contexts(n, self._factors_of(given), generator=generator)
+        else:
+            context = self._context(n, given)
+        return model.sample(n, context, generator=generator)
 
     @torch.no_grad()
     def encode(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
@@ -120,7 +137,7 @@ class Run:
 
     def reconstruct(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
         """Return each row encoded and decoded again, as means: (n, *event)."""
-        self.able(Decodes)
+        self.able(Encodes, Decodes)
         return self.decode(self.encode(x, given), given)
 
     def interpolate(
@@ -143,6 +160,7 @@ class Run:
         """
         if path not in PATHS:
             raise UsageError(unknown("path", path, PATHS))
+        self.able(Encodes, Decodes)
         steps = _at_least("steps", steps, 2)
         ends = self.encode(torch.cat([self.rows(a, one=True), self.rows(b, one=True)]), given)
         return self.decode(PATHS[path](ends[0], ends[1], steps), given)
@@ -151,6 +169,7 @@ class Run:
         self, x: ArrayLike, *, steps: int = 9, span: float = 3.0, given: Mapping[str, Any] | None = None
     ) -> Tensor:
         """Return row x decoded with one entry of its code moved from -span to span: (d, steps, *event)."""
+        self.able(Encodes, Decodes)
         steps = _at_least("steps", steps, 2)
         z = self.encode(self.rows(x, one=True), given)[0]
         values = torch.linspace(-span, span, steps, device=z.device)
@@ -217,14 +236,17 @@ class Run:
             },
         }
 
-    def able(self, capability: type[C]) -> C:
-        """Return the model, as one with a capability; `UsageError` says what it lacks and what it can."""
-        if not isinstance(self.model, capability):
-            can = [verb for kind, verb in _VERBS.items() if isinstance(self.model, kind)]
+    def able(self, capability: type[C], *more: type) -> C:
+        """Return the model, as one with capabilities; `UsageError` says what it lacks and what it can."""
+        model = self.model
+        lacking = [kind for kind in (capability, *more) if not isinstance(model, kind)]
+        if lacking or not isinstance(model, capability):  # said twice for the type checker
+            can = [verb for kind, verb in _VERBS.items() if isinstance(model, kind)]
             raise UsageError(
-                f"{self.name or type(self.model).__name__} does not {_VERBS[capability]}; it can {', '.join(can)}"
+                f"{self.name or type(model).__name__} does not {' nor '.join(_VERBS[kind] for kind in lacking)}; "
+                f"it can {', '.join(can)}"
             )
-        return self.model
+        return model
 
     def _context(self, n: int, given: Mapping[str, Any] | None) -> Tensor | None:
         given = dict(given or {})
@@ -232,13 +254,27 @@ class Run:
             if given:
                 raise UsageError(f"{self.name} is not conditional; it cannot be given {', '.join(given)}")
             return None
-        if set(given) != {"class"}:
+        factors = self._seen.context
+        if set(given) != {factor.name for factor in factors}:
+            choices = " and ".join(f"{factor.name}=, {factor.choices}" for factor in factors)
             raise UsageError(
-                f"{self.name} is conditional: give class=, one of {', '.join(self.spec.classes)}"
-                + (f"; got {', '.join(given)}" if given else "")
+                f"{self.name} is conditional: give {choices}" + (f"; got {', '.join(given)}" if given else "")
             )
-        number = self.spec.class_number(given["class"])
-        return self.spec.one_hot(torch.full((n,), number)).to(self.device)
+        return codes_of(factors, n, given).to(self.device)
+
+    def _factors_of(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return conditions by the names of factors: the class is the factor whose values the classes are."""
+        given = dict(given or {})
+        classes = Factor("class", self.spec.classes).choices if self.spec.classes else None
+        names = [factor.name for factor in self._seen.context if factor.choices == classes]
+        if "class" in given and names and names[0] not in given:
+            given[names[0]] = given.pop("class")
+        return given
+
+    @property
+    def _seen(self) -> DataSpec:
+        """What the data is that the model sees."""
+        return self.spec if self.recipe.transform is None else self.recipe.transform.spec(self.spec)
 
     def _generator(self, seed: int | torch.Generator | None) -> torch.Generator | None:
         if seed is None or isinstance(seed, torch.Generator):

@@ -45,7 +45,7 @@ class _MeanCost(torch.autograd.Function):
         needed = ctx.needs_input_grad[1:]
         sums = [torch.zeros_like(each) for each in (directions, *tensors)] if any(needed) else []
         shares: list[Tensor] = []
-        for rows in row_blocks(len(directions), 2 * (len(tensors[0]) + len(tensors[1]))):
+        for rows in row_blocks(len(directions), _width(*tensors)):
             leaves = [each.detach() for each in (directions[rows], *tensors)]
             views = [each[rows] if i == 0 else each for i, each in enumerate(sums)]
             shares.append(_differentiated(p, leaves, views, needed) if sums else _line_costs(p, *leaves))
@@ -92,7 +92,20 @@ def _differentiated(p: float, leaves: list[Tensor], sums: list[Tensor], needed: 
 def _line_costs(p: float, directions: Tensor, x: Tensor, y: Tensor, *weights: Tensor) -> Tensor:
     """Return W_p^p of the projections on each direction, (L,) float64."""
     on_x, on_y = directions @ x.T, directions @ y.T
-    if not weights and len(x) == len(y) and x.device.type == "cpu":
+    if _is_one_sort(x, y, *weights):
         return row_costs(on_x, on_y, p)
     each = (weight.expand(len(directions), -1) for weight in weights)
     return wasserstein_1d_power(on_x, on_y, p, *each).double()
+
+
+def _is_one_sort(x: Tensor, y: Tensor, *weights: Tensor) -> bool:
+    """Whether the i-th smallest goes to the i-th smallest, on a device where NumPy can sort."""
+    return not weights and len(x) == len(y) and x.device.type == "cpu"
+
+
+def _width(x: Tensor, y: Tensor, *weights: Tensor) -> int:
+    """Return how much room a direction takes: few large blocks for the sort, whose threads torch's would disturb
+    after each of its products; smaller ones where the steps of two quantile functions are merged in float64.
+    """
+    both = len(x) + len(y)
+    return both // 2 if _is_one_sort(x, y, *weights) else 8 * both

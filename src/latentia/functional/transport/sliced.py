@@ -206,14 +206,14 @@ def random_directions(
 def _directions(
     x: Tensor, projections: int, generator: torch.Generator | None, given: Tensor | None
 ) -> Tensor:
-    """Return (L, d) unit vectors, drawn or given."""
-    point_sets(x=x)
+    """Return (L, d) unit vectors, drawn or given; the points themselves are checked later."""
+    d = x.shape[-1] if x.dim() else 1
     if given is None:
         dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-        return random_directions(projections, x.shape[1], generator, dtype=dtype).to(x.device)
-    if given.dim() != 2 or given.shape[1] != x.shape[1] or not len(given):
+        return random_directions(projections, d, generator, dtype=dtype).to(x.device)
+    if given.dim() != 2 or given.shape[1] != d or not len(given):
         raise UsageError(
-            f"directions must have shape (L, d) with L >= 1 and the d = {x.shape[1]} of the points; "
+            f"directions must have shape (L, d) with L >= 1 and the d = {d} of the points; "
             f"got {tuple(given.shape)}"
         )
     finite(directions=given)
@@ -254,8 +254,11 @@ def costs_of_directions(
         (tensor(2.), tensor([1., 3.], dtype=torch.float64))
     """
     power_at_least_one(p)
-    finite(x=x, y=y)
     point_sets(x=x, y=y)
+    if not (x.is_floating_point() and y.is_floating_point()):
+        raise UsageError(
+            f"x and y must hold floating-point numbers; got {x.dtype} and {y.dtype}: convert them"
+        )
     dtype = torch.promote_types(x.dtype, y.dtype)
     work = torch.float64 if dtype == torch.float64 else torch.float32
     x, y, directions = (tensor.to(work) for tensor in (x, y, directions))
