@@ -12,10 +12,19 @@ The names below are imported when they are first used, so that ``import latentia
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from latentia.registry import datasets, divergences, likelihoods, metrics, recipes
+from latentia.registry import datasets, divergences, likelihoods, metrics, posteriors, priors, recipes
 
 if TYPE_CHECKING:
-    from latentia.core.model import Bounded, Decodes, Density, Encodes, Generative, Pathwise, Translates
+    from latentia.core.model import (
+        Bounded,
+        Decodes,
+        Density,
+        Encodes,
+        FromFactors,
+        Generative,
+        Pathwise,
+        Translates,
+    )
     from latentia.core.objective import Batch, Objective
     from latentia.core.player import Optim
     from latentia.core.recipe import Recipe
@@ -39,6 +48,7 @@ for _package in ("metrics", "recipes"):
 _HOMES = {
     "latentia.core.model": (
         "Generative", "Pathwise", "Density", "Bounded", "Encodes", "Decodes", "Translates",
+        "FromFactors",
     ),
     "latentia.core.objective": ("Batch", "Objective"),
     "latentia.core.player": ("Optim",),
@@ -57,8 +67,8 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [  # noqa: RUF022  (in the order in which a reader meets them)
     "fit", "load", "evaluate", "write_report", "two_sample_test", "train", "Run", "Recipe", "Objective", "Batch",
     "Optim", "DataSpec", "Support",
-    "Generative", "Pathwise", "Density", "Bounded", "Encodes", "Decodes", "Translates",
-    "recipes", "datasets", "metrics", "likelihoods", "divergences",
+    "Generative", "Pathwise", "Density", "Bounded", "Encodes", "Decodes", "Translates", "FromFactors",
+    "recipes", "datasets", "metrics", "likelihoods", "priors", "posteriors", "divergences",
 ]  # fmt: skip
 
 

@@ -19,6 +19,7 @@ import latentia as lt
 from latentia.core.state import prefixed
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, UsageError
+from latentia.recipes.latent_variable import latent_variable
 from latentia.runs.options import TRAINING, explanations, recipe_options
 
 KINDS = {
@@ -279,6 +280,7 @@ def test_equal_runs_are_equal_bytes_and_other_seeds_are_not(name, kind, tmp_path
 OTHER: dict[str, tuple[object, dict[str, object], str]] = {
     "bandwidth": ("silverman", {}, "table"),
     "bandwidth_factor": (2.0, {}, "table"),
+    "beta": (9.0, {}, "grey"),
     "beta1": (0.9, {}, "grey"),
     "binarise": ("threshold", {}, "grey"),
     "by": ("gradient", {}, "table"),
@@ -301,6 +303,13 @@ OTHER: dict[str, tuple[object, dict[str, object], str]] = {
     "likelihood": ("gaussian", {}, "grey"),
     "noise": (0.5, {}, "grey"),
     "order": ("bic", {}, "table"),
+    "posterior": ("full", {}, "grey"),
+    "posterior_hidden": (8, {"posterior": "iaf"}, "grey"),
+    "posterior_transforms": (3, {"posterior": "planar"}, "grey"),
+    "prior": ("gaussian-mixture", {}, "grey"),
+    "prior_components": (3, {"prior": "vamp"}, "grey"),
+    "prior_hidden": (8, {"prior": "maf"}, "grey"),
+    "prior_transforms": (3, {"prior": "realnvp"}, "grey"),
     "reconstruction": ("absolute", {}, "grey"),
     "transforms": (2, {}, "table"),
     "variance_floor": (0.9, {"shape": "full"}, "table"),
@@ -323,12 +332,12 @@ OTHER: dict[str, tuple[object, dict[str, object], str]] = {
     "whiten": (True, {}, "table"),
     "width": (3, {"network": "conv"}, "grey"),
 }
-# What rows without NaN do not tell: whether values may be missing. tests/test_mixture_law.py does.
+SHARED = recipe_options(latent_variable)  # by the variational recipes: shown on one of them
 OPTIONS = [
     (name, option)
     for name in lt.recipes
     for option in recipe_options(lt.recipes[name])
-    if option != "missing"
+    if name == "vae" or option not in SHARED or "posterior" not in recipe_options(lt.recipes[name])
 ]
 
 

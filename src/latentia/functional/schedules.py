@@ -32,6 +32,31 @@ def warmup(step: int, steps: int) -> float:
     return min(1.0, step / steps) if steps else 1.0
 
 
+def cyclical(step: int, period: int, *, rise: float = 0.5) -> float:
+    """Return min(1, t / (rise · period)), t = step mod period: from 0 to 1 in each period, then 1 to its end.
+
+    Args:
+        step: steps done so far, from 0.
+        period: length of a period, at least 1.
+        rise: share of a period in which the factor rises, above 0 and at most 1.
+
+    Raises:
+        UsageError: for numbers outside these ranges.
+
+    Reference: Fu et al. (2019), Cyclical annealing schedule, equations 6 and 7.
+
+    Example:
+        >>> [cyclical(step, 4) for step in range(6)]
+        [0.0, 0.5, 1.0, 1.0, 0.0, 0.5]
+    """
+    if step < 0 or period < 1 or not 0 < rise <= 1:
+        raise UsageError(
+            "a cycle needs step >= 0, period >= 1 and a rise above 0 and at most 1; "
+            f"got step {step}, period {period}, rise {rise}"
+        )
+    return min(1.0, (step % period) / (rise * period))
+
+
 def constant(step: int, total: int) -> float:  # noqa: ARG001  (the signature of every decay)
     """Return 1 at every step."""
     return 1.0

@@ -9,6 +9,7 @@ from latentia.core.model import Generative, Pathwise
 from latentia.core.objective import Blocks
 from latentia.core.randomness import drawing_from
 from latentia.data.spec import DataSpec
+from latentia.distributions.priors import Prior
 from latentia.networks.scaling import Scaling
 
 
@@ -17,14 +18,14 @@ class Implicit(Generative, Pathwise):
 
     Args:
         data: what a row is.
-        prior: a module that returns p(z), as `StandardNormal` does.
+        prior: p(z).
         network: from codes (and a context) to scaled rows.
         scaling: the affine map between rows and network output; the critic's first layer uses it too.
     """
 
     measure = None
 
-    def __init__(self, data: DataSpec, *, prior: nn.Module, network: nn.Module, scaling: Scaling) -> None:
+    def __init__(self, data: DataSpec, *, prior: Prior, network: nn.Module, scaling: Scaling) -> None:
         super().__init__()
         self.data = data
         self.prior = prior

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, kl_divergence
+from torch.distributions import Distribution
 
 from latentia.core.model import Bounded, Decodes, Encodes, Generative, Pathwise
 from latentia.core.objective import Blocks
 from latentia.core.randomness import drawing_from
 from latentia.data.spec import DataSpec
-from latentia.distributions.diagonal_gaussian import DiagonalGaussian
 from latentia.distributions.likelihoods import Likelihood
+from latentia.distributions.posteriors import Posterior, drawn, drawn_with_log_prob
+from latentia.distributions.priors import Prior
 from latentia.errors import UsageError
 from latentia.functional.bounds import iwae
 from latentia.networks.scaling import Scaling
@@ -29,8 +30,9 @@ class _Autoencoding(Generative, Encodes, Decodes, ABC):
         self,
         data: DataSpec,
         *,
-        prior: nn.Module,
+        prior: Prior,
         encoder: nn.Module,
+        posterior: Posterior,
         decoder: nn.Module,
         likelihood: Likelihood,
         scaling: Scaling,
@@ -39,14 +41,18 @@ class _Autoencoding(Generative, Encodes, Decodes, ABC):
         self.data = data
         self.prior = prior
         self.encoder = encoder
+        self.posterior = posterior
         self.decoder = decoder
         self.likelihood = likelihood
         self.scaling = scaling
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> Distribution:
-        """Return q(z | x): a Gaussian with diagonal covariance, batch shape (B,), event shape (d,)."""
-        mean, log_var = self.encoder(self.scaling(x), context).chunk(2, dim=-1)
-        return DiagonalGaussian(mean, log_var)
+        """Return q(z | x): batch shape (B,), event shape (d,)."""
+        return self.posterior(self.encoder(self.scaling(x), context))
+
+    def code_law(self) -> Distribution:
+        """Return the prior p(z), as it is now: batch shape (), event shape (d,)."""
+        return self.prior(self.encode)
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
         """Return p(x | z), batch shape (B,), for codes (B, d)."""
@@ -65,12 +71,13 @@ class _Autoencoding(Generative, Encodes, Decodes, ABC):
     ) -> Tensor:
         """Draw n rows: z from the prior, then x from p(x | z)."""
         with drawing_from(generator):
-            x = self.decode(self.prior().sample((n,)), context).sample()
+            x = self.decode(self.code_law().sample((n,)), context).sample()
         return self.data.support.project(x)
 
     def begin(self, rows: Blocks) -> None:
-        """Take from the rows what the scaling of real data needs."""
+        """Take from the rows what the scaling of real data and the prior need."""
         self.scaling.fit(rows)
+        self.prior.begin(rows)
 
 
 class LatentVariable(_Autoencoding, Bounded, Pathwise):
@@ -78,8 +85,9 @@ class LatentVariable(_Autoencoding, Bounded, Pathwise):
 
     Args:
         data: what a row is.
-        prior: a module that returns p(z), as `StandardNormal` does.
-        encoder: a network from scaled rows (and a context) to the 2d numbers mean and log-variance.
+        prior: p(z).
+        encoder: a network from scaled rows (and a context) to the numbers that the posterior reads.
+        posterior: q(z | x).
         decoder: a network from codes (and a context) to the numbers that the likelihood reads.
         likelihood: p(x | z).
         scaling: the affine map between rows and network input; the encoder's and the likelihood's.
@@ -95,7 +103,7 @@ class LatentVariable(_Autoencoding, Bounded, Pathwise):
     ) -> Tensor:
         """Draw n means of p(x | z), differentiable in the decoder's parameters."""
         with drawing_from(generator):
-            z = self.prior().sample((n,))
+            z = self.code_law().sample((n,))
         return self.decode(z, context).mean
 
     def log_prob_bound(
@@ -107,7 +115,7 @@ class LatentVariable(_Autoencoding, Bounded, Pathwise):
         repeats: int = 1,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Return the ELBO, with its closed-form KL where it has one, or the importance-weighted bound.
+        """Return the ELBO, with a KL in closed form where there is one, or the importance-weighted bound.
 
         ELBO(x) = E_q[log p(x | z)] - KL(q(z | x) ‖ p(z)) for ``samples=1``, and
         L_K(x) = E log (1/K) Σ_k p(x, z_k) / q(z_k | x) for K > 1.
@@ -122,26 +130,25 @@ class LatentVariable(_Autoencoding, Bounded, Pathwise):
         if samples < 1 or repeats < 1:
             raise UsageError(f"samples and repeats must be at least 1; got {samples} and {repeats}")
         self.data.check(x)
-        posterior = self.encode(x, context)
+        posterior, prior = self.encode(x, context), self.code_law()
         with drawing_from(generator):
             if samples == 1:
-                z = posterior.rsample((repeats,))
-                return self.reconstruction(z, x, context).mean(0) - kl_divergence(posterior, self.prior())
+                z, kl = drawn(posterior, prior, repeats)
+                return self.reconstruction(z, x, context).mean(0) - kl
             bounds = [
-                iwae(torch.cat(list(self._log_weights(posterior, x, context, samples))))
+                iwae(torch.cat(list(self._log_weights(posterior, prior, x, context, samples))))
                 for _ in range(repeats)
             ]
         return torch.stack(bounds).mean(0)
 
     def _log_weights(
-        self, posterior: Distribution, x: Tensor, context: Tensor | None, samples: int
+        self, posterior: Distribution, prior: Distribution, x: Tensor, context: Tensor | None, samples: int
     ) -> Iterator[Tensor]:
         """Yield blocks of log p(x, z_k) - log q(z_k | x), (k, B) nats."""
         block = max(1, _DECODED_AT_ONCE // len(x))
         for start in range(0, samples, block):
-            z = posterior.rsample((min(block, samples - start),))
-            log_joint = self.reconstruction(z, x, context) + self.prior().log_prob(z)
-            yield log_joint - posterior.log_prob(z)
+            z, log_q = drawn_with_log_prob(posterior, min(block, samples - start))
+            yield self.reconstruction(z, x, context) + prior.log_prob(z) - log_q
 
 
 class RelaxedLatentVariable(_Autoencoding):

@@ -17,7 +17,7 @@ from latentia.models.mixture import MixtureLaw
 from latentia.models.mixture_start import Frame
 
 _BLOCK_NUMBERS = 2**22  # of (components, rows, entries) held at once: 32 MB
-_FEATURE_NUMBERS = 2**19  # of features held at once: a block that stays in the cache
+_FEATURE_NUMBERS = 2**20  # of features held at once: a block that stays in the cache
 _MOST_ENTRIES = 64  # of rows whose features are still fewer than a block's rows
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}  # nats that cancellation may cost
 

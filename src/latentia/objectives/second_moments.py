@@ -107,28 +107,36 @@ def dense_covariance(rows: Blocks, entries: int, *, quick: bool = False) -> Dens
         DataError: for values that are not finite.
     """
     n, dtype = 0, torch.float32 if quick else torch.float64
-    centre = first = torch.zeros(entries, dtype=torch.float64)
+    room = centre = first = torch.zeros(entries, dtype=torch.float64)
     second = torch.zeros(entries, entries, dtype=torch.float64)
     for block in rows.blocks(_rows_of_block(entries)):
         x = block.x.flatten(1)
         if not n:
             centre = x.mean(0, dtype=torch.float64).to(dtype)
-        deviations = x.to(dtype) - centre
-        first = first.to(x.device) + deviations.sum(0)
-        second = second.to(x.device).add_(_gram(deviations))
+            first, second = first.to(x.device), second.to(x.device)
+            room = torch.empty(x.shape, dtype=dtype, device=x.device)  # memory anew for each block takes long
+        _add_moments(first, second, x.to(dtype), centre, room[: len(x)])
         n += len(x)
     delta = first / n
     return DenseCovariance(n, centre + delta, _finite((second / n).addr_(delta, delta, alpha=-1)))
 
 
-def _gram(x: Tensor) -> Tensor:
-    """Return xᵀx, (D, D)."""
+def _add_moments(first: Tensor, second: Tensor, x: Tensor, centre: Tensor, room: Tensor) -> None:
+    """Add Σ_i (x_i − c), (D,), and Σ_i (x_i − c)(x_i − c)ᵀ, (D, D), of a block of rows, with room for deviations.
+
+    On a CPU all of it is NumPy's: it sees the symmetry of the product, takes half of it, and its threads do not have
+    to wait for torch's.
+    """
     if x.device.type != "cpu":
-        return x.mT @ x
-    rows = x.numpy()
+        deviations = torch.sub(x, centre, out=room)
+        first += deviations.sum(0)
+        second += deviations.mT @ deviations
+        return
     with np.errstate(invalid="ignore", over="ignore"):  # it shows in the sum
-        product = rows.T @ rows  # NumPy sees the symmetry, and takes half of the products
-    return torch.from_numpy(product)
+        rows = np.subtract(x.numpy(), centre.numpy(), out=room.numpy())
+        total, product = first.numpy(), second.numpy()  # views
+        total += np.ones(len(rows), rows.dtype) @ rows
+        product += rows.T @ rows
 
 
 def _rows_of_block(entries: int) -> int:

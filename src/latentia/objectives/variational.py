@@ -1,78 +1,140 @@
-"""Variational objectives: raise a lower bound of log p(x)."""
+"""Variational objectives: raise a lower bound of log p(x), or a variant of one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import kl_divergence
+from torch.distributions import Distribution
 
-from latentia.core.objective import Batch, Blocks, Objective, Step
+from latentia.core.objective import Batch, Blocks, Metrics, Objective, Step
+from latentia.distributions.posteriors import drawn
+from latentia.distributions.priors import UniformPrior
 from latentia.errors import UsageError
 from latentia.functional.schedules import warmup
 from latentia.models.latent import LatentVariable, RelaxedLatentVariable
 
+KLTerm = Callable[[Tensor, int], tuple[Tensor, Metrics]]
+"""What is descended of the mean KL, (), at a step, as a weight times it, and what to log besides, as that weight."""
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What an encoder tells of a batch.
+
+    Attributes:
+        posterior: q(z | x), batch shape (B,).
+        prior: p(z).
+        z: (S, B, d) draws from q.
+        rows: () n, of the whole data.
+    """
+
+    posterior: Distribution
+    prior: Distribution
+    z: Tensor
+    rows: Tensor
+
+
+Regulariser = Callable[[Codes], Tensor]
+"""What is descended of the codes of a batch beside the bound: a number."""
+
+
+def beta_weighted(beta: float, warmup_steps: int = 0) -> KLTerm:
+    """Return β · KL, β rising linearly from 0 over the first steps.
+
+    Raises:
+        UsageError: for negative numbers.
+    """
+    if beta < 0 or warmup_steps < 0:
+        raise UsageError(f"beta and kl_warmup must be at least 0; got {beta} and {warmup_steps}")
+
+    def term(kl: Tensor, step: int) -> tuple[Tensor, Metrics]:
+        weight = beta * warmup(step, warmup_steps)
+        return weight * kl, {"beta": weight}
+
+    return term
+
 
 class Variational(Objective):
-    """Raise the evidence lower bound by one player, the model.
+    """Raise the evidence lower bound, or a variant of it, by one player, the model.
 
-    loss = -E_q[log p(x | z)] + β KL(q(z | x) ‖ p(z)), the mean over rows, in nats; β rises linearly from 0 to 1
-    over ``kl_warmup`` steps, and scores use β = 1 always.
+    loss = −w E_q[log p(x | z)] + kl_term(KL(q(z | x) ‖ p(z)), step) + regulariser(codes), means over rows, in nats
+
+    Whatever the loss is, the logged elbo and all scores are of w = β = 1 without a regulariser.
 
     Args:
         model: what is learned.
+        kl_term: what is descended of the KL; the KL itself without.
+        regulariser: what is descended of the codes besides.
+        reconstruction_scale: w; its optimum is that of β = 1/w.
         draws: S, draws of z for each row, whose terms are averaged (the ELBO with less variance; not IWAE).
-        kl_warmup: steps over which β rises; 0 begins at 1.
         conditional: whether the model is given each row's context.
 
+    Raises:
+        UsageError: for options that mean nothing, and for a uniform prior, whose KL from a Gaussian is infinite.
+
     References:
-        Kingma and Welling (2014), Auto-encoding variational Bayes, equations 3 and 7; Bowman et al. (2016), for
-        the warm-up.
+        Kingma and Welling (2014), Auto-encoding variational Bayes, equations 3 and 7.
     """
 
     model: LatentVariable | RelaxedLatentVariable
+    rows: Tensor
     loss_functions: ClassVar[tuple[str, ...]] = ("terms",)
 
     def __init__(
         self,
         model: LatentVariable | RelaxedLatentVariable,
         *,
+        kl_term: KLTerm | None = None,
+        regulariser: Regulariser | None = None,
+        reconstruction_scale: float = 1.0,
         draws: int = 1,
-        kl_warmup: int = 0,
         conditional: bool = False,
     ) -> None:
         super().__init__()
         if draws < 1:
             raise UsageError(f"draws must be at least 1; got {draws}")
-        if kl_warmup < 0:
-            raise UsageError(f"kl_warmup must be at least 0 steps; got {kl_warmup}")
+        if not reconstruction_scale > 0:
+            raise UsageError(f"reconstruction_scale must be above 0; got {reconstruction_scale}")
+        if isinstance(model.prior, UniformPrior):
+            raise UsageError("the KL of a Gaussian from a uniform prior is infinite: choose another prior")
         self.model = model
+        self.kl_term = kl_term or beta_weighted(1.0)
+        self.regulariser = regulariser
+        self.reconstruction_scale = reconstruction_scale
         self.draws = draws
-        self.kl_warmup = kl_warmup
         self.conditional = conditional
+        self.register_buffer("rows", torch.ones((), dtype=torch.int64))
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the one player."""
         return {"model": self.model}
 
     def begin(self, rows: Blocks) -> None:
-        """Take from the rows what the model's scaling needs."""
+        """Take from the rows what the model's scaling and prior need, and how many there are."""
         self.model.begin(rows)
+        self.rows.fill_(len(rows))
 
     def step(self, batch: Batch) -> Step:
         """Descend the loss once."""
-        beta = warmup(int(self.clock), self.kl_warmup)
-        reconstruction, kl = self.terms(batch.x, batch.context if self.conditional else None)
-        loss = beta * kl - reconstruction
+        reconstruction, kl, extra = self.terms(batch.x, batch.context if self.conditional else None)
+        term, weights = self.kl_term(kl, int(self.clock))
+        loss = term - self.reconstruction_scale * reconstruction + extra
         yield "model", loss
         logged = {"loss": loss, "reconstruction": reconstruction, "kl": kl, "elbo": reconstruction - kl}
-        return {name: value.detach() for name, value in logged.items()} | {"beta": beta}
+        if self.regulariser is not None:
+            logged["regulariser"] = extra
+        return {name: value.detach() for name, value in logged.items()} | dict(weights)
 
-    def terms(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return E_q[log p(x | z)] and KL(q(z | x) ‖ p(z)), each a mean over rows, in nats."""
-        posterior = self.model.encode(x, context)
-        z = posterior.rsample(torch.Size((self.draws,)))
+    def terms(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return E_q[log p(x | z)], KL(q(z | x) ‖ p(z)) and the regulariser, means over rows, in nats."""
+        posterior, prior = self.model.encode(x, context), self.model.code_law()
+        z, kl = drawn(posterior, prior, self.draws)
         reconstruction = self.model.reconstruction(z, x, context)
-        return reconstruction.mean(), kl_divergence(posterior, self.model.prior()).mean()
+        extra = z.new_zeros(())
+        if self.regulariser is not None:
+            extra = self.regulariser(Codes(posterior, prior, z, self.rows))
+        return reconstruction.mean(), kl.mean(), extra

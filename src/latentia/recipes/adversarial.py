@@ -5,7 +5,7 @@ from __future__ import annotations
 from latentia.core.player import Optim
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec, context_size, require
-from latentia.distributions.standard_normal import StandardNormal
+from latentia.distributions.priors import PriorSetting, make_prior
 from latentia.functional.adversarial import loss_pair
 from latentia.models.implicit import Implicit
 from latentia.networks.critic import Critic
@@ -64,11 +64,12 @@ def gan(
     size = Size(hidden, layers, width).of(network, gan)
     if norm == "auto":
         norm = "batch" if network == "conv" else "none"
+    scaling = Scaling(data)
     model = Implicit(
         data,
-        prior=StandardNormal(latent_dim),
+        prior=make_prior("standard-normal", PriorSetting(latent_dim, data, scaling)),
         network=write(latent_dim, data.event_shape, context=classes, size=size, norm=norm),
-        scaling=Scaling(data),
+        scaling=scaling,
     )
     critic = Critic(read(data.event_shape, 1, context=classes, size=size, norm=critic_norm), Scaling(data))
     objective = Adversarial(

@@ -20,23 +20,32 @@ _MANY = 500  # dots, above which they are smaller
 _FEW_CLASSES = 10
 _CELLS = 300  # a side, on which a density is looked at
 _MASSES = (0.5, 0.9)  # of the points, inside the contours
+_STRIPE = 4.0  # times longer than wide, in units that are equal
 
 
 @dataclass(frozen=True)
 class Frame:
-    """The part of the plane that a plot shows: (low, high) of both axes."""
+    """The part of the plane that a plot shows: (low, high) of both axes, and whether their units are equal."""
 
     low: tuple[float, float]
     high: tuple[float, float]
+    equal: bool = True
 
     @classmethod
-    def around(cls, points: Tensor, margin: float = 0.12) -> Frame:
-        """Return the frame around (n, 2) points, as wide as high."""
+    def around(cls, points: Tensor, margin: float = 0.12, *, equal: bool = True) -> Frame:
+        """Return the frame around (n, 2) points: as wide as high, or each axis as long as its values need."""
         low, high = points.double().amin(0), points.double().amax(0)
-        half = (high - low).amax().clamp_min(1e-9) * (0.5 + margin)
+        span = (high - low).clamp_min(1e-9)
+        half = (span.amax() if equal else span) * (0.5 + margin)
         middle = (low + high) / 2
         (a, b), (c, d) = (middle - half).tolist(), (middle + half).tolist()
-        return cls((a, b), (c, d))
+        return cls((a, b), (c, d), equal)
+
+    @classmethod
+    def fitting(cls, points: Tensor) -> Frame:
+        """Return the frame around (n, 2) points, with equal units unless these would make the points a stripe."""
+        span = points.amax(0) - points.amin(0)
+        return cls.around(points, equal=bool(span.amax() <= _STRIPE * span.amin()))
 
     def outside(self, points: Tensor) -> int:
         """Return how many of (n, 2) points the frame does not show."""
@@ -44,10 +53,11 @@ class Frame:
         return int(((points < low) | (points > high)).any(1).sum())
 
     def limit(self, axes: Axes) -> None:
-        """Show this part of the plane, with equal units on both axes."""
+        """Show this part of the plane."""
         axes.set_xlim(self.low[0], self.high[0])
         axes.set_ylim(self.low[1], self.high[1])
-        axes.set_aspect("equal", anchor="N")
+        if self.equal:
+            axes.set_aspect("equal", anchor="N")
 
 
 def scatter(

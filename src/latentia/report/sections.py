@@ -10,6 +10,7 @@ from torch import Tensor
 
 from latentia.core.model import Decodes, Density, Encodes, Generative
 from latentia.data.spec import DataSpec
+from latentia.models.mixture import MixtureLaw
 from latentia.report import plots, tables
 from latentia.report.figures import (
     MODEL,
@@ -25,6 +26,7 @@ from latentia.report.figures import (
     together,
 )
 from latentia.report.heldout import SEED, HeldOut, draw, of_class, per_class, seen, seen_spec
+from latentia.report.mixtures import components_plot
 from latentia.runs.run import Run
 
 _POINTS = 2000  # samples of points and tables
@@ -148,7 +150,7 @@ def _sample_plots(run: Run, held: HeldOut | None) -> tuple[Titled, str]:
     """Return plots of samples that are points or tables, with held-out rows, and a note on what they show."""
     labels = _labels_to_draw(run, held)
     samples = draw(run, _POINTS if labels is None else len(labels), labels).flatten(1)
-    real = None if held is None else seen(run, held).flatten(1)
+    real = None if held is None else _whole(seen(run, held).flatten(1))
     if run.spec.size == 2:
         return _planes(run, samples, real, labels, None if held is None else held.log_density)
     drawn = tables.histograms(samples, real, run.spec)
@@ -156,6 +158,12 @@ def _sample_plots(run: Run, held: HeldOut | None) -> tuple[Titled, str]:
         drawn += tables.pairs(samples, real, run.spec)
     hidden = run.spec.size > tables.MOST_COLUMNS
     return drawn, f" {tables.MOST_COLUMNS} of {run.spec.size} columns are shown." if hidden else ""
+
+
+def _whole(rows: Tensor) -> Tensor | None:
+    """Return the rows without gaps, which alone can be drawn beside samples; None where there is none."""
+    whole = rows[~rows.isnan().any(1)]
+    return whole if len(whole) else None
 
 
 def _labels_to_draw(run: Run, held: HeldOut | None) -> Tensor | None:
@@ -173,16 +181,21 @@ def _planes(
     """Return plots of samples and held-out rows in one frame of the plane, over what is known of densities."""
     model = run.model
     density = model.log_prob if isinstance(model, Density) and not run.recipe.conditional else None
-    frame = plots.Frame.around(samples if real is None else real)
+    frame = plots.Frame.fitting(samples if real is None else real)
     drawn = [("Samples", plots.scatter(samples, frame, run.spec, MODEL, labels=labels, log_density=density))]
     if real is not None:
         right = plots.scatter(real, frame, run.spec, REAL, labels=labels, log_density=truth)
         drawn.append(("Held-out rows", right))
+    if isinstance(model, MixtureLaw):
+        shown = samples if real is None else real
+        drawn.append(("Components", components_plot(shown, model.components, run.spec, frame)))
     outside = frame.outside(samples)
     note = f" {outside} of {len(samples)} lie outside the frame." if outside else ""
     owners = [owner for owner, known in (("the model's", density), ("the true", truth)) if known is not None]
     if owners:
         note += f" Lines: contours of {' and '.join(owners)} density that hold half and nine tenths of the points."
+    if isinstance(model, MixtureLaw):
+        note += " Ellipses hold half and nine tenths of a component, and rows have the colours of their components."
     return drawn, note
 
 
@@ -201,7 +214,7 @@ def _reconstructions(run: Run, held: HeldOut) -> Section:
         return Section("Reconstructions", lead, (Exhibit("", strips=strips),))
     real, again = real.flatten(1), again.flatten(1)
     if spec.size == 2:
-        plot = plots.displacements(real[:300], again[:300], plots.Frame.around(real), spec)
+        plot = plots.displacements(real[:300], again[:300], plots.Frame.fitting(real), spec)
         return Section(
             "Reconstructions", lead, exhibits([("Each row joined to its reconstruction", plot)], square=True)
         )

@@ -1,0 +1,172 @@
+"""Posteriors: the laws of codes given a row. To add one, write one decorated class here.
+
+A posterior reads h, (B, P): the P numbers for each row that an encoder's network writes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, MultivariateNormal, kl_divergence, register_kl
+from torch.nn.functional import softplus
+
+from latentia.distributions.diagonal_gaussian import DiagonalGaussian, StandardGaussian
+from latentia.distributions.flows import Flows, flow_named
+from latentia.distributions.planar import PlanarFlow
+from latentia.distributions.pushforward import Pushforward
+from latentia.errors import UsageError
+from latentia.registry import posteriors, unknown
+
+
+class Posterior(nn.Module, ABC):
+    """A family of laws of codes.
+
+    Attributes:
+        numbers: P, what an encoder writes for each row.
+        sizes: what it takes of the sizes of flows: transforms, hidden.
+    """
+
+    numbers: int
+    sizes: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def forward(self, h: Tensor) -> Distribution:
+        """Return q(z | x) for (B, P) numbers: batch shape (B,), event shape (d,)."""
+
+
+def make_posterior(name: str, dim: int, flows: Flows | None = None) -> Posterior:
+    """Return the named posterior on codes of d entries.
+
+    Raises:
+        UsageError: for another name, or a size that means nothing.
+    """
+    if name not in posteriors:
+        raise UsageError(unknown("posterior", name, posteriors))
+    if dim < 1:
+        raise UsageError(f"latent_dim must be at least 1; got {dim}")
+    return posteriors[name](dim, flows or Flows())
+
+
+@posteriors.register("diagonal")
+class DiagonalPosterior(Posterior):
+    """Gaussian with diagonal covariance, from its mean and log-variance (Kingma and Welling 2014)."""
+
+    def __init__(self, dim: int, flows: Flows) -> None:  # noqa: ARG002  (has none)
+        super().__init__()
+        self.numbers = 2 * dim
+
+    def forward(self, h: Tensor) -> Distribution:
+        """Return N(h₁, diag exp h₂)."""
+        return DiagonalGaussian(*h.chunk(2, dim=-1))
+
+
+@posteriors.register("full")
+class FullPosterior(Posterior):
+    """Gaussian with any covariance, from its mean and Cholesky factor: LLᵀ, diagonal softplus(s + log(e − 1))."""
+
+    def __init__(self, dim: int, flows: Flows) -> None:  # noqa: ARG002  (has none)
+        super().__init__()
+        self.dim = dim
+        self.numbers = dim + dim * (dim + 1) // 2
+
+    def forward(self, h: Tensor) -> Distribution:
+        """Return N(h₁, LLᵀ), L = I where all numbers are 0."""
+        d = self.dim
+        mean, raw = h[:, :d], h[:, d:]
+        rows, columns = torch.tril_indices(d, d, -1, device=h.device)
+        L = torch.diag_embed(softplus(raw[:, :d] + _SOFTPLUS_ONE))
+        L[:, rows, columns] = raw[:, d:]
+        return MultivariateNormal(mean, scale_tril=L, validate_args=False)
+
+
+_SOFTPLUS_ONE = 0.5413248546129181  # log(e − 1), of which softplus is 1
+
+
+@register_kl(MultivariateNormal, StandardGaussian)
+def _kl_full(q: MultivariateNormal, p: StandardGaussian) -> Tensor:  # noqa: ARG001  # pyright: ignore
+    """½ (tr Σ + μᵀμ − d − log det Σ)."""
+    L = q.scale_tril
+    squares = L.square().sum((-2, -1)) + q.loc.square().sum(-1) - q.loc.shape[-1]
+    return 0.5 * squares - L.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+
+
+class _FlowPosterior(Posterior):
+    """z = g(z₀; h) with z₀ from a Gaussian with diagonal covariance, and g a flow that reads d features of the row."""
+
+    sizes = ("transforms", "hidden")
+    layer: str
+
+    def __init__(self, dim: int, flows: Flows) -> None:
+        super().__init__()
+        self.dim = dim
+        self.numbers = 3 * dim
+        self.flow = flow_named(self.layer, dim, flows, features=dim)
+
+    def forward(self, h: Tensor) -> Distribution:
+        """Return the law of z."""
+        mean, log_var, features = h.split(self.dim, dim=-1)
+        return Pushforward(DiagonalGaussian(mean, log_var), self.flow(features))
+
+
+@posteriors.register("iaf")
+class IAFPosterior(_FlowPosterior):
+    """Inverse autoregressive flow: draws in one pass (Kingma et al. 2016)."""
+
+    layer = "iaf"
+
+
+@posteriors.register("maf")
+class MAFPosterior(_FlowPosterior):
+    """Masked autoregressive flow: draws in d passes, scores any code in one (Papamakarios et al. 2017)."""
+
+    layer = "maf"
+
+
+@posteriors.register("realnvp")
+class RealNVPPosterior(_FlowPosterior):
+    """Coupling flow: draws and scores in one pass (Dinh et al. 2017)."""
+
+    layer = "realnvp"
+
+
+@posteriors.register("planar")
+class PlanarPosterior(Posterior):
+    """Planar flow, whose every layer z + u tanh(wᵀz + b) is the row's own (Rezende and Mohamed 2015, eq. 10)."""
+
+    sizes = ("transforms",)
+
+    def __init__(self, dim: int, flows: Flows) -> None:
+        super().__init__()
+        self.dim, self.layers = dim, flows.transforms
+        self.numbers = 2 * dim + flows.transforms * (2 * dim + 1)
+
+    def forward(self, h: Tensor) -> Distribution:
+        """Return the law of z."""
+        d = self.dim
+        layers = h[:, 2 * d :].unflatten(-1, (self.layers, 2 * d + 1))
+        transform = PlanarFlow(layers[..., :d], layers[..., d : 2 * d], layers[..., 2 * d])
+        return Pushforward(DiagonalGaussian(h[:, :d], h[:, d : 2 * d]), transform)
+
+
+def drawn(q: Distribution, p: Distribution, n: int) -> tuple[Tensor, Tensor]:
+    """Return n codes of each row and what KL(q ‖ p) they give: (n, B, d), and (B,) nats.
+
+    The KL is exact where torch knows a closed form; else it is the mean of log q(z) − log p(z) over the draws.
+    """
+    try:
+        kl = kl_divergence(q, p)
+    except NotImplementedError:
+        z, log_q = drawn_with_log_prob(q, n)
+        return z, (log_q - p.log_prob(z)).mean(0)
+    return q.rsample(torch.Size((n,))), kl
+
+
+def drawn_with_log_prob(q: Distribution, n: int) -> tuple[Tensor, Tensor]:
+    """Return n codes of each row and their log-densities: (n, B, d), and (n, B) nats."""
+    if isinstance(q, Pushforward):
+        return q.rsample_and_log_prob((n,))
+    z = q.rsample(torch.Size((n,)))
+    return z, q.log_prob(z)

@@ -1,0 +1,230 @@
+"""Priors: the laws of codes. To add one, write one decorated function here that returns a module.
+
+A prior is a module that returns p(z) when it is called with the model's encoder, which some are made of.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Uniform
+
+from latentia.core.objective import Blocks
+from latentia.data.spec import DataSpec
+from latentia.distributions.diagonal_gaussian import DiagonalGaussian, StandardGaussian
+from latentia.distributions.diagonal_mixture import DiagonalMixture
+from latentia.distributions.flows import Flows, flow_named
+from latentia.distributions.pushforward import Pushforward
+from latentia.errors import DataError, UsageError
+from latentia.networks.scaling import Scaling
+from latentia.registry import priors, unknown
+
+Encode = Callable[[Tensor], Distribution]
+
+
+@dataclass(frozen=True)
+class PriorSetting:
+    """What a prior is made for.
+
+    Attributes:
+        dim: d, entries of a code.
+        data: what a row is.
+        scaling: between rows and the encoder's input.
+        components: of a mixture, or pseudo-inputs.
+        flows: how large flows are.
+
+    Raises:
+        UsageError: for sizes below 1.
+    """
+
+    dim: int
+    data: DataSpec
+    scaling: Scaling
+    components: int = 10
+    flows: Flows = field(default_factory=Flows)
+
+    def __post_init__(self) -> None:
+        if self.dim < 1:
+            raise UsageError(f"latent_dim must be at least 1; got {self.dim}")
+        if self.components < 1:
+            raise UsageError(f"prior_components must be at least 1; got {self.components}")
+
+
+class Prior(nn.Module, ABC):
+    """A law of codes, fixed or learned.
+
+    Attributes:
+        sizes: what it takes of a setting besides the dimension: components, transforms, hidden.
+    """
+
+    sizes: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def forward(self, encode: Encode | None = None) -> Distribution:
+        """Return p(z), whose batch shape is ().
+
+        Args:
+            encode: q(z | x) of (B, *event) rows, where the model has an encoder.
+        """
+
+    def begin(self, rows: Blocks) -> None:
+        """Take from the rows what the law starts from."""
+
+
+def make_prior(name: str, setting: PriorSetting) -> Prior:
+    """Return the named prior.
+
+    Raises:
+        UsageError: for another name.
+    """
+    if name not in priors:
+        raise UsageError(unknown("prior", name, priors))
+    return priors[name](setting)
+
+
+@priors.register("standard-normal")
+class StandardNormalPrior(Prior):
+    """N(0, I)."""
+
+    zero: Tensor
+
+    def __init__(self, setting: PriorSetting) -> None:
+        super().__init__()
+        self.register_buffer("zero", torch.zeros(setting.dim), persistent=False)
+
+    def forward(self, encode: Encode | None = None) -> Distribution:  # noqa: ARG002
+        """Return N(0, I)."""
+        return StandardGaussian(self.zero, self.zero)
+
+
+@priors.register("uniform")
+class UniformPrior(Prior):
+    """The uniform law on [-1, 1]^d, for objectives that do not need KL(q ‖ p) of a Gaussian q, which is infinite."""
+
+    one: Tensor
+
+    def __init__(self, setting: PriorSetting) -> None:
+        super().__init__()
+        self.register_buffer("one", torch.ones(setting.dim), persistent=False)
+
+    def forward(self, encode: Encode | None = None) -> Distribution:  # noqa: ARG002
+        """Return the uniform law on [-1, 1]^d."""
+        return Independent(Uniform(-self.one, self.one, validate_args=False), 1, validate_args=False)
+
+
+@priors.register("gaussian-mixture")
+class MixturePrior(Prior):
+    """A learned mixture of Gaussians with diagonal covariances: p(z) = Σ_k π_k N(z; μ_k, diag σ_k²)."""
+
+    sizes = ("components",)
+
+    def __init__(self, setting: PriorSetting) -> None:
+        super().__init__()
+        K, d = setting.components, setting.dim
+        self.logits = nn.Parameter(torch.zeros(K))
+        self.means = nn.Parameter(torch.randn(K, d))
+        self.log_var = nn.Parameter(torch.zeros(K, d))
+
+    def forward(self, encode: Encode | None = None) -> Distribution:  # noqa: ARG002
+        """Return the mixture."""
+        return DiagonalMixture(self.logits, self.means, self.log_var)
+
+
+class _PseudoInputs(Prior):
+    """p(z) = (1/K) Σ_k q(z | u_k): a mixture of the posteriors of K pseudo-inputs u, which are like rows."""
+
+    sizes = ("components",)
+    inputs: Tensor
+
+    def __init__(self, setting: PriorSetting) -> None:
+        super().__init__()
+        self.scaling = setting.scaling
+        self.bounded = setting.scaling.bounded
+        self.shape = (setting.components, *setting.data.event_shape)
+
+    def forward(self, encode: Encode | None = None) -> Distribution:
+        """Return the mixture of the pseudo-inputs' posteriors.
+
+        Raises:
+            UsageError: without an encoder, or with one whose posteriors are not Gaussians with diagonal covariances.
+        """
+        inputs = self.inputs.clamp(-1, 1) if self.bounded else self.inputs
+        q = None if encode is None else encode(self.scaling.inverse(inputs))
+        if not isinstance(q, DiagonalGaussian):
+            raise UsageError(
+                "a VampPrior is made of Gaussians with diagonal covariance: choose posterior='diagonal'"
+            )
+        return DiagonalMixture(torch.zeros_like(q.mean[:, 0]), q.mean, q.log_var)
+
+    @torch.no_grad()
+    def begin(self, rows: Blocks) -> None:
+        """Take K random rows for pseudo-inputs.
+
+        Raises:
+            DataError: for fewer rows than pseudo-inputs.
+        """
+        K = len(self.inputs)
+        if len(rows) < K:
+            raise DataError(
+                f"{K} pseudo-inputs are taken from the rows, of which there are {len(rows)}: ask for fewer"
+            )
+        chosen = torch.zeros(len(rows), dtype=torch.bool)
+        chosen[torch.randperm(len(rows))[:K]] = True
+        size = 4096
+        blocks = zip(rows.blocks(size), chosen.split(size), strict=True)
+        x = torch.cat([block.x[keep.to(block.x.device)] for block, keep in blocks])
+        self.inputs.copy_(self.scaling(x.to(self.inputs)))
+
+
+@priors.register("vamp")
+class VampPrior(_PseudoInputs):
+    """VampPrior with pseudo-inputs that begin as random rows and are learned (Tomczak and Welling 2018, eq. 10)."""
+
+    def __init__(self, setting: PriorSetting) -> None:
+        super().__init__(setting)
+        self.inputs = nn.Parameter(torch.zeros(self.shape))
+
+
+@priors.register("vamp-data")
+class DataVampPrior(_PseudoInputs):
+    """VampPrior whose pseudo-inputs are random rows and stay so (Tomczak and Welling 2018, section 3)."""
+
+    def __init__(self, setting: PriorSetting) -> None:
+        super().__init__(setting)
+        self.register_buffer("inputs", torch.zeros(self.shape))
+
+
+class _FlowPrior(Prior):
+    """p(z) of z = g(z₀), z₀ ~ N(0, I), with g a flow."""
+
+    sizes = ("transforms", "hidden")
+    layer: str
+    zero: Tensor
+
+    def __init__(self, setting: PriorSetting) -> None:
+        super().__init__()
+        self.flow = flow_named(self.layer, setting.dim, setting.flows)
+        self.register_buffer("zero", torch.zeros(setting.dim), persistent=False)
+
+    def forward(self, encode: Encode | None = None) -> Distribution:  # noqa: ARG002
+        """Return the law of the flow's outputs."""
+        return Pushforward(StandardGaussian(self.zero, self.zero), self.flow(None))
+
+
+@priors.register("maf")
+class MAFPrior(_FlowPrior):
+    """Autoregressive flow prior: quick to score, d passes to sample (Papamakarios 2017; Chen et al. 2017)."""
+
+    layer = "maf"
+
+
+@priors.register("realnvp")
+class RealNVPPrior(_FlowPrior):
+    """Coupling flow prior: quick to score and to sample (Dinh et al. 2017)."""
+
+    layer = "realnvp"

@@ -1,0 +1,133 @@
+"""The model that all variational recipes share, with the options that choose its parts."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from latentia.core.objective import Objective
+from latentia.core.player import Optim
+from latentia.core.recipe import Recipe
+from latentia.data.rows import Transform
+from latentia.data.spec import DataSpec, context_size, require
+from latentia.data.transforms import Binarise, Kind
+from latentia.distributions.flows import Flows
+from latentia.distributions.likelihoods import make_likelihood
+from latentia.distributions.posteriors import make_posterior
+from latentia.distributions.priors import PriorSetting, make_prior
+from latentia.errors import UsageError
+from latentia.models.latent import LatentVariable, RelaxedLatentVariable
+from latentia.networks.pairs import NETWORKS, Size, network_name
+from latentia.networks.scaling import Scaling
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model of codes, and what of its options concerns its training.
+
+    Attributes:
+        model: p(x | z), p(z) and q(z | x).
+        transform: what is done to the rows first.
+        conditional: whether the model is given each row's context.
+        lr: learning rate.
+    """
+
+    model: LatentVariable | RelaxedLatentVariable
+    transform: Transform | None
+    conditional: bool
+    lr: float
+
+    def recipe(self, objective: Objective) -> Recipe:
+        """Return the recipe that trains the model by an objective whose one player it is."""
+        return Recipe(objective, Optim(lr=self.lr), transform=self.transform, conditional=self.conditional)
+
+
+def latent_variable(
+    data: DataSpec,
+    *,
+    latent_dim: int = 16,
+    network: str = "mlp",
+    hidden: int = 400,
+    layers: int = 1,
+    width: int = 32,
+    likelihood: str = "auto",
+    sigma: float | None = None,
+    posterior: str = "diagonal",
+    posterior_transforms: int = 2,
+    posterior_hidden: int = 64,
+    prior: str = "standard-normal",
+    prior_components: int = 10,
+    prior_transforms: int = 2,
+    prior_hidden: int = 64,
+    binarise: Kind | None = None,
+    conditional: bool = False,
+    lr: float = 1e-3,
+) -> Built:
+    """Build a latent variable model from the names of its parts.
+
+    Args:
+        data: what a row is.
+        latent_dim: entries of the code z
+        network: mlp, conv (images from 8×8), or auto (conv for images)
+        hidden: units of each hidden layer (mlp)
+        layers: hidden layers (mlp); 0 makes encoder and decoder linear
+        width: feature maps at the widest image (conv), doubled at each halving
+        likelihood: p(x|z): bernoulli, gaussian, discretised-logistic, continuous-bernoulli, relaxed-bernoulli (a
+            loss, scored as no likelihood), or auto (from the data's support)
+        sigma: fixed standard deviation of the Gaussian likelihood, in units of the scaled data; learned without
+        posterior: q(z|x): a Gaussian with diagonal or full covariance, or one pushed through a flow: iaf, realnvp, maf
+            (slow to draw) or planar
+        posterior_transforms: invertible layers of the posterior's flow
+        posterior_hidden: units of the two hidden layers in each of them
+        prior: p(z): standard-normal, gaussian-mixture, vamp (posteriors of learned pseudo-inputs), vamp-data (of rows),
+            or a flow, maf or realnvp
+        prior_components: Gaussians of the mixture, or pseudo-inputs of a VampPrior
+        prior_transforms: invertible layers of the prior's flow
+        prior_hidden: units of the two hidden layers in each of them
+        binarise: round grey pixels to 0 and 1 first: fixed (one draw), dynamic (a draw an epoch) or threshold
+        conditional: learn p(x | class) from labelled data
+        lr: learning rate of Adam
+
+    Raises:
+        UsageError: for options that mean nothing together.
+    """
+    transform = None if binarise is None else Binarise(binarise)
+    law_of = data if transform is None else transform.spec(data)
+    require(law_of, "this model", ("binary", "discrete", "unit", "real"))
+    classes = context_size(data, conditional)
+    network = network_name(network, data)
+    read, write = NETWORKS[network]
+    size = Size(hidden, layers, width).of(network, latent_variable)
+    scaling = Scaling(law_of)
+    codes_law = make_prior(
+        prior,
+        PriorSetting(latent_dim, law_of, scaling, prior_components, Flows(prior_transforms, prior_hidden)),
+    )
+    inferred = make_posterior(posterior, latent_dim, Flows(posterior_transforms, posterior_hidden))
+    sizes = {"components": prior_components, "transforms": prior_transforms, "hidden": prior_hidden}
+    _refuse_unused("prior", prior, codes_law.sizes, sizes)
+    sizes = {"transforms": posterior_transforms, "hidden": posterior_hidden}
+    _refuse_unused("posterior", posterior, inferred.sizes, sizes)
+    law = make_likelihood(likelihood, law_of, scaling, sigma=sigma)
+    written = (law.entry_parameters, *data.event_shape)
+    model = (RelaxedLatentVariable if law.measure is None else LatentVariable)(
+        law_of,
+        prior=codes_law,
+        encoder=read(data.event_shape, inferred.numbers, context=classes, size=size, norm="none"),
+        posterior=inferred,
+        decoder=write(latent_dim, written, context=classes, size=size, norm="none"),
+        likelihood=law,
+        scaling=scaling,
+    )
+    return Built(model, transform, conditional, lr)
+
+
+def _refuse_unused(part: str, name: str, used: Sequence[str], sizes: Mapping[str, int]) -> None:
+    """Raise `UsageError` for a size that was asked for and that the named part does not have."""
+    for size, value in sizes.items():
+        option = f"{part}_{size}"
+        default = inspect.signature(latent_variable).parameters[option].default
+        if size not in used and value != default:
+            has = " and ".join(f"{part}_{each}" for each in used) or "none"
+            raise UsageError(f"{option} is no size of {part}={name!r}, which has {has}")

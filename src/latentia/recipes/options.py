@@ -1,0 +1,66 @@
+"""Options that recipes of one family share, in the signature and the help of each."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar, get_type_hints
+
+F = TypeVar("F", bound=Callable[..., Any])
+_ENTRIES = re.compile(r"^    (\w+): .*\n(?:^ {8,}.*\n)*", re.MULTILINE)
+_ARGS = re.compile(r"^Args:\n((?:    .*\n|\n(?=    ))*)", re.MULTILINE)
+
+
+def with_options_of(
+    shared: Callable[..., Any], *, without: Collection[str] = (), **defaults: Any
+) -> Callable[[F], F]:
+    """Return a decorator that gives a recipe the keyword options of another function, beside its own.
+
+    The recipe takes them as ``**options`` and hands them on; its signature and docstring then show them all.
+
+    Args:
+        shared: whose keyword options these are.
+        without: names that are left out.
+        defaults: other defaults than the shared ones.
+
+    Example:
+        >>> def shared(*, size: int = 1, speed: float = 2.0): ...
+        >>> @with_options_of(shared, without=["speed"], size=3)
+        ... def recipe(data, *, loss: str = "hinge", **options): ...
+        >>> {each.name: each.default for each in inspect.signature(recipe).parameters.values() if each.name != "data"}
+        {'loss': 'hinge', 'size': 3}
+    """
+    theirs = {
+        name: each
+        for name, each in inspect.signature(shared).parameters.items()
+        if each.kind is each.KEYWORD_ONLY and name not in without
+    }
+    theirs |= {name: theirs[name].replace(default=value) for name, value in defaults.items()}
+
+    def add(recipe: F) -> F:
+        own = [
+            each
+            for each in inspect.signature(recipe).parameters.values()
+            if each.kind is not each.VAR_KEYWORD
+        ]
+        taken = {each.name for each in own}
+        more = [each for name, each in theirs.items() if name not in taken]
+        setattr(recipe, "__signature__", inspect.Signature([*own, *more]))  # noqa: B010  (no attribute of all callables)
+        hints = get_type_hints(shared)
+        recipe.__annotations__ |= {each.name: hints[each.name] for each in more if each.name in hints}
+        recipe.__doc__ = _with_entries(recipe, shared, {each.name for each in more})
+        return recipe
+
+    return add
+
+
+def _with_entries(recipe: Callable[..., Any], shared: Callable[..., Any], names: Collection[str]) -> str:
+    """Return a recipe's docstring with what another one says of some arguments at the end of its own."""
+    doc, theirs = ((inspect.getdoc(each) or "") + "\n" for each in (recipe, shared))
+    section = _ARGS.search(theirs)
+    entries = [entry[0] for entry in _ENTRIES.finditer(section[1] if section else "") if entry[1] in names]
+    own = _ARGS.search(doc)
+    if own is None:
+        return doc.rstrip("\n") + "\n\nArgs:\n" + "".join(entries)
+    return doc[: own.end()].rstrip("\n") + "\n" + "".join(entries) + doc[own.end() :]
