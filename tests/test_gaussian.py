@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import optimize, stats
+from sklearn import mixture
 from sklearn.covariance import OAS, LedoitWolf, ShrunkCovariance
 from torch import Tensor
 
@@ -77,12 +78,23 @@ def test_log_prob_is_scipys_and_the_functional_ones(family):
 
 
 @each_family
+def test_it_has_as_many_free_parameters_as_scikit_learns_mixture_of_one_component(family):
+    x = rows() / np.array([1.0, 1e-3, 1e4])
+    reference = mixture.GaussianMixture(1, covariance_type={"diagonal": "diag"}.get(family, family)).fit(x)
+    run = lt.fit("gaussian", x, covariance=family, progress=False)
+    assert run.model.free_parameters == reference._n_parameters()
+    for name in ("bic", "aic"):
+        found = lt.evaluate(run, x, metrics=name)["value"].item()
+        assert found == pytest.approx(getattr(reference, name)(x), rel=1e-4)
+
+
+@each_family
 def test_it_is_the_mixture_of_one_component(family):
     model, x = fitted(rows(), family), torch.from_numpy(rows(20, seed=1))
-    mixture = GaussianMixture(real(3), components=1, covariance=family)
-    mixture.means.copy_(model.mean)
-    mixture.factors.copy_(model.factor)
-    assert torch.allclose(model.log_prob(x), mixture.log_prob(x), rtol=1e-12)
+    other = GaussianMixture(real(3), components=1, covariance=family)
+    other.means.copy_(model.mean)
+    other.factors.copy_(model.factor)
+    assert torch.allclose(model.log_prob(x), other.log_prob(x), rtol=1e-12)
 
 
 @each_family

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from latentia.core.recipe import Recipe
     from latentia.core.train import train
     from latentia.data.spec import DataSpec, Support
-    from latentia.metrics.two_sample import two_sample_test
+    from latentia.metrics.two_sample import TestResult, two_sample_test
     from latentia.report.page import write_report
     from latentia.runs.evaluate import evaluate
     from latentia.runs.fit import fit
@@ -55,7 +55,7 @@ _HOMES = {
     "latentia.core.recipe": ("Recipe",),
     "latentia.core.train": ("train",),
     "latentia.data.spec": ("DataSpec", "Support"),
-    "latentia.metrics.two_sample": ("two_sample_test",),
+    "latentia.metrics.two_sample": ("TestResult", "two_sample_test"),
     "latentia.report.page": ("write_report",),
     "latentia.runs.evaluate": ("evaluate",),
     "latentia.runs.fit": ("fit",),
@@ -65,7 +65,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022  (in the order in which a reader meets them)
-    "fit", "load", "evaluate", "write_report", "two_sample_test", "train", "Run", "Recipe", "Objective", "Batch",
+    "fit", "load", "evaluate", "write_report", "two_sample_test", "train", "Run", "TestResult", "Recipe", "Objective", "Batch",
     "Optim", "DataSpec", "Support",
     "Generative", "Pathwise", "Density", "Bounded", "Encodes", "Decodes", "Translates", "FromFactors",
     "recipes", "datasets", "metrics", "likelihoods", "priors", "posteriors", "divergences",

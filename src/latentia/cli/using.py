@@ -24,7 +24,7 @@ def sample(
     Args:
         run: the run folder
         n: how many
-        given: what to condition on, such as class=3, for conditional models
+        given: what to condition on, such as class=3 or, of a number or angle, azimuth=0:90, the way from one to another
         seed: of the draw; new samples each time without
         out: FILE.png or FILE.npy; sample.png or sample.npy in the run folder without
 

@@ -59,6 +59,12 @@ class GaussianLaw(Generative, Density):
         factor = self.factor
         return factor @ factor.mT if self.family == "full" else factor.square().diag()
 
+    @property
+    def free_parameters(self) -> int:
+        """The number of parameters that a fit chooses: D means, and D(D + 1)/2, D or 1 of the covariance."""
+        D = self.data.size
+        return D + {"full": D * (D + 1) // 2, "diagonal": D, "spherical": 1}[self.family]
+
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Return log N(x; μ, Σ) of each row: (B,) nats, a density even where rows are integers.
 

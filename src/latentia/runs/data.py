@@ -82,11 +82,13 @@ def description(
 
 
 def fingerprint(rows: Rows) -> int:
-    """Return a number that tells rows from others: the CRC-32 of at most 1,000, spread evenly, and their labels."""
+    """Return a number that tells rows from others: the CRC-32 of at most 1,000, labels and factors included."""
     count = min(_MOST, len(rows))
     chosen = torch.arange(count) * (len(rows) - 1) // max(1, count - 1)
     code = crc32(rows.take(chosen).x.float().contiguous().numpy().tobytes())
-    return code if rows.labels is None else crc32(rows.labels[chosen].numpy().tobytes(), code)
+    for known in (rows.labels, rows.factor_values):
+        code = code if known is None else crc32(known[chosen].numpy().tobytes(), code)
+    return code
 
 
 def held_out_again(data: Mapping[str, Any], training: Training) -> Rows | None:

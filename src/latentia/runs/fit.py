@@ -220,7 +220,7 @@ def _source(
             )
         if recipe.transform is not None:
             raise UsageError(
-                "binarise needs rows that have numbers; a DataLoader's have none: binarise them yourself"
+                "this recipe changes rows by their numbers, which a DataLoader's have not: give a Dataset or an array"
             )
         return replace(rows, seed=asked.seed), rows.steps_per_epoch
     if recipe.transform is not None:

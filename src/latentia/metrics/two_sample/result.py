@@ -98,10 +98,10 @@ class TestResult:
     n: int
     m: int
     method: str
-    features: tuple[Feature, ...]
-    points: tuple[Point, ...]
-    points_show: str
-    settings: Mapping[str, Any]
+    features: tuple[Feature, ...] = field(repr=False)
+    points: tuple[Point, ...] = field(repr=False)
+    points_show: str = field(repr=False)
+    settings: Mapping[str, Any] = field(repr=False)
 
     @property
     def decision(self) -> str:
