@@ -229,7 +229,7 @@ def test_page_says_what_was_fitted_to_what(vae: Run, mixture: Run) -> None:
     for told in (
         "vae on data",
         "Variational autoencoder",
-        "max E_q[log p(x | z)] - KL(q(z | x) ‖ N(0, I))",
+        "max E_q[log p(x | z)] - KL(q(z | x) ‖ p(z))",
         "Kingma and Welling (2014)",
         "270 rows to train on, 100 held out",
         "8 × 8 grey image, discrete(17)",

@@ -65,8 +65,8 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022  (in the order in which a reader meets them)
-    "fit", "load", "evaluate", "write_report", "two_sample_test", "train", "Run", "TestResult", "Recipe", "Objective", "Batch",
-    "Optim", "DataSpec", "Support",
+    "fit", "load", "evaluate", "write_report", "two_sample_test", "train", "Run", "TestResult", "Recipe", "Objective",
+    "Batch", "Optim", "DataSpec", "Support",
     "Generative", "Pathwise", "Density", "Bounded", "Encodes", "Decodes", "Translates", "FromFactors",
     "recipes", "datasets", "metrics", "likelihoods", "priors", "posteriors", "divergences",
 ]  # fmt: skip

@@ -193,6 +193,7 @@ def test_bad_priors_are_refused():
         ({"prior": "uniform"}, "KL of a Gaussian from a uniform prior is infinite"),
         ({"prior": "realnvp", "latent_dim": 1}, "couples entries of the code, and latent_dim is 1"),
         ({"prior": "vamp", "prior_components": 2, "posterior": "full"}, "choose posterior='diagonal'"),
+        ({"prior": "vamp", "conditional": True, "labels": list("aabbc")}, "has rows without a class"),
         ({"posterior": "fall"}, "unknown posterior 'fall'; did you mean 'full'"),
         ({"posterior_hidden": 8}, "posterior_hidden is no size of posterior='diagonal', which has none"),
     ):

@@ -36,6 +36,7 @@ SMALL = {  # where a recipe has them
     "latent_components": 2,
     "transforms": 1,
 }
+SIZES_OF = {"vamp-vae": {"prior_components": 5}}  # as many pseudo-inputs as such small sets have rows for
 SUPERVISED = ("supervised-autoencoder", "deconvolution-generator")  # those that need classes
 AT_ONCE = ("gaussian", "kernel-density", "pca", "ppca")  # those that are done in one step, without chance
 N = 60
@@ -45,7 +46,7 @@ def small(name: str, kind: str, **options) -> dict[str, object]:
     own = recipe_options(lt.recipes[name])
     sizes = small_sizes(options.get("network", own.get("network", "")), KINDS[kind])
     tiny = {key: value for key, value in SMALL.items() if key in own}
-    return sizes | tiny | {"progress": False} | options
+    return sizes | tiny | SIZES_OF.get(name, {}) | {"progress": False} | options
 
 
 def labels(name: str) -> dict[str, object]:

@@ -60,9 +60,11 @@ class Prior(nn.Module, ABC):
 
     Attributes:
         sizes: what it takes of a setting besides the dimension: components, transforms, hidden.
+        of_posteriors: whether it calls the encoder, with rows alone.
     """
 
     sizes: ClassVar[tuple[str, ...]] = ()
+    of_posteriors: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, encode: Encode | None = None) -> Distribution:
@@ -139,6 +141,7 @@ class _PseudoInputs(Prior):
     """p(z) = (1/K) Σ_k q(z | u_k): a mixture of the posteriors of K pseudo-inputs u, which are like rows."""
 
     sizes = ("components",)
+    of_posteriors = True
     inputs: Tensor
 
     def __init__(self, setting: PriorSetting) -> None:

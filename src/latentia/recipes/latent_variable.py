@@ -104,6 +104,10 @@ def latent_variable(
         prior,
         PriorSetting(latent_dim, law_of, scaling, prior_components, Flows(prior_transforms, prior_hidden)),
     )
+    if classes and codes_law.of_posteriors:
+        raise UsageError(
+            f"prior={prior!r} has rows without a class, which a conditional encoder needs: choose another"
+        )
     inferred = make_posterior(posterior, latent_dim, Flows(posterior_transforms, posterior_hidden))
     sizes = {"components": prior_components, "transforms": prior_transforms, "hidden": prior_hidden}
     _refuse_unused("prior", prior, codes_law.sizes, sizes)

@@ -38,10 +38,12 @@ def component_ellipses(points: Tensor, components: Components, spec: DataSpec) -
         >>> len(figure.axes[0].patches)
         2
     """
-    return single(components_plot(points, components, spec, Frame.fitting(points)), square=True)
+    return single(components_plot(points, components, spec), square=True)
 
 
-def components_plot(points: Tensor, components: Components, spec: DataSpec, frame: Frame) -> Plot:
+def components_plot(
+    points: Tensor, components: Components, spec: DataSpec, frame: Frame | None = None
+) -> Plot:
     """Return a plot of (n, 2) rows, coloured by their responsibilities, over two ellipses of each component.
 
     An ellipse (x − μ)ᵀ Σ⁻¹ (x − μ) = r² has the half-axes r √λ along the eigenvectors of Σ, λ the eigenvalues; with
@@ -52,16 +54,16 @@ def components_plot(points: Tensor, components: Components, spec: DataSpec, fram
         points: (n, 2) rows.
         components: K of them, in two dimensions.
         spec: what the rows are.
-        frame: the part of the plane to show.
+        frame: the part of the plane to show; without, the part around the rows.
 
     Raises:
         UsageError: for components in another number of dimensions.
     """
     if components.means.shape[1] != 2:
         raise UsageError(f"components are drawn in the plane; got {components.means.shape[1]} dimensions")
-    used = _used(components)
+    used, frame = _used(components), frame or Frame.fitting(points)
     shades = _shades(len(used.weights))
-    mixed = used.log_joint(points.to(used.means)).softmax(1) @ shades
+    mixed = used.log_joint(points.to(used.means)).softmax(1).double() @ shades
 
     def draw(axes: Axes) -> None:
         size = 5 if len(points) > _MANY else 12
@@ -109,8 +111,9 @@ def _stairs(ascent: Ascent) -> Plot:
         axes.plot(at, likelihood, color=REAL, label="log-likelihood")
         axes.plot(at, bound, color=MODEL, label="bound (ELBO)")
         for first, marker, name in ((1, "^", "after an E-step"), (2, "s", "after an M-step")):
-            axes.plot(at[first::2], bound[first::2], marker, color=MODEL, markersize=4, label=name)
+            axes.plot(at[first::2], bound[first::2], marker, color=MODEL, markersize=3.5, label=name)
         axes.set(xlabel="step", ylabel="nats per row")
+        axes.locator_params(axis="x", integer=True)
         axes.legend()
 
     return draw
@@ -124,6 +127,7 @@ def _gains(ascent: Ascent) -> Plot:
         axes.bar(steps, rise, color=MODEL, label="rise of the bound")
         axes.bar(steps, ascent.gap[2::2].tolist(), bottom=rise, color=REAL, label="gap that opens above it")
         axes.set(xlabel="step", ylabel="nats per row")
+        axes.locator_params(axis="x", integer=True)
         axes.legend()
 
     return draw
