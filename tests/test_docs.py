@@ -29,14 +29,14 @@ def test_each_equation_names_a_function_that_is_there(name):
     assert resolve_name(name).__doc__
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "docs/design.md", "docs/equations.md", "docs/mathematics.md"]
-)
-def test_links_within_the_project_lead_somewhere(page):
-    path = ROOT / page
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_within_the_project_lead_somewhere(path):
     prose = re.sub(r"```.*?```|`[^`]*`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", prose):
-        assert (path.parent / target).exists(), f"{page} links to {target}"
+        assert (path.parent / target).exists(), f"{path.name} links to {target}"
 
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
