@@ -19,6 +19,7 @@ from latentia.core.model import Bounded, Decodes, Density, Encodes, Generative
 from latentia.core.randomness import drawing_from
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
+from latentia.distributions.diagonal_gaussian import DiagonalGaussian, StandardGaussian
 from latentia.functional.bounds import iwae
 from latentia.networks.pairs import NETWORKS, network_name
 
@@ -67,6 +68,13 @@ class LinearGaussian(Generative, Density, Bounded, Encodes, Decodes):
     def decode(self, z, context=None) -> Distribution:
         return Independent(Normal(z @ self.weight.T + self.bias, self.noise), 1)
 
+    def code_law(self) -> DiagonalGaussian:
+        zero = torch.zeros(self.weight.shape[1]).double()
+        return StandardGaussian(zero, zero)
+
+    def reconstruction(self, z: Tensor, x: Tensor, context=None) -> Tensor:
+        return self.decode(z).log_prob(x.double())
+
     def log_weights(self, x: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
         """Return log p(x, z_k) − log q(z_k | x), (K, B)."""
         q = self.encode(x)
@@ -98,6 +106,29 @@ def linear_gaussian(*, slack: float = 0.0, seed: int = 0) -> LinearGaussian:
     generator = torch.Generator().manual_seed(seed)
     weight, bias = torch.randn(4, 2, generator=generator), torch.randn(4, generator=generator)
     return LinearGaussian(weight, bias, noise=0.7, slack=slack)
+
+
+def as_latent_variable(problem: LinearGaussian):
+    """Return our VAE with the problem's weights, in float64, and with posteriors N(m + slack, diag S (1 + slack)²).
+
+    They are exact where slack is 0 and S is diagonal, as it is for a weight with orthogonal columns.
+    """
+    import latentia as lt
+
+    D, d = problem.weight.shape
+    spec = DataSpec((D,), Support("real"))
+    with torch.random.fork_rng():
+        made = lt.recipes["vae"](spec, layers=0, latent_dim=d, likelihood="gaussian", sigma=problem.noise)
+    model, S = made.objective.model.double().eval(), problem.posterior_covariance
+    project = S @ problem.weight.T / problem.noise**2
+    log_var = (S.diagonal() * (1 + problem.slack) ** 2).log()
+    with torch.no_grad():
+        model.likelihood.log_sigma.fill_(math.log(problem.noise))
+        model.encoder.layers[0].weight.copy_(torch.cat([project, torch.zeros(d, D)]))
+        model.encoder.layers[0].bias.copy_(torch.cat([-project @ problem.bias + problem.slack, log_var]))
+        model.decoder.layers[0].weight.copy_(problem.weight)
+        model.decoder.layers[0].bias.copy_(problem.bias)
+    return model
 
 
 class Coins(Generative, Density):

@@ -34,6 +34,14 @@ def test_an_mlp_is_its_layers_one_after_the_other(activation):
     assert torch.allclose(network(x, context), expected, atol=1e-6)
 
 
+def test_gated_units_are_products_of_a_linear_map_and_a_sigmoid():
+    network = MLP((3,), (2,), hidden=(4,), activation="gated")
+    first, last = (module for module in network.modules() if isinstance(module, nn.Linear))
+    x = torch.randn(9, 3)
+    a, b = (x @ first.weight.T + first.bias).split(4, dim=1)
+    assert torch.allclose(network(x), (a * torch.sigmoid(b)) @ last.weight.T + last.bias, atol=1e-6)
+
+
 def test_an_mlp_without_hidden_layers_is_linear():
     network = MLP((3,), (2,))
     x, y = torch.randn(2, 4, 3)

@@ -26,7 +26,7 @@ from latentia.metrics.score import Score
 from latentia.report import plots, tables
 from latentia.report.curves import curves
 from latentia.report.figures import image_grid, png, single, svg, together
-from latentia.report.heldout import choose, draw, per_class, seen
+from latentia.report.heldout import choose, draw, seen, with_own
 from latentia.report.page import write_report
 from latentia.runs.evaluate import read_scores, scores, write_scores
 from latentia.runs.run import Run
@@ -210,7 +210,16 @@ def test_page_without_scores_says_how_to_get_them(bare: Run) -> None:
 @pytest.mark.parametrize(
     ("name", "headings"),
     [
-        ("vae", ["Reconstructions", "Interpolation", "Latent traversal", "Codes"]),
+        (
+            "vae",
+            [
+                "Reconstructions",
+                "Interpolation",
+                "Latent traversal",
+                "Codes",
+                "Prior and aggregated posterior",
+            ],
+        ),
         ("conditional", ["Reconstructions", "Interpolation", "Latent traversal", "Codes"]),
         ("gan", []),
         ("mixture", []),
@@ -309,12 +318,13 @@ def test_pictures_are_of_what_the_model_sees(conditional: Run) -> None:
     assert torch.equal(rows, (held.given.float() > 8).float())
 
 
-def test_per_class_keeps_the_order_and_tells_the_class(conditional: Run) -> None:
+def test_rows_are_told_with_their_own_classes(conditional: Run) -> None:
     held = choose(conditional, held_digits(), 50)
     assert held.labels is not None
-    assert torch.equal(per_class(conditional, held, lambda x, _: x), held.given)
-    told = per_class(conditional, held, lambda x, given: torch.full((len(x),), int((given or {})["class"])))
+    assert torch.equal(with_own(held, lambda x, _: x), held.given)
+    told = with_own(held, lambda _, given: torch.tensor([int(name) for name in (given or {})["class"]]))
     assert torch.equal(told, held.labels)
+    assert held.first(3).own(2) == {"class": str(int(held.labels[2]))}
 
 
 def test_chosen_rows_are_of_the_set_with_their_labels(vae: Run) -> None:
@@ -335,13 +345,14 @@ def test_conditional_runs_need_labelled_rows(conditional: Run) -> None:
         choose(conditional, plain, 10)
 
 
-def test_conditional_draws_are_in_the_order_of_the_labels(conditional: Run) -> None:
-    generator = torch.Generator().manual_seed(0)
-    zeros = conditional.sample(2, {"class": "0"}, seed=generator)
-    threes = conditional.sample(2, {"class": "3"}, seed=generator)
-    mixed = draw(conditional, 4, torch.tensor([3, 0, 3, 0]))
-    assert torch.equal(mixed[[1, 3]], zeros)
-    assert torch.equal(mixed[[0, 2]], threes)
+def test_conditional_draws_are_in_the_order_of_what_is_given(conditional: Run) -> None:
+    """With the same seed, a draw differs from one of another class and is that of its own."""
+    zeros, threes = draw(conditional, 400, {"class": "0"}), draw(conditional, 400, {"class": "3"})
+    mixed = draw(conditional, 400, {"class": ["3", "0"] * 200})
+    assert torch.equal(mixed[1::2], zeros[1::2])
+    assert torch.equal(mixed[::2], threes[::2])
+    assert not torch.equal(zeros, threes)
+    assert not torch.equal(mixed, draw(conditional, 400))  # of classes that are drawn
 
 
 # Grids of images

@@ -28,6 +28,7 @@ KINDS = {
     "grey": DataSpec((1, 8, 8), Support("unit")),
     "bytes": DataSpec((3, 9, 8), Support("discrete", 256)),
     "digits": DataSpec((1, 8, 8), Support("discrete", 17)),
+    "columns": DataSpec((4,), Support.parse("table(real, binary, categorical(3), count)")),
 }
 SMALL = {  # where a recipe has them
     "latent_dim": 2,
@@ -35,9 +36,16 @@ SMALL = {  # where a recipe has them
     "latent_density": "gaussian-mixture",
     "latent_components": 2,
     "transforms": 1,
+    "critic_hidden": 6,
 }
 SIZES_OF = {"vamp-vae": {"prior_components": 5}}  # as many pseudo-inputs as such small sets have rows for
-SUPERVISED = ("supervised-autoencoder", "deconvolution-generator")  # those that need classes
+SUPERVISED = (  # those that need classes
+    "supervised-autoencoder",
+    "deconvolution-generator",
+    "conditional-vae",
+    "semi-supervised-vae",
+)
+GIVEN = {"conditional-vae": {"class": "cat"}}  # what has to be given for a sample
 AT_ONCE = ("gaussian", "kernel-density", "pca", "ppca")  # those that are done in one step, without chance
 N = 60
 
@@ -100,14 +108,15 @@ def test_it_fits_two_steps_and_samples_rows_of_the_data_s_shape_and_support(name
     assert steps > 2 if run.stage else steps == (1 if name in AT_ONCE else 2)
     assert not run.model.training
     assert isinstance(run.model, lt.Generative)
-    sample = run.sample(7, seed=0)
+    given = GIVEN.get(name)
+    sample = run.sample(7, given, seed=0)
     run.model.data.check(sample)
     assert sample.shape == (7, *KINDS[kind].event_shape)
     assert not sample.requires_grad
-    assert torch.equal(sample, run.sample(7, seed=0))
-    assert not torch.equal(sample, run.sample(7, seed=1))
+    assert torch.equal(sample, run.sample(7, given, seed=0))
+    assert not torch.equal(sample, run.sample(7, given, seed=1))
     before = torch.get_rng_state()
-    run.sample(7, seed=0)
+    run.sample(7, given, seed=0)
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -123,7 +132,8 @@ def test_it_is_loaded_from_a_copy_of_its_folder(name, kind, tmp_path):
     assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
     generators = [torch.Generator().manual_seed(3) for _ in range(2)]
     for _ in range(2):  # the generator goes on
-        first, second = (each.sample(5, seed=g) for each, g in zip((run, again), generators, strict=True))
+        runs = zip((run, again), generators, strict=True)
+        first, second = (each.sample(5, GIVEN.get(name), seed=g) for each, g in runs)
         assert torch.equal(first, second)
     assert again.options == run.options
     assert again.spec == run.spec
@@ -174,7 +184,7 @@ def test_it_trains_in_half_precision_and_in_parts(name, kind, options):
     assert first.iloc[0].notna().all()
     assert first.filter(regex="^(?!gradient_norm)").notna().all(axis=None)
     assert all(parameter.dtype == torch.float32 for parameter in run.model.parameters())
-    assert run.sample(3, seed=0).dtype == torch.float32
+    assert run.sample(3, GIVEN.get(name), seed=0).dtype == torch.float32
 
 
 CONDITIONAL = [case for case in CASES if "conditional" in recipe_options(lt.recipes[case[0]])]
@@ -198,7 +208,7 @@ def test_a_conditional_model_is_given_a_class(name, kind, tmp_path):
     with pytest.raises(UsageError, match="unknown class 'cow'; there are: cat, dog, eel"):
         run.sample(4, given={"class": "cow"})
     with pytest.raises(UsageError, match="conditional=True needs labelled data; this data has no classes"):
-        fit(name, kind, conditional=True, steps=1)
+        fit(name, kind, conditional=True, steps=1, labels=None)
 
 
 # --- resume -----------------------------------------------------------------------------------------------------
@@ -279,6 +289,26 @@ def test_equal_runs_are_equal_bytes_and_other_seeds_are_not(name, kind, tmp_path
 
 # Another value of each option, what it needs beside it, and the data on which it shows.
 OTHER: dict[str, tuple[object, dict[str, object], str]] = {
+    "alpha": (0.5, {}, "grey"),
+    "annealing": ("cyclical", {"annealing_steps": 2}, "grey"),
+    "annealing_rise": (1.0, {"annealing": "cyclical", "annealing_steps": 4}, "grey"),
+    "annealing_steps": (2, {}, "grey"),
+    "capacity": (3.0, {}, "grey"),
+    "capacity_steps": (2, {"capacity": 3.0}, "grey"),
+    "constraint": ("reconstruction", {"limit": 5.0}, "grey"),
+    "critic_hidden": (5, {}, "grey"),
+    "critic_layers": (1, {}, "grey"),
+    "diagonal": (1.0, {}, "grey"),
+    "doubly_reparameterised": (True, {}, "grey"),
+    "estimator": ("weighted", {}, "grey"),
+    "free_bits": (2.0, {}, "grey"),
+    "gamma": (1.0, {}, "grey"),
+    "limit": (1.0, {}, "grey"),
+    "multiplier_lr": (0.1, {}, "grey"),
+    "off_diagonal": (1.0, {}, "grey"),
+    "reconstruction_scale": (3.0, {}, "grey"),
+    "samples": (3, {}, "grey"),
+    "scale": (5.0, {}, "grey"),
     "bandwidth": ("silverman", {}, "table"),
     "bandwidth_factor": (2.0, {}, "table"),
     "beta": (9.0, {}, "grey"),
@@ -295,6 +325,7 @@ OTHER: dict[str, tuple[object, dict[str, object], str]] = {
     "hidden": (7, {"network": "mlp"}, "grey"),
     "kernel": ("laplace", {}, "table"),
     "kl_warmup": (5, {}, "grey"),
+    "labelled": (9, {}, "grey"),
     "latent_dim": (3, {}, "grey"),
     "layers": (3, {"network": "mlp"}, "grey"),
     "dropout": (0.5, {}, "grey"),
@@ -302,6 +333,7 @@ OTHER: dict[str, tuple[object, dict[str, object], str]] = {
     "latent_components": (3, {"latent_density": "gaussian-mixture"}, "grey"),
     "latent_density": ("flow", {}, "grey"),
     "likelihood": ("gaussian", {}, "grey"),
+    "likelihood_components": (3, {"likelihood": "discretised-logistic-mixture"}, "digits"),
     "noise": (0.5, {}, "grey"),
     "order": ("bic", {}, "table"),
     "posterior": ("full", {}, "grey"),
@@ -311,10 +343,13 @@ OTHER: dict[str, tuple[object, dict[str, object], str]] = {
     "prior_components": (3, {"prior": "vamp"}, "grey"),
     "prior_hidden": (8, {"prior": "maf"}, "grey"),
     "prior_transforms": (3, {"prior": "realnvp"}, "grey"),
+    "refine_lr": (0.9, {"refine_steps": 1}, "grey"),
+    "refine_steps": (2, {}, "grey"),
     "reconstruction": ("absolute", {}, "grey"),
     "transforms": (2, {}, "table"),
+    "unlabelled": ("eel", {}, "grey"),
     "variance_floor": (0.9, {"shape": "full"}, "table"),
-    "weight": (10.0, {}, "grey"),
+    "weight": (7.0, {}, "grey"),
     "loss": ("minimax", {}, "grey"),
     "lr": (0.1, {"by": "gradient"}, "grey"),
     "minibatch": (20, {}, "table"),

@@ -26,6 +26,7 @@ def fit(
     overwrite: bool = False,
     support: str | None = None,
     labels: str | None = None,
+    context: tuple[str, ...] = (),
     resize: tuple[int, int] | None = None,
     **options: Any,
 ) -> int:
@@ -39,6 +40,7 @@ def fit(
         overwrite: replace a run folder that is there already
         support: the values an entry may take: binary, discrete(K), unit, real, ...; inferred without
         labels: the column of a table that holds classes
+        context: columns of a table that a conditional model is given; they leave the rows
         resize: height and width to give the images of a folder
 
     Examples:
@@ -53,7 +55,7 @@ def fit(
         raise UsageError("--resume goes on with a run, --overwrite replaces it: give one of them")
     path = out or default_folder(recipe, data)
     before = _stamp(path)
-    reading = {"support": support, "labels": labels, "resize": resize}
+    reading = {"support": support, "labels": labels, "context": context, "resize": resize}
     run = fit_run(recipe, data, out=path, resume=resume, overwrite=overwrite, **reading, **options)
     if run.interrupted:
         print(
@@ -61,7 +63,7 @@ def fit(
         )
         return 130
     rows = held_out_rows(run) if data in datasets or run.held_out is not None else None
-    if before is not None and _stamp(path) == before and _is_judged(path, rows):
+    if before is not None and _stamp(path) == before and _is_judged(run, path, rows):
         print(f"{path} is finished already; nothing was changed")
         return 0
     _judge(run, rows)
@@ -85,11 +87,14 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return (file.stat().st_ino, file.stat().st_mtime_ns) if file.exists() else None
 
 
-def _is_judged(path: Path, rows: Rows | None) -> bool:
-    """Whether scores, if there are rows to score, and report are there."""
+def _is_judged(run: Run, path: Path, rows: Rows | None) -> bool:
+    """Whether report, scores, if there are rows to score, and samples, if the model has some, are there."""
+    from latentia.core.model import Generative
     from latentia.runs.folder import REPORT, SAMPLES, SCORES
 
-    return all((path / name).exists() for name in (SAMPLES, REPORT, *([] if rows is None else [SCORES])))
+    samples = [SAMPLES] if isinstance(run.model, Generative) else []
+    scores = [] if rows is None else [SCORES]
+    return all((path / name).exists() for name in (REPORT, *samples, *scores))
 
 
 def _judge(run: Run, rows: Rows | None) -> None:

@@ -17,6 +17,9 @@ def evaluate(
     metrics: tuple[str, ...] = (),
     seed: int = 0,
     iwae_samples: int = 100,
+    ais_rows: int = 100,
+    ais_chains: int = 8,
+    ais_temperatures: int = 500,
 ) -> None:
     """Score a run on held-out rows; print the scores and keep them in scores.json, beside the earlier ones.
 
@@ -27,10 +30,14 @@ def evaluate(
         metrics: names that `latentia metrics` lists; those that the model allows without
         seed: of every draw
         iwae_samples: K of the importance-weighted bound
+        ais_rows: rows that annealed importance sampling (ais, bidirectional-gap, gaps) looks at
+        ais_chains: its chains for each row
+        ais_temperatures: steps that its chains take from the prior to the posterior
 
     Examples:
         latentia evaluate runs/vae-digits
         latentia evaluate runs/vae-digits --metrics elbo iwae --iwae-samples 500
+        latentia evaluate runs/vae-digits --metrics ais surgery gaps --ais-rows 50
         latentia evaluate runs/mine --data others.csv
     """
     from latentia.runs.evaluate import scores
@@ -38,7 +45,13 @@ def evaluate(
 
     loaded = load(run)
     rows = source.rows(loaded)
-    print_scores(scores(loaded, rows, metrics or None, seed=seed, iwae_samples=iwae_samples))
+    settings = {
+        "iwae_samples": iwae_samples,
+        "ais_rows": ais_rows,
+        "ais_chains": ais_chains,
+        "ais_temperatures": ais_temperatures,
+    }
+    print_scores(scores(loaded, rows, metrics or None, seed=seed, **settings))
 
 
 @verbs.register("report", group="Judge a run")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
 from latentia.data.rows import Rows
-from latentia.errors import UsageError
-from latentia.report.heldout import HeldOut, of_class
-from latentia.runs.evaluate import in_classes_of
+from latentia.errors import DataError, UsageError
+from latentia.report.heldout import HeldOut
+from latentia.runs.context import given_of, in_context_of
 from latentia.runs.run import Run
 
 
@@ -25,7 +26,7 @@ def first(run: Run, rows: Rows, n: int) -> HeldOut:
 
 
 def chosen(run: Run, rows: Rows, numbers: Sequence[int]) -> HeldOut:
-    """Return rows by number, as floating-point numbers, with their labels if those are the run's.
+    """Return rows by number, as floating-point numbers, with what the run is given if they have it.
 
     Raises:
         UsageError: for a number that no row has, and for no numbers.
@@ -35,15 +36,19 @@ def chosen(run: Run, rows: Rows, numbers: Sequence[int]) -> HeldOut:
             raise UsageError(f"there is no row {number}; {rows.name} has rows 0 to {len(rows) - 1}")
     if not numbers:
         raise UsageError("at least one row is needed")
-    index = torch.tensor(numbers)
-    if {*rows.spec.classes} <= {*run.spec.classes} and rows.labels is not None:
-        rows = in_classes_of(run, rows)
-    labels = rows.labels if rows.spec.classes == run.spec.classes else None
-    return HeldOut(rows.take(index).x, None if labels is None else labels[index], None, len(rows))
+    some = rows.select(torch.tensor(numbers))
+    conditions = None
+    if run.recipe.conditional:
+        try:
+            some = in_context_of(run, some)
+            conditions = given_of(run, some)
+        except DataError:  # the user may say what is given
+            pass
+    labels = some.labels if some.spec.classes == run.spec.classes else None
+    x = some.take(torch.arange(len(some))).x
+    return HeldOut(x, labels, None, len(rows), conditions)
 
 
-def condition(run: Run, rows: HeldOut, given: Mapping[str, str]) -> Mapping[str, str] | None:
-    """Return what a conditional run is to be given: what the user asks, or else the first row's class."""
-    if given or not run.recipe.conditional or rows.labels is None:
-        return given
-    return of_class(run, int(rows.labels[0]))
+def condition(rows: HeldOut, given: Mapping[str, str]) -> Mapping[str, Any] | None:
+    """Return what a conditional run is to be given: what the user asks, or else what the first row has."""
+    return given or rows.own(0)

@@ -51,7 +51,7 @@ def encode(
 
     Args:
         run: the run folder
-        given: what to condition on, such as class=3, for conditional models; each row's own class without
+        given: what to condition on, such as class=3, for conditional models; each row's own class or context without
         out: FILE.npy; encode.npy in the run folder without
 
     Examples:
@@ -61,13 +61,13 @@ def encode(
 
     from latentia.cli.pictures import write_array
     from latentia.cli.rows import chosen
-    from latentia.report.heldout import per_class
+    from latentia.report.heldout import with_own
     from latentia.runs.load import load
 
     loaded, asked = load(run), conditions(given)
     rows = source.rows(loaded)
     blocks = (chosen(loaded, rows, block.tolist()) for block in torch.arange(len(rows)).split(1000))
-    codes = [per_class(loaded, block, lambda x, c: loaded.encode(x, asked or c)) for block in blocks]
+    codes = [with_own(block, lambda x, c: loaded.encode(x, asked or c)) for block in blocks]
     print(write_array(torch.cat(codes), out or run / "encode.npy"))
 
 
@@ -87,7 +87,7 @@ def reconstruct(
     Args:
         run: the run folder
         n: how many, from the first
-        given: what to condition on, such as class=3, for conditional models; each row's own class without
+        given: what to condition on, such as class=3, for conditional models; each row's own class or context without
         out: FILE.png or FILE.npy; reconstruct.png or .npy in the run folder without
 
     Examples:
@@ -98,13 +98,13 @@ def reconstruct(
 
     from latentia.cli.pictures import write_rows
     from latentia.cli.rows import first
-    from latentia.report.heldout import per_class, seen, seen_spec
+    from latentia.report.heldout import seen, seen_spec, with_own
     from latentia.report.plots import Frame, displacements
     from latentia.runs.load import load
 
     loaded, asked = load(run), conditions(given)
     picked = first(loaded, source.rows(loaded), n)
-    x_hat = per_class(loaded, picked, lambda x, c: loaded.reconstruct(x, asked or c))
+    x_hat = with_own(picked, lambda x, c: loaded.reconstruct(x, asked or c))
     x = seen(loaded, picked)
     plot = displacements(x, x_hat, Frame.around(x), seen_spec(loaded)) if x.shape[1:] == (2,) else None
     print(write_rows(torch.stack([x, x_hat]), loaded, "reconstruct", out, columns=len(x), plot=plot))
@@ -128,7 +128,7 @@ def interpolate(
         rows: the numbers of the first and the last row
         steps: rows in the walk, both ends included
         path: spherical or linear
-        given: what to condition on, such as class=3, for conditional models; the row's own class without
+        given: what to condition on, such as class=3, for conditional models; the row's own class or context without
         out: FILE.png or FILE.npy; interpolate.png or .npy in the run folder without
 
     Examples:
@@ -140,7 +140,7 @@ def interpolate(
 
     loaded = load(run)
     picked = chosen(loaded, source.rows(loaded), rows)
-    asked = condition(loaded, picked, conditions(given))
+    asked = condition(picked, conditions(given))
     walk = loaded.interpolate(picked.given[0], picked.given[1], steps=steps, path=path, given=asked)
     print(write_rows(walk, loaded, "interpolate", out, columns=steps))
 
@@ -163,7 +163,7 @@ def traverse(
         row: the number of the row to begin from
         steps: values that each entry takes
         span: they go from -span to span
-        given: what to condition on, such as class=3, for conditional models; the row's own class without
+        given: what to condition on, such as class=3, for conditional models; the row's own class or context without
         out: FILE.png or FILE.npy; traverse.png or .npy in the run folder without
 
     Examples:
@@ -175,7 +175,7 @@ def traverse(
 
     loaded = load(run)
     picked = chosen(loaded, source.rows(loaded), [row])
-    asked = condition(loaded, picked, conditions(given))
+    asked = condition(picked, conditions(given))
     grid = loaded.traverse(picked.given[0], steps=steps, span=span, given=asked)
     print(write_rows(grid, loaded, "traverse", out, columns=steps))
 

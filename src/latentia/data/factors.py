@@ -13,20 +13,22 @@ from torch import Tensor
 
 from latentia.errors import UsageError
 
-Kind = Literal["category", "number", "angle"]
+Kind = Literal["category", "number", "angle", "measured"]
 
 
 @dataclass(frozen=True)
 class Factor:
-    """A cause of how rows look: for each row one of some values.
+    """A cause of how rows look, or another thing that is known of them: for each row one of some values.
 
     A model reads it as numbers: a category one-hot; a number v as (2v - low - high)/(high - low), from -1 to 1; an
-    angle as its cosine and sine, so that 359° is next to 0°.
+    angle as its cosine and sine, so that 359° is next to 0°. What is measured may be any number, and has no list of
+    values: rows hold the value itself where they hold the number of one of the listed values otherwise.
 
     Attributes:
         name: what it is called.
-        values: the values in the order of their numbers: names of categories, numbers, or degrees.
-        kind: category, number or angle.
+        values: the values in the order of their numbers: names of categories, numbers, or degrees; the smallest and
+            the largest of what is measured.
+        kind: category, number, angle or measured.
 
     Raises:
         UsageError: for another kind, a factor without values, or numbers that are all the same.
@@ -49,17 +51,20 @@ class Factor:
     @property
     def size(self) -> int:
         """The entries of its code."""
-        return {"category": len(self.values), "number": 1, "angle": 2}[self.kind]
+        return {"category": len(self.values), "number": 1, "angle": 2, "measured": 1}[self.kind]
 
     @property
     def choices(self) -> str:
         """What may be given, in words."""
         if self.kind == "category":
             return f"one of {', '.join(map(str, self.values))}"
-        return "in degrees" if self.kind == "angle" else f"from {min(self.values):g} to {max(self.values):g}"
+        words = {"angle": "in degrees", "measured": "about {:g} to {:g}", "number": "from {:g} to {:g}"}
+        return words[self.kind].format(min(self.values), max(self.values))
 
     def code(self, numbers: Tensor) -> Tensor:
-        """Return the (n, size) codes of values by their numbers (n,)."""
+        """Return the (n, size) codes of values by their numbers (n,), or of the values where they are measured."""
+        if self.kind == "measured":
+            return self._measured(numbers.double())
         if self.kind == "category":
             one_hot = torch.nn.functional.one_hot(numbers.long(), len(self.values))
             return one_hot.to(torch.get_default_dtype())
@@ -107,6 +112,21 @@ class Factor:
             return int(name)
         raise UsageError(f"unknown {self.name} {given!r}; there are: {', '.join(map(str, self.values))}")
 
+    def listed(self, numbers: Tensor) -> list[Any]:
+        """Return values by their numbers (n,), as `code_of` takes them."""
+        return (
+            numbers.tolist() if self.kind == "measured" else [self.values[j] for j in numbers.long().tolist()]
+        )
+
+    def drawn(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Return n numbers of values, uniform; of what is measured, values between the smallest and the largest."""
+        device = "cpu" if generator is None else generator.device
+        if self.kind != "measured":
+            return torch.randint(len(self.values), (n,), generator=generator, device=device)
+        low, high = (float(value) for value in self.values)
+        share = torch.rand(n, generator=generator, device=device, dtype=torch.float64)
+        return low + (high - low) * share
+
     def to_json(self) -> dict[str, Any]:
         """Return the factor as JSON values."""
         return asdict(self) | {"values": list(self.values)}
@@ -124,7 +144,8 @@ class Factor:
             value = float(given)
         except (TypeError, ValueError):
             raise UsageError(f"{self.name} is a number {self.choices}; got {given!r}") from None
-        low, high = (-math.inf, math.inf) if self.kind == "angle" else (min(self.values), max(self.values))
+        free = self.kind in ("angle", "measured")
+        low, high = (-math.inf, math.inf) if free else (min(self.values), max(self.values))
         if not (math.isfinite(value) and float(low) <= value <= float(high)):
             raise UsageError(f"{self.name} is a number {self.choices}; got {value:g}")
         return torch.tensor([value], dtype=torch.float64)
@@ -135,7 +156,7 @@ class Factor:
             parts = [values.deg2rad().cos(), values.deg2rad().sin()]
         else:
             low, high = float(min(self.values)), float(max(self.values))
-            parts = [(2 * values - low - high) / (high - low)]
+            parts = [(2 * values - low - high) / ((high - low) or 1.0)]
         return torch.stack(parts, dim=1).to(torch.get_default_dtype())
 
 
@@ -151,7 +172,7 @@ def codes_of(
     *,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Return the (n, c) codes of what a user gives; factors that are not given are uniform over their values.
+    """Return the (n, c) codes of what a user gives; factors that are not given are drawn uniformly.
 
     Args:
         factors: what may be given.
@@ -168,7 +189,7 @@ def codes_of(
     def code(factor: Factor) -> Tensor:
         if factor.name in given:
             return factor.code_of(given[factor.name], n).to(device)
-        return factor.code(torch.randint(len(factor.values), (n,), generator=generator, device=device))
+        return factor.code(factor.drawn(n, generator))
 
     return torch.cat([code(factor) for factor in factors], dim=1)
 

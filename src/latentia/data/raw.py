@@ -26,6 +26,7 @@ class Raw:
         support: what was declared, or what column types tell; None to infer it.
         classes: the names of the classes where ``labels`` are their numbers; otherwise they are found.
         columns: a table's column names.
+        categories: the names of each column's categories.
     """
 
     values: Any
@@ -33,6 +34,7 @@ class Raw:
     support: Support | None = None
     classes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    categories: tuple[tuple[str, ...], ...] = ()
 
     def rows(self, name: str) -> Rows:
         """Infer or check the support, number the labels, and return the rows.
@@ -44,7 +46,8 @@ class Raw:
         check_size(tuple(x.shape), name)
         support = inspect(x.split(max(1, _ENTRIES // x[0].numel())), self.support, name)
         labels, classes = self._labels(name)
-        spec = DataSpec(tuple(x.shape[1:]), support, classes=classes, columns=self.columns)
+        shape = tuple(x.shape[1:])
+        spec = DataSpec(shape, support, classes=classes, columns=self.columns, categories=self.categories)
         return Rows(x, spec, labels=labels, name=name)
 
     def _labels(self, name: str) -> tuple[Tensor | None, tuple[str, ...]]:

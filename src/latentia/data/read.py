@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from latentia.data.raw import Raw, inspect
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
 from latentia.data.splits import seeded_part
-from latentia.data.tables import read_frame, take_labels
+from latentia.data.tables import category_names, read_frame, take_context, take_labels
 from latentia.errors import DataError, UnknownNameError, UsageError
 from latentia.registry import datasets, unknown
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _ROW_NAMES = ("x", "X", "imgs", "images", "data", "arr_0")
 _LABEL_NAMES = ("y", "Y", "labels", "label", "targets", "target", "arr_1")
+_TEXT = (".csv", ".csv.gz", ".tsv", ".txt")
 _ACCEPTED = (
     "the name of a data set, an array, a tensor, a DataFrame, a Dataset, a DataLoader, a .npy, .npz, .csv, "
     ".parquet or IDX file, or a folder of images"
@@ -41,6 +42,7 @@ def read_rows(
     *,
     support: Support | str | None = None,
     labels: Any = None,
+    context: str | Sequence[str] = (),
     split: str | None = None,
     seed: int = 0,
     resize: int | tuple[int, int] | None = None,
@@ -58,6 +60,8 @@ def read_rows(
         support: what values may be, such as "unit" or "discrete(256)"; None infers it conservatively.
         labels: (n,) class numbers or names; or the name of a table's column that holds them; or, for a
             ``DataLoader``, the names of the classes whose numbers it gives.
+        context: the name of a table's column, or several, that are no part of the rows, but what a conditional model
+            is given: numbers as they are, all else as categories.
         split: train, validation, test or all. A named set without an official split, and own data, are split
             by seed into 80, 10 and 10 %. None: the training part of a named set, all of own data.
         seed: of the split, and of toy sets.
@@ -81,6 +85,11 @@ def read_rows(
         raise UsageError(
             "resize= and channels= are for folders of images; change an array before it is given"
         )
+    context = (context,) if isinstance(context, str) else tuple(context)
+    if context and not _is_table(data):
+        raise UsageError(
+            f"context={list(context)} names columns, but {_title(data)} is no DataFrame and no CSV or parquet file"
+        )
     if isinstance(data, str) and data in datasets:
         return _named(data, declared, labels, split or "train", seed, name, options)
     if options:
@@ -89,7 +98,7 @@ def read_rows(
         )
     if _is_loader(data):
         return _stream(data, declared, labels, split, name or "data")
-    rows = _own(data, declared, labels, (resize, channels), name or _title(data))
+    rows = _own(data, declared, labels, context, (resize, channels), name or _title(data))
     return rows if split is None else seeded_part(rows, split, seed)
 
 
@@ -116,7 +125,14 @@ def _declared(rows: Rows, support: Support | None, name: str) -> Rows:
     return replace(rows, name=name, spec=replace(rows.spec, support=support))
 
 
-def _own(data: Any, support: Support | None, labels: Any, pictures: tuple[Any, Any], name: str) -> Rows:
+def _own(
+    data: Any,
+    support: Support | None,
+    labels: Any,
+    context: Sequence[str],
+    pictures: tuple[Any, Any],
+    name: str,
+) -> Rows:
     match data:
         case Rows():
             return _declared(data, support, name)
@@ -127,16 +143,23 @@ def _own(data: Any, support: Support | None, labels: Any, pictures: tuple[Any, A
         case Dataset():
             return read_items(data, support, name)
         case str() | Path():
-            return _file(Path(data), support, labels, pictures, name)
+            return _file(Path(data), support, labels, context, pictures, name)
         case _ if _is_frame(data):
-            return _frame(data, support, labels, name)
+            return _frame(data, support, labels, context, name)
         case np.ndarray() | Tensor() | list():
             return Raw(data, _given(labels, name), support).rows(name)
         case _:
             raise UsageError(f"cannot read {type(data).__name__} as data; data is {_ACCEPTED}")
 
 
-def _file(path: Path, support: Support | None, labels: Any, pictures: tuple[Any, Any], name: str) -> Rows:
+def _file(
+    path: Path,
+    support: Support | None,
+    labels: Any,
+    context: Sequence[str],
+    pictures: tuple[Any, Any],
+    name: str,
+) -> Rows:
     if not path.exists():
         raise UnknownNameError(_absent(path))
     if path.is_dir():
@@ -149,13 +172,13 @@ def _file(path: Path, support: Support | None, labels: Any, pictures: tuple[Any,
             return Raw(formats.read_npy(path), _given(labels, name), support).rows(name)
         case ".npz":
             return _archive(path, support, labels, name)
-        case ".csv" | ".csv.gz" | ".tsv" | ".txt":
+        case ending if ending in _TEXT:
             table = formats.read_csv(path)
             if table.shape[0] == 0:
                 raise DataError(f"{path} is empty: as a table it has no rows; data is {_ACCEPTED}")
-            return _frame(table, support, labels, name)
+            return _frame(table, support, labels, context, name)
         case ".parquet":
-            return _frame(formats.read_parquet(path), support, labels, name)
+            return _frame(formats.read_parquet(path), support, labels, context, name)
         case ".amat" | ".amat.gz":
             return Raw(formats.read_bits(path), _given(labels, name), support).rows(name)
         case ".idx" | ".gz" | ".idx.gz" | "ubyte":
@@ -186,18 +209,20 @@ def _archive(path: Path, support: Support | None, labels: Any, name: str) -> Row
     return Raw(arrays[rows], _given(labels, name, own), support).rows(name)
 
 
-def _frame(data: Any, support: Support | None, labels: Any, name: str) -> Rows:
+def _frame(data: Any, support: Support | None, labels: Any, context: Sequence[str], name: str) -> Rows:
     import pandas as pd
 
     frame: pd.DataFrame = data.to_frame() if isinstance(data, pd.Series) else data
     if frame.shape[0] == 0:
         raise DataError(f"{name} is empty: it has no rows")
     frame, own = take_labels(frame, labels if isinstance(labels, str) else None)
+    frame, conditions, given = take_context(frame, context, name) if context else (frame, [], None)
     values, found = read_frame(frame, name)
     columns = tuple(str(column) for column in frame.columns)
-    return Raw(values, own if isinstance(labels, str) else labels, support or found, columns=columns).rows(
-        name
-    )
+    own = own if isinstance(labels, str) else labels
+    raw = Raw(values, own, support or found, columns=columns, categories=category_names(frame))
+    rows = raw.rows(name)
+    return rows if given is None else rows.with_conditions(conditions, given)
 
 
 def _stream(data: Any, support: Support | None, labels: Any, split: str | None, name: str) -> Stream:
@@ -238,6 +263,12 @@ def _is_loader(data: Any) -> bool:
 def _is_frame(data: Any) -> bool:
     pandas = sys.modules.get("pandas")  # a frame exists only where pandas has been imported
     return pandas is not None and isinstance(data, pandas.DataFrame | pandas.Series)
+
+
+def _is_table(data: Any) -> bool:
+    return _is_frame(data) or (
+        isinstance(data, str | Path) and data not in datasets and _ending(Path(data)) in (*_TEXT, ".parquet")
+    )
 
 
 def _is_folder(data: Any) -> bool:

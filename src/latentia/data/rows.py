@@ -54,6 +54,7 @@ class Rows:
         transform: what is done to rows when they are read.
         numbers: (n,) int64, which rows of the store these are, in order; None for all of them.
         factor_values: (n, F) int64, for each of the spec's factors the number of the row's value, or None.
+        condition_values: (n, C) float64, for each of the spec's conditions the same, or the value that was measured.
 
     Example:
         >>> from latentia.data.spec import Support
@@ -71,12 +72,15 @@ class Rows:
     transform: Transform | None = None
     numbers: Tensor | None = None
     factor_values: Tensor | None = None
+    condition_values: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.labels is not None and len(self.labels) != len(self):
             raise DataError(f"{self.name} has {len(self)} rows but {len(self.labels)} labels")
         if self.factor_values is not None:
-            self._check_factors(self.factor_values)
+            self._check_factors("factor", self.spec.factors, self.factor_values)
+        if self.condition_values is not None:
+            self._check_factors("condition", self.spec.conditions, self.condition_values)
 
     def __len__(self) -> int:
         return len(self.store if self.numbers is None else self.numbers)
@@ -117,6 +121,7 @@ class Rows:
             labels=_chosen(self.labels, index),
             numbers=self._numbers().index_select(0, index),
             factor_values=_chosen(self.factor_values, index),
+            condition_values=_chosen(self.condition_values, index),
         )
 
     @overload
@@ -168,25 +173,50 @@ class Rows:
         """
         return replace(self, spec=replace(self.spec, factors=tuple(factors)), factor_values=values.long())
 
+    def with_conditions(self, conditions: Sequence[Factor], values: Tensor) -> Rows:
+        """Return the same rows with what a conditional model is given beside their class.
+
+        Args:
+            conditions: C of them.
+            values: (n, C) the number of each row's value, or the value itself of what is measured.
+
+        Raises:
+            DataError: for values of another shape, numbers that no value has, or a value that is not finite.
+        """
+        spec = replace(self.spec, conditions=tuple(conditions))
+        return replace(self, spec=spec, condition_values=values.double())
+
     def _numbers(self) -> Tensor:
         return torch.arange(len(self.store)) if self.numbers is None else self.numbers
 
     def _context(self, index: Tensor | None = None) -> Tensor | None:
-        """Return what rows (all without an index) may be given: the class one-hot, or the codes of factors."""
-        classes = None if self.labels is None else self.labels[:, None]
-        numbers = classes if self.spec.classes else self.factor_values
-        if numbers is None or not self.spec.context:
+        """Return what rows (all without an index) may be given: the codes of class and conditions, or of factors."""
+        known = self._known()
+        if not known or not self.spec.context:
             return None
-        return codes(self.spec.context, numbers if index is None else numbers.index_select(0, index))
+        chosen = [each if index is None else each.index_select(0, index) for each in known]
+        return codes(self.spec.context, torch.cat(chosen, dim=1))
 
-    def _check_factors(self, values: Tensor) -> None:
-        factors = self.spec.factors
+    def _known(self) -> list[Tensor]:
+        """Return the numbers of the context's values, in parts (n, ·); none where one of the parts is not known."""
+        if not self.spec.classes and not self.spec.conditions:
+            return [] if self.factor_values is None else [self.factor_values]
+        classes = None if self.labels is None else self.labels[:, None]
+        asked = (self.spec.classes, classes), (self.spec.conditions, self.condition_values)
+        parts = [values for has, values in asked if has]
+        return [] if any(part is None for part in parts) else [part for part in parts if part is not None]
+
+    def _check_factors(self, what: str, factors: Sequence[Factor], values: Tensor) -> None:
         if tuple(values.shape) != (len(self), len(factors)):
             raise DataError(
-                f"factor values of {self.name} have shape {tuple(values.shape)}; "
-                f"{len(self)} rows and {len(factors)} factors need {(len(self), len(factors))}"
+                f"{what} values of {self.name} have shape {tuple(values.shape)}; "
+                f"{len(self)} rows and {len(factors)} {what}s need {(len(self), len(factors))}"
             )
+        if not values.isfinite().all():
+            raise DataError(f"{what} values of {self.name} hold NaN or infinity")
         for factor, column in zip(factors, values.T, strict=True):
+            if factor.kind == "measured":
+                continue
             low, high = int(column.min()), int(column.max())
             if low < 0 or high >= len(factor.values):
                 raise DataError(

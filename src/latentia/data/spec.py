@@ -3,201 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from latentia.data.factors import Factor
+from latentia.data.support import Kind, Measure, Support, infer_support
 from latentia.errors import DataError, UsageError
 
-Kind = Literal["binary", "discrete", "unit", "real", "categorical", "table"]
-Measure = Literal["counting", "Lebesgue"]
-
-
-@dataclass(frozen=True)
-class Support:
-    """The values that one entry of a row may take, and so the measure that its density refers to.
-
-    ``binary`` {0, 1} · ``discrete(K)`` integers 0..K-1, ordered · ``unit`` the interval [0, 1] · ``real`` any
-    finite number · ``categorical(K)`` integers 0..K-1 without order · ``table`` columns of different kinds. Each may
-    be followed by ``or missing``: an entry may then also be NaN, which says that it is not known.
-
-    Attributes:
-        kind: one of the six.
-        levels: K, for discrete and categorical support.
-        columns: the support of each column of a table.
-        missing: whether an entry may be missing, NaN.
-
-    Example:
-        >>> Support.parse("discrete(256)").bounds, str(Support("unit"))
-        ((0.0, 255.0), 'unit')
-    """
-
-    kind: Kind
-    levels: int | None = None
-    columns: tuple[Support, ...] = ()
-    missing: bool = False
-
-    def __post_init__(self) -> None:
-        counted = self.kind in ("discrete", "categorical")
-        if counted and (self.levels is None or self.levels < 2):
-            raise UsageError(
-                f"{self.kind} support needs at least 2 levels, as in {self.kind}(256); got {self.levels}"
-            )
-        if not counted and self.levels is not None:
-            raise UsageError(f"{self.kind} support takes no levels; got {self.levels}")
-
-    @classmethod
-    def parse(cls, text: str) -> Support:
-        """Read what ``str`` writes: ``binary``, ``discrete(256)``, ``unit``, ``real``, ``categorical(10)``,
-        ``table(real, binary, categorical(3))``, ``real or missing``.
-        """
-        plain = text.strip().removesuffix(_OR_MISSING)
-        missing = plain != text.strip()
-        kind, _, rest = plain.partition("(")
-        if kind == "table":
-            columns = tuple(cls.parse(part) for part in rest.removesuffix(")").split(", "))
-            return cls("table", columns=columns, missing=missing)
-        levels = rest.removesuffix(")").strip()
-        if kind not in ("binary", "discrete", "unit", "real", "categorical") or not (levels or "0").isdigit():
-            raise UsageError(
-                f"unknown support {text!r}; there are: binary, discrete(K), unit, real, categorical(K), and "
-                f"each with {_OR_MISSING.strip()!r} after it"
-            )
-        return cls(kind, int(levels) if levels else None, missing=missing)
-
-    def __str__(self) -> str:
-        inner = ", ".join(map(str, self.columns)) if self.kind == "table" else str(self.levels or "")
-        return self.kind + (f"({inner})" if inner else "") + (_OR_MISSING if self.missing else "")
-
-    @property
-    def bounds(self) -> tuple[float, float] | None:
-        """The smallest and largest value, or None where there is none (real, table)."""
-        match self.kind:
-            case "binary" | "unit":
-                return 0.0, 1.0
-            case "discrete" | "categorical":
-                return 0.0, float((self.levels or 0) - 1)
-            case _:
-                return None
-
-    @property
-    def measure(self) -> Measure:
-        """The measure that densities on this support refer to."""
-        return "Lebesgue" if self.kind in ("unit", "real", "table") else "counting"
-
-    def project(self, x: Tensor) -> Tensor:
-        """Return the nearest values in the support: what ``sample`` does last."""
-        if self.kind == "table":
-            parts = [column.project(x[..., j]) for j, column in enumerate(self.columns)]
-            return torch.stack(parts, dim=-1)
-        if self.bounds is not None:
-            x = x.clamp(*self.bounds)
-        return x.round() if self.measure == "counting" else x
-
-    def check(self, x: Tensor, *, name: str = "x") -> None:
-        """Raise `DataError` unless every value of (n, *event) rows is in the support."""
-        # In blocks, so that a mapped file is not answered with masks of its own size.
-        self.check_blocks(x.split(max(1, _BLOCK // max(1, x[:1].numel()))), name=name)
-
-    def check_blocks(self, blocks: Iterable[Tensor], *, name: str = "x") -> None:
-        """Raise `DataError` unless every value of consecutive (B, *event) blocks is in the support."""
-        n, faults = 0, list[_Fault]()
-        for block in blocks:
-            faults += self._faults(block, first_row=n)
-            n += len(block)
-        if faults:
-            raise DataError(self._complaint(faults, n, name))
-
-    def union(self, other: Support) -> Support:
-        """Return the smallest inferable support that holds both.
-
-        Example:
-            >>> str(Support("binary").union(Support("discrete", 17)))
-            'discrete(17)'
-        """
-        kinds = {self.kind, other.kind}
-        if self == other:
-            return self
-        if kinds <= {"binary", "discrete"}:
-            return Support("discrete", max(self.levels or 2, other.levels or 2))
-        return Support("unit") if kinds == {"binary", "unit"} else Support("real")
-
-    def _faults(self, x: Tensor, first_row: int) -> Iterator[_Fault]:
-        """Tell what is wrong with a block of rows, at most once: values that are not finite before others."""
-        if not x.numel() or _is_quickly_inside(x, self):
-            return
-        for wrong in (_non_finite(x), _outside(x, self)):
-            if self.missing:
-                wrong = wrong & ~x.isnan()
-            rows = wrong.reshape(len(x), -1).any(1).nonzero()[:, 0]
-            if len(rows):
-                row = int(rows[0])
-                entry = int(wrong[row].flatten().nonzero()[0])
-                yield _Fault(len(rows), first_row + row, x[row].flatten()[entry].item(), entry)
-                return
-
-    def _complaint(self, faults: list[_Fault], n: int, name: str) -> str:
-        broken = [fault for fault in faults if not math.isfinite(fault.value)]
-        first, rows = (broken or faults)[0], sum(fault.rows for fault in broken or faults)
-        share = f"{rows} of {n} rows"
-        if broken:
-            told = f"{name} holds NaN or infinity in {share}, first in row {first.row}: remove or fill these rows"
-            return told + self._hint(first)
-        column, support = "", self
-        if self.kind == "table":
-            column, support = f", column {first.entry}", self.columns[first.entry]
-        place = f"row {first.row}{column}"
-        return f"{name} holds {first.value:g} in {place}, outside its support, {support}; {share} have such values"
-
-    def _hint(self, fault: _Fault) -> str:
-        if not math.isnan(fault.value):
-            return ""
-        return f"; for models that take missing values, declare support='{self}{_OR_MISSING}' (--support)"
-
-
-_BLOCK = 1 << 22  # entries
-_OR_MISSING = " or missing"
-
-
-@dataclass(frozen=True)
-class _Fault:
-    """What is wrong with a block of rows: in how many, and the first of them."""
-
-    rows: int
-    row: int
-    value: float
-    entry: int
-
-
-def _is_quickly_inside(x: Tensor, support: Support) -> bool:
-    """Tell whether the smallest and largest of integers show that all are in a support."""
-    if x.is_floating_point() or support.bounds is None:
-        return False
-    low, high = support.bounds
-    return bool(x.min() >= low) and bool(x.max() <= high)
-
-
-def _non_finite(x: Tensor) -> Tensor:
-    return ~torch.isfinite(x) if x.is_floating_point() else torch.zeros_like(x, dtype=torch.bool)
-
-
-def _outside(x: Tensor, support: Support) -> Tensor:
-    """Return where finite values of (B, *event) rows are not in a support."""
-    if support.kind == "table":
-        columns = enumerate(support.columns)
-        return torch.stack([_outside(x[:, j], column) for j, column in columns], dim=1)
-    wrong = torch.zeros_like(x, dtype=torch.bool)
-    if support.bounds is not None:
-        low, high = support.bounds
-        wrong = (x < low) | (x > high)
-    if support.measure == "counting" and x.is_floating_point():
-        wrong = wrong | (x != x.round())
-    return wrong
+__all__ = ["DataSpec", "Kind", "Measure", "Support", "context_size", "infer_support", "require"]
 
 
 @dataclass(frozen=True)
@@ -209,7 +26,11 @@ class DataSpec:
         support: the values that an entry may take.
         classes: the names of the labels' classes, in the order of their numbers; empty without labels.
         columns: the names of a table's columns; empty for images.
+        categories: for each of a table's columns the names of its categories in the order of their numbers, none for
+            other columns; empty where no names are known.
         factors: what is known of how each row came about; empty where nothing is.
+        conditions: what else is known of each row, which a conditional model is given beside its class: columns of a
+            table that were named as context; empty without.
 
     Example:
         >>> spec = DataSpec((1, 8, 8), Support("discrete", 17), classes=tuple("0123456789"))
@@ -222,6 +43,8 @@ class DataSpec:
     classes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     factors: tuple[Factor, ...] = ()
+    conditions: tuple[Factor, ...] = ()
+    categories: tuple[tuple[str, ...], ...] = ()
 
     @property
     def size(self) -> int:
@@ -235,8 +58,9 @@ class DataSpec:
 
     @property
     def context(self) -> tuple[Factor, ...]:
-        """What a model may be conditioned on: the class or, of rows without classes, their factors."""
-        return (Factor("class", self.classes),) if self.classes else self.factors
+        """What a model may be conditioned on: the class and the conditions, or the factors of rows without either."""
+        classes = (Factor("class", self.classes),) if self.classes else ()
+        return classes + self.conditions or self.factors
 
     def check(self, x: Tensor, *, name: str = "x") -> None:
         """Raise `DataError` unless x has shape (n, *event) and every value is in the support."""
@@ -262,13 +86,16 @@ class DataSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Return the spec as JSON values."""
-        factors = {"factors": [factor.to_json() for factor in self.factors]} if self.factors else {}
+        known = {"factors": self.factors, "conditions": self.conditions}
+        known = {name: [factor.to_json() for factor in factors] for name, factors in known.items() if factors}
+        names = {"categories": [list(column) for column in self.categories]} if self.categories else {}
         return {
             "event_shape": list(self.event_shape),
             "support": str(self.support),
             "classes": list(self.classes),
             "columns": list(self.columns),
-            **factors,
+            **known,
+            **names,
         }
 
     @classmethod
@@ -280,31 +107,9 @@ class DataSpec:
             classes=tuple(values.get("classes", ())),
             columns=tuple(values.get("columns", ())),
             factors=tuple(Factor.from_json(factor) for factor in values.get("factors", ())),
+            conditions=tuple(Factor.from_json(factor) for factor in values.get("conditions", ())),
+            categories=tuple(tuple(column) for column in values.get("categories", ())),
         )
-
-
-def infer_support(x: np.ndarray | Tensor) -> Support:
-    """Infer the support of an array conservatively: never claim more than every value shows.
-
-    Booleans and integers 0/1 are binary; bytes are discrete(256). Images (3 or more dimensions) of other integers
-    from 0 on are discrete up to the largest; of floats in [0, 1], unit. All else is real: a table's columns have
-    ranges of their own, and its next row may exceed them.
-    """
-    values = x if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(x))
-    if values.dtype == torch.bool:
-        return Support("binary")
-    low, high = values.min().item(), values.max().item()
-    image = values.ndim >= 3
-    if not values.is_floating_point():
-        if low >= 0 and high <= 1:
-            return Support("binary")
-        if values.dtype == torch.uint8:
-            return Support("discrete", 256)
-        return Support("discrete", int(high) + 1) if image and low >= 0 else Support("real")
-    if image and low >= 0 and high <= 1:
-        binary = bool(((values == 0) | (values == 1)).all())
-        return Support("binary") if binary else Support("unit")
-    return Support("real")
 
 
 def require(data: DataSpec, recipe: str, kinds: Sequence[Kind], *, missing: bool = False) -> None:
@@ -321,11 +126,18 @@ def require(data: DataSpec, recipe: str, kinds: Sequence[Kind], *, missing: bool
 
 
 def context_size(data: DataSpec, conditional: bool) -> int:
-    """Return the entries of a conditional model's context (a class one-hot, or codes of factors); 0 for others.
+    """Return the entries of a conditional model's context (a class one-hot and codes of others); 0 for others.
 
     Raises:
-        UsageError: for a conditional model of data without labels.
+        UsageError: for a conditional model of data of which nothing is known, or a condition that is constant.
     """
     if conditional and not data.context:
-        raise UsageError("conditional=True needs labelled data; this data has no classes")
+        raise UsageError(
+            "conditional=True needs labelled data; this data has no classes, nor factors nor columns named as context="
+        )
+    for factor in data.conditions:
+        if conditional and len(set(factor.values)) < 2:
+            raise UsageError(
+                f"{factor.name} is {factor.values[0]} in all rows, so as context it tells nothing"
+            )
     return sum(factor.size for factor in data.context) if conditional else 0

@@ -50,6 +50,7 @@ def joined(parts: list[Rows]) -> Rows:
         store=torch.cat([part.x for part in parts]),
         labels=_joined([part.labels for part in parts]),
         factor_values=_joined([part.factor_values for part in parts]),
+        condition_values=_joined([part.condition_values for part in parts]),
         numbers=None,
     )
 

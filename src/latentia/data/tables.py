@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from latentia.data.factors import Factor
 from latentia.data.spec import Support
 from latentia.errors import DataError, UsageError
 from latentia.registry import unknown
@@ -29,6 +33,50 @@ def take_labels(frame: pd.DataFrame, column: str | None) -> tuple[pd.DataFrame, 
     return frame.drop(columns=[named[column]]), labels.to_numpy()
 
 
+def take_context(
+    frame: pd.DataFrame, columns: Sequence[str], name: str
+) -> tuple[pd.DataFrame, list[Factor], Tensor]:
+    """Take columns out of a frame as conditions: numbers as what is measured, all else as categories.
+
+    Args:
+        frame: the table.
+        columns: names of columns.
+        name: of the data, for messages.
+
+    Returns:
+        the other columns, the conditions, and their (n, C) values: numbers of categories, or the numbers measured.
+
+    Raises:
+        UsageError: for a column that is not there, with near matches.
+        DataError: for missing values.
+    """
+    places = {str(column): j for j, column in enumerate(frame.columns)}
+    for column in columns:
+        if column not in places:
+            raise UsageError(unknown("context column", column, places))
+    taken = [_condition(frame.iloc[:, places[column]], column, name) for column in columns]
+    rest = frame.iloc[:, [j for column, j in places.items() if column not in columns]]
+    return rest, [factor for factor, _ in taken], torch.from_numpy(np.stack([x for _, x in taken], axis=1))
+
+
+def _condition(column: pd.Series, label: str, name: str) -> tuple[Factor, np.ndarray]:
+    import pandas as pd
+
+    missing = column.isna().to_numpy()
+    if missing.any():
+        first = int(missing.argmax())
+        raise DataError(
+            f"{name} holds no value in {int(missing.sum())} rows of column {label!r}, first in row {first}: "
+            "a model must be given each row's context; fill or remove these rows"
+        )
+    dtype = column.dtype
+    if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
+        values = _numbers(column).astype(np.float64)
+        return Factor(label, (float(values.min()), float(values.max())), "measured"), values
+    names, numbers = np.unique(column.to_numpy().astype(str), return_inverse=True)
+    return Factor(label, tuple(map(str, names))), numbers.astype(np.float64)
+
+
 def read_frame(frame: pd.DataFrame, name: str) -> tuple[np.ndarray, Support | None]:
     """Return a frame's values as (n, D) numbers, and its support where its column types tell.
 
@@ -50,6 +98,18 @@ def read_frame(frame: pd.DataFrame, name: str) -> tuple[np.ndarray, Support | No
     return values, Support("table", columns=supports)
 
 
+def category_names(frame: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
+    """Return for each column the names of its categories in the order of their codes; none where no column has any."""
+    import pandas as pd
+
+    columns = [frame.iloc[:, j] for j in range(frame.shape[1])]
+    names = tuple(
+        tuple(map(str, column.cat.categories)) if isinstance(column.dtype, pd.CategoricalDtype) else ()
+        for column in columns
+    )
+    return names if any(names) else ()
+
+
 def _column(column: pd.Series, label: str, name: str) -> tuple[np.ndarray, Support]:
     import pandas as pd
 
@@ -64,7 +124,7 @@ def _column(column: pd.Series, label: str, name: str) -> tuple[np.ndarray, Suppo
     raise DataError(
         f"{name} holds {dtype} values in column {label!r}, first {given!r}; columns are numbers, "
         "truth values or categories: convert it (astype('category')), name it as the labels with labels= "
-        "(--labels), or drop it"
+        "(--labels) or as context with context= (--context), or drop it"
     )
 
 

@@ -82,8 +82,8 @@ class GivenFactors:
         return self
 
     def spec(self, spec: DataSpec) -> DataSpec:
-        """Return the same spec without classes."""
-        return replace(spec, classes=())
+        """Return the same spec without classes and conditions."""
+        return replace(spec, classes=(), conditions=())
 
     def __call__(self, x: Tensor, index: Tensor, epoch: int) -> Tensor:  # noqa: ARG002  (as all transforms)
         """Return the rows."""

@@ -1,11 +1,13 @@
-"""Likelihoods: the laws of rows that decoders return. To add one, write one decorated class here.
+"""Likelihoods: the laws of rows that decoders return. To add one, write one decorated class in this folder.
 
-A likelihood takes h, (B, P, *event): the P numbers for each entry of a row that a decoder's network writes.
+A likelihood takes h, (B, P, *event): the P numbers for each entry of a row that a decoder's network writes; that of
+tables takes (B, P), the numbers of all columns.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 import torch
@@ -18,7 +20,7 @@ from latentia.distributions.continuous_bernoulli import ContinuousBernoulli
 from latentia.distributions.discretised_logistic import DiscretisedLogistic
 from latentia.distributions.point_mass import PointMass
 from latentia.errors import UsageError
-from latentia.networks.scaling import Scaling
+from latentia.networks.scaling import Affine
 from latentia.registry import likelihoods, unknown
 
 
@@ -28,22 +30,29 @@ class Likelihood(nn.Module, ABC):
     Attributes:
         entry_parameters: P, the numbers that the network writes for each entry.
         kinds: the supports that it is a law on.
+        options: those of `make_likelihood` that its constructor takes.
         measure: what its densities refer to; None where it has none, being a loss and not a law.
     """
 
-    entry_parameters: ClassVar[int]
+    entry_parameters: int
+    measure: Measure | None
     kinds: ClassVar[tuple[Kind, ...]]
-    measure: ClassVar[Measure | None]
+    options: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, data: DataSpec, scaling: Scaling) -> None:
+    def __init__(self, data: DataSpec, scaling: Affine) -> None:
         super().__init__()
-        self.event_dim = len(data.event_shape)
+        self.event_shape, self.event_dim = data.event_shape, len(data.event_shape)
         self.support = data.support
         self.scaling = scaling
 
+    @property
+    def written(self) -> tuple[int, ...]:
+        """The shape of the numbers that the network writes for one row."""
+        return self.entry_parameters, *self.event_shape
+
     @abstractmethod
     def forward(self, h: Tensor) -> Distribution:
-        """Return the law of rows for (B, P, *event) numbers, with batch shape (B,)."""
+        """Return the law of rows for numbers (B, *written), with batch shape (B,)."""
 
     def reconstruction(self, h: Tensor, x: Tensor) -> Tensor:
         """Return what training raises for each row: log p(x | h), (B,) nats."""
@@ -102,12 +111,12 @@ class GaussianLikelihood(Likelihood):
     entry_parameters = 1
     kinds = ("real", "unit")
     measure = "Lebesgue"
+    options = ("sigma",)
     log_sigma: Tensor
 
-    def __init__(self, data: DataSpec, scaling: Scaling, *, sigma: float | None = None) -> None:
+    def __init__(self, data: DataSpec, scaling: Affine, *, sigma: float | None = None) -> None:
         super().__init__(data, scaling)
-        if sigma is not None and not sigma > 0:
-            raise UsageError(f"sigma must be positive, or left out to be learned; got {sigma}")
+        check_sigma(sigma)
         if sigma is None:
             self.log_sigma = nn.Parameter(torch.zeros(()))
         else:
@@ -118,6 +127,12 @@ class GaussianLikelihood(Likelihood):
         mean = self.scaling.inverse(h.squeeze(1))
         deviation = (self.log_sigma.exp() * self.scaling.scale).expand_as(mean)
         return self.independent(Normal(mean, deviation, validate_args=False))
+
+
+def check_sigma(sigma: float | None) -> None:
+    """Raise `UsageError` for a standard deviation that is not positive."""
+    if sigma is not None and not sigma > 0:
+        raise UsageError(f"sigma must be positive, or left out to be learned; got {sigma}")
 
 
 @likelihoods.register("discretised-logistic")
@@ -158,31 +173,53 @@ DEFAULTS: dict[Kind, str] = {
     "binary": "bernoulli",
     "unit": "continuous-bernoulli",
     "discrete": "discretised-logistic",
+    "count": "negative-binomial",
+    "categorical": "categorical",
     "real": "gaussian",
+    "table": "table",
 }
 
 
-def make_likelihood(name: str, data: DataSpec, scaling: Scaling, *, sigma: float | None = None) -> Likelihood:
+def make_likelihood(
+    name: str, data: DataSpec, scaling: Affine, *, sigma: float | None = None, components: int | None = None
+) -> Likelihood:
     """Return the named likelihood for this data; ``auto`` chooses it from the support.
 
+    Args:
+        name: of a likelihood, or ``auto``; for tables, the law of those columns that it is a law on.
+        data: what a row is.
+        scaling: between rows and network output.
+        sigma: of the laws that have one; learned without.
+        components: of mixtures at each entry.
+
     Raises:
-        UsageError: for a law that is not one on the data's support, or a σ that the law does not have.
+        UsageError: for a law that is not one on the data's support, or an option that the law does not have.
     """
     kind = data.support.kind
-    fitting = [each for each in likelihoods if kind in likelihoods[each].kinds]
-    if name == "auto":
-        if kind not in DEFAULTS:
-            raise UsageError(f"no likelihood here is a law on {data.support} data")
-        name = DEFAULTS[kind]
-    if name not in likelihoods:
+    if name not in likelihoods and name != "auto":
         raise UsageError(unknown("likelihood", name, [*likelihoods, "auto"]))
-    if name not in fitting:
-        hint = "; or round it to 0 and 1 with binarise=" if name == "bernoulli" else ""
+    given = {
+        option: value for option, value in (("sigma", sigma), ("components", components)) if value is not None
+    }
+    if kind == "table":
+        return likelihoods["table"](data, scaling, law="auto" if name == "table" else name, **given)
+    name = DEFAULTS[kind] if name == "auto" else name
+    if kind not in likelihoods[name].kinds:
+        fitting = [repr(each) for each in likelihoods if kind in likelihoods[each].kinds]
+        hint = "; or round it to 0 and 1 with binarise=" if name == "bernoulli" and kind != "real" else ""
         raise UsageError(
-            f"likelihood={name!r} is not a law on {data.support} data; choose {' or '.join(map(repr, fitting))}{hint}"
+            f"likelihood={name!r} is not a law on {data.support} data; choose {' or '.join(fitting)}{hint}"
         )
-    if name == "gaussian":
-        return GaussianLikelihood(data, scaling, sigma=sigma)
-    if sigma is not None:
-        raise UsageError(f"sigma is an option of likelihood='gaussian'; this likelihood is {name!r}")
-    return likelihoods[name](data, scaling)
+    refuse_unused(given, [name])
+    return likelihoods[name](data, scaling, **given)
+
+
+def refuse_unused(given: Collection[str], names: Sequence[str]) -> None:
+    """Raise `UsageError` for an option that none of the named likelihoods has."""
+    for option in given:
+        if not any(option in likelihoods[name].options for name in names):
+            owner = next(each for each in likelihoods if option in likelihoods[each].options)
+            asked = {"components": "likelihood_components"}.get(option, option)
+            raise UsageError(
+                f"{asked} is an option of likelihood={owner!r}; this likelihood is {' and '.join(map(repr, names))}"
+            )

@@ -146,6 +146,10 @@ class _PseudoInputs(Prior):
 
     def __init__(self, setting: PriorSetting) -> None:
         super().__init__()
+        if setting.scaling.categories:
+            raise UsageError(
+                "a VampPrior's pseudo-inputs are numbers, and this data has categories: choose another prior"
+            )
         self.scaling = setting.scaling
         self.bounded = setting.scaling.bounded
         self.shape = (setting.components, *setting.data.event_shape)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from torch import nn
 
 from latentia.core.model import Bounded, Density, Generative
+from latentia.data.factors import Factor
 from latentia.data.spec import DataSpec
 from latentia.errors import LatentiaError
 from latentia.metrics.score import Score
@@ -15,7 +16,7 @@ from latentia.registry import metrics
 
 
 def default_metrics(model: nn.Module, spec: DataSpec) -> list[str]:
-    """Return the metrics that a model's capabilities and its measure allow, in alphabetical order.
+    """Return the metrics that a model's capabilities, its measure and known factors allow, in alphabetical order.
 
     A model without any likelihood keeps "log-likelihood", whose row then says so.
 
@@ -23,7 +24,7 @@ def default_metrics(model: nn.Module, spec: DataSpec) -> list[str]:
         model: the model.
         spec: what its data is.
     """
-    names = [name for name in metrics if metrics.facts(name).get("default", False)]
+    names = [name for name in metrics if _unasked(name, spec)]
     silent = bool(_no_likelihood(model))
     return [name for name in names if not _lack(name, model, spec) or (silent and name == "log-likelihood")]
 
@@ -60,6 +61,12 @@ def _score(name: str, subject: Subject) -> list[Score]:
     return [result] if isinstance(result, Score) else list(result)
 
 
+def _unasked(name: str, spec: DataSpec) -> bool:
+    """Return whether a metric is computed unasked: one of factors only where they are known, not for classes alone."""
+    facts = metrics.facts(name)
+    return facts.get("default", False) and len(spec.factors) >= facts.get("factors", 0)
+
+
 def _lack(name: str, model: nn.Module, spec: DataSpec) -> tuple[str, str] | None:
     """Return why a metric does not apply, as (kind, reason), or None where it does."""
     facts, model_name = metrics.facts(name), type(model).__name__
@@ -71,14 +78,27 @@ def _lack(name: str, model: nn.Module, spec: DataSpec) -> tuple[str, str] | None
     lacking = [need for need in asked if not isinstance(model, need)]
     if lacking:
         return "none: not offered", f"{model_name} is not {' and '.join(map(_name, lacking))}"
+    known = spec.factors or spec.context  # the class is a factor too
+    if len(known) < facts.get("factors", 0):
+        return "none: not defined", _too_few(known, facts["factors"])
     if spec.support.missing and Generative in asked:
         return "none: not defined", "the rows have missing values, samples have none"
-    if facts.get("counting", False) and measure_of(model, spec) != "counting":
+    measure = measure_of(model, spec)
+    if facts.get("counting", False) and measure != "counting":
         return (
             "none: not defined",
-            f"{model_name} has a density relative to Lebesgue measure, not to counting",
+            f"{model_name} has a density relative to {measure} measure, not to counting",
         )
     return None
+
+
+def _too_few(known: Sequence[Factor], needed: int) -> str:
+    """Return the line that says how many factors a metric needs, and which are known."""
+    there = f"only {known[0].name} is known" if known else "nothing is known of these"
+    return (
+        f"needs rows of which at least {needed} factor{'s are' if needed > 1 else ' is'} known, {there}: "
+        "dsprites, chairs and coil20 have factors, and rows.with_factors gives them"
+    )
 
 
 def _no_likelihood(model: nn.Module) -> tuple[str, str] | None:

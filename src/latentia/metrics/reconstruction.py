@@ -8,6 +8,7 @@ from torch import Tensor
 from latentia.core.model import Decodes, Encodes
 from latentia.core.objective import Batch
 from latentia.functional.checks import same_shape
+from latentia.metrics.coordinates import coordinates
 from latentia.metrics.score import Score, mean_score
 from latentia.metrics.subject import Subject, capable
 from latentia.registry import metrics
@@ -15,14 +16,19 @@ from latentia.registry import metrics
 
 @metrics.register("reconstruction-error", needs=(Encodes, Decodes), default=True)
 def reconstruction_error(subject: Subject) -> Score:
-    """Mean squared error per entry of the decoded mean code of held-out rows, in squared data units."""
+    """Mean squared error per entry of the decoded mean code of held-out rows, in squared data units.
+
+    A category that comes back as another one counts 1.
+    """
+    support = subject.rows.spec.support
     encoder, decoder = capable(subject.model, Encodes), capable(subject.model, Decodes)
 
     def squared_error(batch: Batch, _: torch.Generator) -> Tensor:
         z = encoder.encode(batch.x, batch.context).mean
         x_hat = decoder.decode(z, batch.context).mean
         same_shape(reconstruction=x_hat, x=batch.x)
-        return (x_hat - batch.x).square().flatten(1).mean(1)
+        errors = coordinates(x_hat, support) - coordinates(batch.x, support)
+        return errors.square().sum(1) / batch.x[0].numel()
 
     errors = subject.per_row(squared_error)
     return mean_score("reconstruction-error", errors, unit="data units²", kind="estimate", direction="lower")

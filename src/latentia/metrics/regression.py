@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import torch
 from torch import Tensor
 
-from latentia.core.model import FromFactors, Generative
+from latentia.core.model import Generative
 from latentia.core.objective import Batch
 from latentia.functional.checks import same_shape
 from latentia.metrics.score import Score, mean_score
@@ -13,7 +15,16 @@ from latentia.metrics.subject import Subject, capable
 from latentia.registry import metrics
 
 
-@metrics.register("factor-error", needs=(Generative, FromFactors), default=True)
+@runtime_checkable
+class Renders(Protocol):
+    """A model that makes one certain row of given factors."""
+
+    def generate(self, context: Tensor) -> Tensor:
+        """Return the row of each code of factors."""
+        ...
+
+
+@metrics.register("factor-error", needs=(Generative, Renders), default=True)
 def factor_error(subject: Subject) -> Score:
     """Mean squared error per entry of the row made from each held-out row's own factors, in squared data units."""
     model = capable(subject.model, Generative)

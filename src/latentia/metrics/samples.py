@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from torch import Tensor
+
 from latentia.core.model import Generative
 from latentia.functional.energy import energy_estimate
+from latentia.metrics.coordinates import coordinates
 from latentia.metrics.score import Score
 from latentia.metrics.subject import Subject
 from latentia.metrics.two_sample import two_sample_test
@@ -15,9 +18,9 @@ from latentia.registry import metrics
 
 @metrics.register("energy-distance", needs=Generative, default=True)
 def energy_distance(subject: Subject) -> Score:
-    """Energy distance between samples and held-out rows, unbiased, in data units."""
-    samples, rows = subject.samples.double().flatten(1), subject.heldout.x.double().flatten(1)
-    estimate = energy_estimate(samples, rows)
+    """Energy distance between samples and held-out rows, unbiased, in data units; two categories are 1 apart."""
+    samples, rows = _points(subject)
+    estimate = energy_estimate(samples.double(), rows.double())
     return Score(
         "energy-distance",
         float(estimate.value),
@@ -33,8 +36,9 @@ def energy_distance(subject: Subject) -> Score:
 @metrics.register("mmd-test", needs=Generative, default=True)
 def mmd_test(subject: Subject) -> Score:
     """p-value of a permutation MMD test between samples and held-out rows (MMD² is in the settings)."""
+    samples, rows = _points(subject)
     result = two_sample_test(
-        subject.samples, subject.heldout.x, method="mmd", permutations=subject.permutations, seed=subject.seed
+        samples, rows, method="mmd", permutations=subject.permutations, seed=subject.seed
     )
     p = result.p_value
     return Score(
@@ -52,6 +56,12 @@ def mmd_test(subject: Subject) -> Score:
             "decision": result.decision,
         },
     )
+
+
+def _points(subject: Subject) -> tuple[Tensor, Tensor]:
+    """Return samples and held-out rows as points."""
+    support = subject.rows.spec.support
+    return coordinates(subject.samples, support), coordinates(subject.heldout.x, support)
 
 
 def _compared(subject: Subject) -> dict[str, Any]:

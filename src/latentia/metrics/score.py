@@ -34,7 +34,8 @@ class Score:
         unit: "nats", "bits/dim", "data units", …
         kind: how the number relates to what it is about: "exact", "lower bound (IWAE, K=100)", "estimate",
             "test", "none: samples only", …
-        measure: what a density refers to, "counting" or "Lebesgue"; empty for what is no density.
+        measure: what a density refers to: "counting", "Lebesgue", or "mixed", of a table with columns of both kinds;
+            empty for what is no density.
         n: held-out rows it was computed from.
         settings: what else decides the number; two settings never share a column.
         direction: "higher" or "lower" is better; empty for what has no better.
@@ -55,7 +56,7 @@ class Score:
     stderr: float | None = None
     unit: str = ""
     kind: str = ""
-    measure: Literal["counting", "Lebesgue", ""] = ""
+    measure: Literal["counting", "Lebesgue", "mixed", ""] = ""
     n: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     direction: Direction = ""

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from zlib import crc32
 
 import torch
 from torch import Tensor, nn
 
-from latentia.core.model import Bounded, Density, Generative
+from latentia.core.model import Bounded, Density, Encodes, Generative
 from latentia.core.objective import Batch, Blocks
 from latentia.data.spec import DataSpec, Measure
 from latentia.errors import DataError, UsageError
 
 C = TypeVar("C")
+T = TypeVar("T")
 
 
 class HeldOut(Blocks, Protocol):
@@ -44,6 +45,9 @@ class Subject:
         iwae_samples: K of the importance-weighted bound.
         max_rows: rows and samples that metrics of quadratic cost look at.
         permutations: of the permutation test.
+        ais_rows: rows that annealed importance sampling looks at, which costs thousands of decodings each.
+        ais_chains: its chains for each row.
+        ais_temperatures: steps that its chains take from the prior to the posterior.
         conditional: whether the model takes the rows' context; samples are then drawn given the contexts of
             the held-out rows they are compared with.
 
@@ -59,14 +63,19 @@ class Subject:
     iwae_samples: int = 100
     max_rows: int = 2000
     permutations: int = 500
+    ais_rows: int = 100
+    ais_chains: int = 8
+    ais_temperatures: int = 500
     conditional: bool = False
+    _shared: dict[Any, Any] = field(default_factory=dict[Any, Any], init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not len(self.rows):
             raise DataError("there are no held-out rows to score the model on")
-        numbers = {
-            name: getattr(self, name) for name in ("batch_size", "iwae_samples", "max_rows", "permutations")
-        }
+        names = (
+            "batch_size", "iwae_samples", "max_rows", "permutations", "ais_rows", "ais_chains", "ais_temperatures",
+        )  # fmt: skip
+        numbers = {name: getattr(self, name) for name in names}
         for name, value in numbers.items():
             if value < 1:
                 raise UsageError(f"{name} must be at least 1; got {value}")
@@ -93,15 +102,17 @@ class Subject:
         return self._bound(samples=self.iwae_samples)
 
     @cached_property
+    def codes(self) -> Tensor:
+        """The mean code of every row: (n, d) float64 on the CPU. The model must be `Encodes`."""
+        model, device = capable(self.model, Encodes), _device(self.model)
+        with scoring(self.model):
+            means = [model.encode(batch.x, batch.context).mean for batch in self._batches(device)]
+        return torch.cat([mean.flatten(1).double().cpu() for mean in means])
+
+    @cached_property
     def heldout(self) -> Batch:
         """At most ``max_rows`` of the rows, chosen at random, since a set may be sorted by class."""
-        chosen = torch.randperm(len(self.rows), generator=self._generator("rows"))[: self.max_rows]
-        kept = torch.zeros(len(self.rows), dtype=torch.bool)
-        kept[chosen] = True
-        blocks = zip(self.rows.blocks(self.batch_size), kept.split(self.batch_size), strict=True)
-        parts = [(block.x[keep], _rows_of(block.context, keep)) for block, keep in blocks]
-        contexts = [context for _, context in parts if context is not None]
-        return Batch(torch.cat([x for x, _ in parts]), torch.cat(contexts) if contexts else None)
+        return self.chosen(self.max_rows)
 
     @cached_property
     def samples(self) -> Tensor:
@@ -114,6 +125,32 @@ class Subject:
                 for batch in self.heldout.blocks(self.batch_size)
             ]
         return torch.cat(parts)
+
+    def chosen(self, most: int) -> Batch:
+        """Return at most so many of the rows, chosen at random, in their order; on the CPU."""
+        chosen = torch.randperm(len(self.rows), generator=self._generator("rows"))[:most]
+        kept = torch.zeros(len(self.rows), dtype=torch.bool)
+        kept[chosen] = True
+        blocks = zip(self.rows.blocks(self.batch_size), kept.split(self.batch_size), strict=True)
+        parts = [(block.x[keep], _rows_of(block.context, keep)) for block, keep in blocks]
+        contexts = [context for _, context in parts if context is not None]
+        return Batch(torch.cat([x for x, _ in parts]), torch.cat(contexts) if contexts else None)
+
+    def blocks(self, batch: Batch, size: int) -> Iterator[Batch]:
+        """Yield a batch in blocks on the model's device, with context only if the model takes one."""
+        for block in batch.blocks(size):
+            there = block.to(_device(self.model))
+            yield Batch(there.x, self._context(there))
+
+    def shared(self, compute: Callable[[Subject], T]) -> T:
+        """Return what a function makes of this subject, computed once for all metrics that need it."""
+        if compute not in self._shared:
+            self._shared[compute] = compute(self)
+        return self._shared[compute]
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """Return a generator on the model's device, its stream decided by the seed and the purpose."""
+        return self._generator(purpose, _device(self.model))
 
     def per_row(self, measure: Callable[[Batch, torch.Generator], Tensor]) -> Tensor:
         """Return one number for every held-out row, without gradient and in eval mode.

@@ -18,9 +18,11 @@ from latentia.distributions.posteriors import Posterior, drawn, drawn_with_log_p
 from latentia.distributions.priors import Prior
 from latentia.errors import UsageError
 from latentia.functional.bounds import iwae
+from latentia.models.refinement import Refinement
 from latentia.networks.scaling import Scaling
 
-_DECODED_AT_ONCE = 4096  # rows; keeps an importance-weighted bound's memory bounded, and its blocks in cache
+_DECODED_AT_ONCE = 4096  # codes; keeps an importance-weighted bound's memory bounded
+_NUMBERS_AT_ONCE = 2**19  # of decoded rows: 2 MB, which stay in two cores' caches
 
 
 class _Autoencoding(Generative, Encodes, Decodes, ABC):
@@ -36,6 +38,7 @@ class _Autoencoding(Generative, Encodes, Decodes, ABC):
         decoder: nn.Module,
         likelihood: Likelihood,
         scaling: Scaling,
+        refinement: Refinement | None = None,
     ) -> None:
         super().__init__()
         self.data = data
@@ -45,14 +48,18 @@ class _Autoencoding(Generative, Encodes, Decodes, ABC):
         self.decoder = decoder
         self.likelihood = likelihood
         self.scaling = scaling
+        self.refinement = refinement
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> Distribution:
-        """Return q(z | x): batch shape (B,), event shape (d,)."""
-        return self.posterior(self.encoder(self.scaling(x), context))
+        """Return q(z | x), refined where that is asked for: batch shape (B,), event shape (d,)."""
+        h = self.encoder(self.scaling(x), context)
+        if self.refinement is not None:
+            h = self.refinement(h, lambda h: self._elbo(h, x, context), through=self.training)
+        return self.posterior(h)
 
     def code_law(self) -> Distribution:
         """Return the prior p(z), as it is now: batch shape (), event shape (d,)."""
-        return self.prior(self.encode)
+        return self.prior(lambda x: self.posterior(self.encoder(self.scaling(x))))
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
         """Return p(x | z), batch shape (B,), for codes (B, d)."""
@@ -74,6 +81,11 @@ class _Autoencoding(Generative, Encodes, Decodes, ABC):
             x = self.decode(self.code_law().sample((n,)), context).sample()
         return self.data.support.project(x)
 
+    def _elbo(self, h: Tensor, x: Tensor, context: Tensor | None) -> Tensor:
+        """Return the bound of each row, by one draw, whose posterior has the numbers h: (B,) nats."""
+        z, kl = drawn(self.posterior(h), self.code_law(), 1)
+        return self.reconstruction(z, x, context)[0] - kl
+
     def begin(self, rows: Blocks) -> None:
         """Take from the rows what the scaling of real data and the prior need."""
         self.scaling.fit(rows)
@@ -91,6 +103,7 @@ class LatentVariable(_Autoencoding, Bounded, Pathwise):
         decoder: a network from codes (and a context) to the numbers that the likelihood reads.
         likelihood: p(x | z).
         scaling: the affine map between rows and network input; the encoder's and the likelihood's.
+        refinement: what improves the encoder's guess for each row.
     """
 
     @property
@@ -145,7 +158,8 @@ class LatentVariable(_Autoencoding, Bounded, Pathwise):
         self, posterior: Distribution, prior: Distribution, x: Tensor, context: Tensor | None, samples: int
     ) -> Iterator[Tensor]:
         """Yield blocks of log p(x, z_k) - log q(z_k | x), (k, B) nats."""
-        block = max(1, _DECODED_AT_ONCE // len(x))
+        codes = min(_DECODED_AT_ONCE, _NUMBERS_AT_ONCE // x[0].numel())
+        block = max(1, codes // len(x))
         for start in range(0, samples, block):
             z, log_q = drawn_with_log_prob(posterior, min(block, samples - start))
             yield self.reconstruction(z, x, context) + prior.log_prob(z) - log_q

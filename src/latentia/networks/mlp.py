@@ -20,6 +20,7 @@ ACTIVATIONS: Mapping[str, type[nn.Module]] = {
     "silu": nn.SiLU,
     "elu": nn.ELU,
     "softplus": nn.Softplus,
+    "gated": nn.GLU,
 }
 
 
@@ -31,7 +32,8 @@ class MLP(nn.Module):
         out_shape: the shape of one output.
         hidden: widths of the hidden layers; none makes the network linear.
         context: entries of the context vector that is appended to the input; 0 without.
-        activation: relu, leaky-relu, tanh, silu, elu or softplus.
+        activation: relu, leaky-relu, tanh, silu, elu, softplus, or gated: units a ⊙ σ(b) from two linear maps a, b of
+            the layer's input (Dauphin et al. 2017, Language modeling with gated convolutional networks).
         dropout: share of hidden units that are dropped in training.
 
     Example:
@@ -52,14 +54,16 @@ class MLP(nn.Module):
         super().__init__()
         self.out_shape = tuple(out_shape)
         sizes = (math.prod(in_shape) + context, *hidden, math.prod(out_shape))
+        activation_named(activation)  # refuses what is none, without hidden layers too
         layers: list[nn.Module] = []
-        for inputs, outputs in pairwise(sizes):
+        for inputs, outputs in pairwise(sizes[:-1]):
+            wider = 2 * outputs if activation == "gated" else outputs
             layers += [
-                nn.Linear(inputs, outputs),
+                nn.Linear(inputs, wider),
                 activation_named(activation),
                 *dropped(nn.Dropout, dropout),
             ]
-        self.layers = nn.Sequential(*layers[: -2 if dropout else -1])
+        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Return (B, *out_shape) for (B, *in_shape), in float32 under autocast too."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from torch import nn
@@ -75,20 +76,29 @@ class Size:
 
 
 def _mlp_reader(
-    in_shape: Sequence[int], out_features: int, *, context: int, size: Size, norm: str
+    in_shape: Sequence[int], out_features: int, *, context: int, size: Size, norm: str, activation: str
 ) -> nn.Module:
-    _no_norm(norm)
-    return MLP(
-        in_shape, (out_features,), hidden=[size.hidden] * size.layers, context=context, dropout=size.dropout
-    )
+    return _mlp(in_shape, (out_features,), context, size, norm, activation)
 
 
 def _mlp_writer(
-    in_features: int, out_shape: Sequence[int], *, context: int, size: Size, norm: str
+    in_features: int, out_shape: Sequence[int], *, context: int, size: Size, norm: str, activation: str
 ) -> nn.Module:
-    _no_norm(norm)
+    return _mlp((in_features,), out_shape, context, size, norm, activation)
+
+
+def _mlp(
+    in_shape: Sequence[int], out_shape: Sequence[int], context: int, size: Size, norm: str, activation: str
+) -> nn.Module:
+    if norm != "none":
+        raise UsageError(f"norm={norm!r} is for convolutional networks; mlp has none")
     return MLP(
-        (in_features,), out_shape, hidden=[size.hidden] * size.layers, context=context, dropout=size.dropout
+        in_shape,
+        out_shape,
+        hidden=[size.hidden] * size.layers,
+        context=context,
+        activation=activation,
+        dropout=size.dropout,
     )
 
 
@@ -108,14 +118,14 @@ def _conv_writer(
     )
 
 
-def _no_norm(norm: str) -> None:
-    if norm != "none":
-        raise UsageError(f"norm={norm!r} is for convolutional networks; mlp has none")
-
-
-_SIZES: Mapping[str, tuple[str, ...]] = {"mlp": ("hidden", "layers"), "conv": ("width",)}
+_SIZES: Mapping[str, tuple[str, ...]] = {
+    "mlp": ("hidden", "layers"),
+    "gated-mlp": ("hidden", "layers"),
+    "conv": ("width",),
+}
 NETWORKS: Mapping[str, tuple[Reader, Writer]] = {
-    "mlp": (_mlp_reader, _mlp_writer),
+    "mlp": (partial(_mlp_reader, activation="relu"), partial(_mlp_writer, activation="relu")),
+    "gated-mlp": (partial(_mlp_reader, activation="gated"), partial(_mlp_writer, activation="gated")),
     "conv": (_conv_reader, _conv_writer),
 }
 

@@ -2,60 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
-from latentia.core.objective import Batch, Blocks, Metrics, Objective, Step
+from latentia.core.objective import Batch, Blocks, Objective, Step
+from latentia.core.randomness import drawing_from
 from latentia.distributions.posteriors import drawn
 from latentia.distributions.priors import UniformPrior
 from latentia.errors import UsageError
-from latentia.functional.schedules import warmup
 from latentia.models.latent import LatentVariable, RelaxedLatentVariable
-
-KLTerm = Callable[[Tensor, int], tuple[Tensor, Metrics]]
-"""What is descended of the mean KL, (), at a step, as a weight times it, and what to log besides, as that weight."""
-
-
-@dataclass(frozen=True)
-class Codes:
-    """What an encoder tells of a batch.
-
-    Attributes:
-        posterior: q(z | x), batch shape (B,).
-        prior: p(z).
-        z: (S, B, d) draws from q.
-        rows: () n, of the whole data.
-    """
-
-    posterior: Distribution
-    prior: Distribution
-    z: Tensor
-    rows: Tensor
-
-
-Regulariser = Callable[[Codes], Tensor]
-"""What is descended of the codes of a batch beside the bound: a number."""
-
-
-def beta_weighted(beta: float, warmup_steps: int = 0) -> KLTerm:
-    """Return β · KL, β rising linearly from 0 over the first steps.
-
-    Raises:
-        UsageError: for negative numbers.
-    """
-    if beta < 0 or warmup_steps < 0:
-        raise UsageError(f"beta and kl_warmup must be at least 0; got {beta} and {warmup_steps}")
-
-    def term(kl: Tensor, step: int) -> tuple[Tensor, Metrics]:
-        weight = beta * warmup(step, warmup_steps)
-        return weight * kl, {"beta": weight}
-
-    return term
+from latentia.objectives.kl_terms import KLTerm, beta_weighted
+from latentia.objectives.regularisers import Codes, Regulariser
 
 
 class Variational(Objective):
@@ -74,7 +33,8 @@ class Variational(Objective):
         conditional: whether the model is given each row's context.
 
     Raises:
-        UsageError: for options that mean nothing, and for a uniform prior, whose KL from a Gaussian is infinite.
+        UsageError: for options that mean nothing, for a uniform prior, whose KL from a Gaussian is infinite, and for
+            codes that the regulariser cannot read.
 
     References:
         Kingma and Welling (2014), Auto-encoding variational Bayes, equations 3 and 7.
@@ -82,7 +42,7 @@ class Variational(Objective):
 
     model: LatentVariable | RelaxedLatentVariable
     rows: Tensor
-    loss_functions: ClassVar[tuple[str, ...]] = ("terms",)
+    loss_functions: tuple[str, ...] = ("terms",)
 
     def __init__(
         self,
@@ -99,15 +59,18 @@ class Variational(Objective):
             raise UsageError(f"draws must be at least 1; got {draws}")
         if not reconstruction_scale > 0:
             raise UsageError(f"reconstruction_scale must be above 0; got {reconstruction_scale}")
-        if isinstance(model.prior, UniformPrior):
-            raise UsageError("the KL of a Gaussian from a uniform prior is infinite: choose another prior")
+        refuse_uniform_prior(model)
         self.model = model
         self.kl_term = kl_term or beta_weighted(1.0)
         self.regulariser = regulariser
         self.reconstruction_scale = reconstruction_scale
         self.draws = draws
         self.conditional = conditional
+        if model.refinement is not None:
+            self.loss_functions = ()  # what is differentiated twice stays eager
         self.register_buffer("rows", torch.ones((), dtype=torch.int64))
+        if regulariser is not None:
+            regulariser(_codes_of_nothing(model))
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the one player."""
@@ -136,5 +99,21 @@ class Variational(Objective):
         reconstruction = self.model.reconstruction(z, x, context)
         extra = z.new_zeros(())
         if self.regulariser is not None:
-            extra = self.regulariser(Codes(posterior, prior, z, self.rows))
+            # Penalties are small differences of products of codes, of which half precision leaves little.
+            with torch.autocast(z.device.type, enabled=False):
+                extra = self.regulariser(Codes(posterior, prior, z, self.rows))
         return reconstruction.mean(), kl.mean(), extra
+
+
+def refuse_uniform_prior(model: LatentVariable | RelaxedLatentVariable) -> None:
+    """Raise `UsageError` for a prior from which no Gaussian has a finite KL."""
+    if isinstance(model.prior, UniformPrior):
+        raise UsageError("the KL of a Gaussian from a uniform prior is infinite: choose another prior")
+
+
+@torch.no_grad()
+def _codes_of_nothing(model: LatentVariable | RelaxedLatentVariable) -> Codes:
+    """Return codes of the kind that the model's are, so that a regulariser refuses them before there is a run."""
+    posterior = model.posterior(torch.zeros(2, model.posterior.numbers))
+    with drawing_from(torch.Generator()):
+        return Codes(posterior, model.code_law(), posterior.sample((1,)), torch.tensor(2))

@@ -40,8 +40,8 @@ def gan(
     Args:
         data: what a row is.
         latent_dim: entries of the code z
-        network: mlp, conv (images from 8×8, after DCGAN), or auto (conv for images)
-        hidden: units of each hidden layer (mlp)
+        network: mlp, gated-mlp, conv (images from 8×8, after DCGAN), or auto (conv for images, else mlp)
+        hidden: units of each hidden layer (mlp, gated-mlp)
         layers: hidden layers (mlp)
         width: feature maps at the widest image (conv), doubled at each halving
         loss: non-saturating, minimax (whose gradient dies where the critic is sure), least-squares, hinge,

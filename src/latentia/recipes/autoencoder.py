@@ -53,8 +53,8 @@ def autoencoder(
     Args:
         data: what a row is.
         latent_dim: entries of the code z
-        network: mlp, conv (images from 8×8), or auto (conv for images)
-        hidden: units of each hidden layer (mlp)
+        network: mlp, gated-mlp (units a σ(b)), conv (images from 8×8), or auto (conv for images, else mlp)
+        hidden: units of each hidden layer (mlp, gated-mlp)
         layers: hidden layers (mlp); 0 makes encoder and decoder linear
         width: feature maps at the widest image (conv), doubled at each halving
         reconstruction: squared, absolute, cross-entropy (on grey pixels), or likelihood (of the data's support)
@@ -99,8 +99,8 @@ def supervised_autoencoder(
     Args:
         data: what a row is; its rows are labelled.
         latent_dim: entries of the code z
-        network: mlp, conv (images from 8×8), or auto (conv for images)
-        hidden: units of each hidden layer (mlp)
+        network: mlp, gated-mlp (units a σ(b)), conv (images from 8×8), or auto (conv for images, else mlp)
+        hidden: units of each hidden layer (mlp, gated-mlp)
         layers: hidden layers (mlp); 0 makes encoder and decoder linear
         width: feature maps at the widest image (conv), doubled at each halving
         reconstruction: squared, absolute, cross-entropy (on grey pixels), or likelihood (of the data's support)
@@ -154,11 +154,10 @@ def _autoencoder(
     scaling = Scaling(data)
     law = make_likelihood(RECONSTRUCTIONS[reconstruction], data, scaling, sigma=sigma)
     read, write = NETWORKS[network]
-    shape = (law.entry_parameters, *data.event_shape)
     return Autoencoder(
         data,
         encoder=read(data.event_shape, latent_dim, context=0, size=size, norm="none"),
-        decoder=write(latent_dim, shape, context=0, size=size, norm="none"),
+        decoder=write(latent_dim, law.written, context=0, size=size, norm="none"),
         likelihood=law,
         scaling=scaling,
     )

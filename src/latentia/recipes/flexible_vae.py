@@ -12,7 +12,7 @@ from latentia.registry import recipes
 
 
 @recipes.register("vamp-vae")
-@with_options_of(vae, without=["conditional"], prior="vamp", prior_components=500)
+@with_options_of(vae, without=["conditional", "free_bits"], prior="vamp", prior_components=500)
 def vamp_vae(data: DataSpec, **options: Any) -> Recipe:
     """VAE with a VampPrior: a mixture of the posteriors of pseudo-inputs, learned with the rest.
 
@@ -28,7 +28,7 @@ def vamp_vae(data: DataSpec, **options: Any) -> Recipe:
 
 
 @recipes.register("flow-prior-vae")
-@with_options_of(vae, prior="maf")
+@with_options_of(vae, without=["free_bits"], prior="maf")
 def flow_prior_vae(data: DataSpec, **options: Any) -> Recipe:
     """VAE whose prior is an autoregressive flow, learned with the rest.
 
@@ -44,7 +44,7 @@ def flow_prior_vae(data: DataSpec, **options: Any) -> Recipe:
 
 
 @recipes.register("iaf-vae")
-@with_options_of(vae, posterior="iaf")
+@with_options_of(vae, without=["free_bits"], posterior="iaf")
 def iaf_vae(data: DataSpec, **options: Any) -> Recipe:
     """VAE whose posterior is an inverse autoregressive flow.
 
@@ -60,7 +60,7 @@ def iaf_vae(data: DataSpec, **options: Any) -> Recipe:
 
 
 @recipes.register("realnvp-posterior-vae")
-@with_options_of(vae, posterior="realnvp")
+@with_options_of(vae, without=["free_bits"], posterior="realnvp")
 def realnvp_posterior_vae(data: DataSpec, **options: Any) -> Recipe:
     """VAE whose posterior is a flow of coupling layers.
 
@@ -76,7 +76,7 @@ def realnvp_posterior_vae(data: DataSpec, **options: Any) -> Recipe:
 
 
 @recipes.register("planar-vae")
-@with_options_of(vae, posterior="planar", posterior_transforms=8)
+@with_options_of(vae, without=["free_bits"], posterior="planar", posterior_transforms=8)
 def planar_vae(data: DataSpec, **options: Any) -> Recipe:
     """VAE whose posterior is a flow of planar layers, which each row has of its own.
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from torch import nn
 
 from latentia.core.objective import Objective
 from latentia.core.player import Optim
@@ -18,6 +22,7 @@ from latentia.distributions.posteriors import make_posterior
 from latentia.distributions.priors import PriorSetting, make_prior
 from latentia.errors import UsageError
 from latentia.models.latent import LatentVariable, RelaxedLatentVariable
+from latentia.models.refinement import Refinement
 from latentia.networks.pairs import NETWORKS, Size, network_name
 from latentia.networks.scaling import Scaling
 
@@ -31,12 +36,14 @@ class Built:
         transform: what is done to the rows first.
         conditional: whether the model is given each row's context.
         lr: learning rate.
+        read: makes another network like the encoder, without context, from scaled rows to so many numbers.
     """
 
     model: LatentVariable | RelaxedLatentVariable
     transform: Transform | None
     conditional: bool
     lr: float
+    read: Callable[[int], nn.Module]
 
     def recipe(self, objective: Objective) -> Recipe:
         """Return the recipe that trains the model by an objective whose one player it is."""
@@ -53,9 +60,12 @@ def latent_variable(
     width: int = 32,
     likelihood: str = "auto",
     sigma: float | None = None,
+    likelihood_components: int | None = None,
     posterior: str = "diagonal",
     posterior_transforms: int = 2,
     posterior_hidden: int = 64,
+    refine_steps: int = 0,
+    refine_lr: float = 0.1,
     prior: str = "standard-normal",
     prior_components: int = 10,
     prior_transforms: int = 2,
@@ -69,24 +79,29 @@ def latent_variable(
     Args:
         data: what a row is.
         latent_dim: entries of the code z
-        network: mlp, conv (images from 8×8), or auto (conv for images)
-        hidden: units of each hidden layer (mlp)
+        network: mlp, gated-mlp (units a σ(b)), conv (images from 8×8), or auto (conv for images, else mlp)
+        hidden: units of each hidden layer (mlp, gated-mlp)
         layers: hidden layers (mlp); 0 makes encoder and decoder linear
         width: feature maps at the widest image (conv), doubled at each halving
-        likelihood: p(x|z): bernoulli, gaussian, discretised-logistic, continuous-bernoulli, relaxed-bernoulli (a
-            loss, scored as no likelihood), or auto (from the data's support)
+        likelihood: p(x|z): bernoulli, gaussian, heteroscedastic-gaussian (the network writes its σ, at least e⁻⁶),
+            discretised-logistic, discretised-logistic-mixture, categorical (up to 256 levels), continuous-bernoulli,
+            poisson, negative-binomial, relaxed-bernoulli (a loss, scored as no likelihood), or auto (from the data's
+            support); of a table's columns, those that it is a law on
         sigma: fixed standard deviation of the Gaussian likelihood, in units of the scaled data; learned without
+        likelihood_components: logistics of the discretised-logistic-mixture at each entry; 5 without
         posterior: q(z|x): a Gaussian with diagonal or full covariance, or one pushed through a flow: iaf, realnvp, maf
             (slow to draw) or planar
         posterior_transforms: invertible layers of the posterior's flow
         posterior_hidden: units of the two hidden layers in each of them
+        refine_steps: steps by gradient that improve the encoder's guess for each row (semi-amortised); 0 for none
+        refine_lr: their size
         prior: p(z): standard-normal, gaussian-mixture, vamp (posteriors of learned pseudo-inputs), vamp-data (of rows),
             or a flow, maf or realnvp
         prior_components: Gaussians of the mixture, or pseudo-inputs of a VampPrior
         prior_transforms: invertible layers of the prior's flow
         prior_hidden: units of the two hidden layers in each of them
         binarise: round grey pixels to 0 and 1 first: fixed (one draw), dynamic (a draw an epoch) or threshold
-        conditional: learn p(x | class) from labelled data
+        conditional: learn p(x | c), with c a row's class, factors, or columns of a table that are named as context
         lr: learning rate of Adam
 
     Raises:
@@ -94,7 +109,7 @@ def latent_variable(
     """
     transform = None if binarise is None else Binarise(binarise)
     law_of = data if transform is None else transform.spec(data)
-    require(law_of, "this model", ("binary", "discrete", "unit", "real"))
+    require(law_of, "this model", ("binary", "discrete", "count", "unit", "real", "categorical", "table"))
     classes = context_size(data, conditional)
     network = network_name(network, data)
     read, write = NETWORKS[network]
@@ -113,25 +128,37 @@ def latent_variable(
     _refuse_unused("prior", prior, codes_law.sizes, sizes)
     sizes = {"transforms": posterior_transforms, "hidden": posterior_hidden}
     _refuse_unused("posterior", posterior, inferred.sizes, sizes)
-    law = make_likelihood(likelihood, law_of, scaling, sigma=sigma)
-    written = (law.entry_parameters, *data.event_shape)
+    law = make_likelihood(likelihood, law_of, scaling, sigma=sigma, components=likelihood_components)
     model = (RelaxedLatentVariable if law.measure is None else LatentVariable)(
         law_of,
         prior=codes_law,
-        encoder=read(data.event_shape, inferred.numbers, context=classes, size=size, norm="none"),
+        encoder=read(scaling.out_shape, inferred.numbers, context=classes, size=size, norm="none"),
         posterior=inferred,
-        decoder=write(latent_dim, written, context=classes, size=size, norm="none"),
+        decoder=write(latent_dim, law.written, context=classes, size=size, norm="none"),
         likelihood=law,
         scaling=scaling,
+        refinement=_refinement(refine_steps, refine_lr),
     )
-    return Built(model, transform, conditional, lr)
+    another = partial(read, scaling.out_shape, context=0, size=size, norm="none")
+    return Built(model, transform, conditional, lr, another)
+
+
+def _refinement(steps: int, lr: float) -> Refinement | None:
+    if steps:
+        return Refinement(steps, lr)
+    if lr != _default("refine_lr"):
+        raise UsageError("refine_lr is of refine_steps, which are 0: give some")
+    return None
+
+
+def _default(option: str) -> Any:
+    return inspect.signature(latent_variable).parameters[option].default
 
 
 def _refuse_unused(part: str, name: str, used: Sequence[str], sizes: Mapping[str, int]) -> None:
     """Raise `UsageError` for a size that was asked for and that the named part does not have."""
     for size, value in sizes.items():
         option = f"{part}_{size}"
-        default = inspect.signature(latent_variable).parameters[option].default
-        if size not in used and value != default:
+        if size not in used and value != _default(option):
             has = " and ".join(f"{part}_{each}" for each in used) or "none"
             raise UsageError(f"{option} is no size of {part}={name!r}, which has {has}")

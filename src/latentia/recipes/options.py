@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Collection
+from functools import wraps
 from typing import Any, TypeVar, get_type_hints
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,9 +28,12 @@ def with_options_of(
     Example:
         >>> def shared(*, size: int = 1, speed: float = 2.0): ...
         >>> @with_options_of(shared, without=["speed"], size=3)
-        ... def recipe(data, *, loss: str = "hinge", **options): ...
+        ... def recipe(data, *, loss: str = "hinge", **options):
+        ...     return options
         >>> {each.name: each.default for each in inspect.signature(recipe).parameters.values() if each.name != "data"}
         {'loss': 'hinge', 'size': 3}
+        >>> recipe([])
+        {'size': 3}
     """
     theirs = {
         name: each
@@ -46,11 +50,16 @@ def with_options_of(
         ]
         taken = {each.name for each in own}
         more = [each for name, each in theirs.items() if name not in taken]
-        setattr(recipe, "__signature__", inspect.Signature([*own, *more]))  # noqa: B010  (no attribute of all callables)
+
+        @wraps(recipe)
+        def made(*arguments: Any, **options: Any) -> Any:
+            return recipe(*arguments, **(defaults | options))
+
+        setattr(made, "__signature__", inspect.Signature([*own, *more]))  # noqa: B010  (no attribute of all callables)
         hints = get_type_hints(shared)
-        recipe.__annotations__ |= {each.name: hints[each.name] for each in more if each.name in hints}
-        recipe.__doc__ = _with_entries(recipe, shared, {each.name for each in more})
-        return recipe
+        made.__annotations__ |= {each.name: hints[each.name] for each in more if each.name in hints}
+        made.__doc__ = _with_entries(recipe, shared, {each.name for each in more})
+        return made  # pyright: ignore[reportReturnType]
 
     return add
 

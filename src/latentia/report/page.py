@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from latentia.core.model import Generative
 from latentia.data.spec import DataSpec
 from latentia.errors import LatentiaError, RunError
 from latentia.metrics.score import Score, printed
 from latentia.registry import recipes
 from latentia.report.curves import curves
-from latentia.report.heldout import HeldOut, choose
-from latentia.report.sections import MOST_ROWS, Section, exhibits, samples_png, sections
+from latentia.report.exhibits import Section, exhibits
+from latentia.report.gaps import gap_sections
+from latentia.report.heldout import SEED, HeldOut, choose
+from latentia.report.sections import MOST_ROWS, samples_png, sections
+from latentia.runs.context import any_given
 from latentia.runs.evaluate import held_out_rows, own_scores
 from latentia.runs.files import write_atomically
 from latentia.runs.folder import CONFIG, REPORT, SAMPLES, read_config
@@ -48,7 +53,7 @@ class About:
 
 
 def write_report(run: Run, rows: Any = None) -> Path:
-    """Write a run's samples.png and report.html into its folder, and return the page's path.
+    """Write a run's report.html and, where its model samples, samples.png into its folder; return the page's path.
 
     The page holds everything it shows and loads nothing; the same run, rows and scores give the same bytes.
 
@@ -73,8 +78,10 @@ def write_report(run: Run, rows: Any = None) -> Path:
     if run.path is None or not (run.path / CONFIG).exists():
         raise RunError("a report is written into the run's folder, and this run has none: save it first")
     held, note = _held_out(run, rows)
-    page, picture = render(run, held, note), samples_png(run, held)
-    write_atomically(run.path / SAMPLES, lambda file: file.write(picture))
+    page = render(run, held, note)
+    if isinstance(run.model, Generative):
+        picture = samples_png(run, held)
+        write_atomically(run.path / SAMPLES, lambda file: file.write(picture))
     write_atomically(run.path / REPORT, lambda file: file.write(page.encode()))
     return run.path / REPORT
 
@@ -99,12 +106,15 @@ def render(run: Run, held: HeldOut | None, note: str = "") -> str:
         scores=[_cells(score) for score in scores],
         scored_on=sorted({score.data or "held-out rows" for score in scores}),
         curves=_curves(run),
-        sections=list(sections(run, held)),
+        sections=[*sections(run, held), *gap_sections(scores)],
         options=_options(run),
         training=_training(run),
         folder=folder.resolve().name,
         own=run.name is None,
-        given=f'{{"class": "{run.spec.classes[0]}"}}' if run.recipe.conditional else "",
+        samples=isinstance(run.model, Generative),
+        given=json.dumps({name: values[0] for name, values in any_given(run, 1, SEED).items()})
+        if run.recipe.conditional
+        else "",
     )
 
 
@@ -137,6 +147,8 @@ def _facts(run: Run, held: HeldOut | None) -> Iterator[tuple[str, str]]:
     yield "A row", f"{_shape(spec)}, {spec.support}"
     if spec.classes:
         yield "Classes", _listed(spec.classes)
+    if spec.conditions:
+        yield "Context", "; ".join(f"{each.name}, {each.choices}" for each in spec.conditions)
     if spec.columns:
         yield "Columns", _listed(spec.columns)
     yield "Model", f"{type(run.model).__name__}, {_size(run)}"

@@ -58,7 +58,7 @@ def responses(rows: Tensor, values: Tensor, scale: Tensor, spec: DataSpec) -> Pl
 
     Args:
         rows: (steps, D) decoded rows.
-        values: (steps,) of the entry.
+        values: (steps,) of the entry, in standard deviations from its mean.
         scale: (D,) unit of each column, as its standard deviation.
         spec: what the rows are.
     """
@@ -68,7 +68,7 @@ def responses(rows: Tensor, values: Tensor, scale: Tensor, spec: DataSpec) -> Pl
     def draw(axes: Axes) -> None:
         for j in strongest:
             axes.plot(values.numpy(), moved[:, j].numpy(), label=plain(column_names(spec)[j], 18))
-        axes.set_xlabel("value of the entry")
+        axes.set_xlabel("the entry, standard deviations")
         axes.set_ylabel("change, standard deviations")
         axes.legend(ncols=2, fontsize=7)
 
@@ -98,8 +98,9 @@ def _histogram(samples: Tensor, real: Tensor | None, support: Support) -> Plot:
 def _edges(column: Tensor, support: Support) -> np.ndarray:
     """Return the edges of a column's bins: one for each level of a counted column, where they are few."""
     low, high = float(column.min()), float(column.max())
-    if support.bounds is not None and support.measure == "counting" and support.bounds[1] < _BARS:
-        return np.arange(support.bounds[0], support.bounds[1] + 2) - 0.5
+    first, last = support.bounds or (low, high)
+    if support.measure == "counting" and last - first < _BARS:
+        return np.arange(first, last + 2) - 0.5
     margin = 0.05 * (high - low) or 0.5
     return np.linspace(low - margin, high + margin, 41)
 

@@ -86,7 +86,7 @@ def fingerprint(rows: Rows) -> int:
     count = min(_MOST, len(rows))
     chosen = torch.arange(count) * (len(rows) - 1) // max(1, count - 1)
     code = crc32(rows.take(chosen).x.float().contiguous().numpy().tobytes())
-    for known in (rows.labels, rows.factor_values):
+    for known in (rows.labels, rows.factor_values, rows.condition_values):
         code = code if known is None else crc32(known[chosen].numpy().tobytes(), code)
     return code
 
@@ -103,6 +103,7 @@ def held_out_again(data: Mapping[str, Any], training: Training) -> Rows | None:
         return None
     resize = None if data["resize"] is None else tuple(data["resize"])
     reading = {"support": data["spec"]["support"], "labels": data["labels"], "resize": resize}
+    reading["context"] = [condition["name"] for condition in data["spec"].get("conditions", ())]
     try:
         kept, held_out = read_parts(Path(path), training, **reading)
     except LatentiaError:  # it was read once, so it is another file

@@ -7,15 +7,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from latentia.data.batches import Stream
 from latentia.data.read import read_rows
 from latentia.data.rows import Rows
+from latentia.data.spec import DataSpec
 from latentia.errors import DataError, RunError, UsageError
 from latentia.metrics.evaluate import score
 from latentia.metrics.score import Score, table
 from latentia.metrics.subject import Subject
+from latentia.runs.context import in_context_of
 from latentia.runs.data import fingerprint, held_out_again, is_named, own_part, part_name
 from latentia.runs.files import read_json, write_json
 from latentia.runs.folder import CONFIG, SCORES
@@ -35,6 +35,9 @@ def evaluate(
     iwae_samples: int = 100,
     max_rows: int = 2000,
     permutations: int = 500,
+    ais_rows: int = 100,
+    ais_chains: int = 8,
+    ais_temperatures: int = 500,
     labels: Any = None,
     resize: int | tuple[int, int] | None = None,
 ) -> pd.DataFrame:
@@ -51,6 +54,9 @@ def evaluate(
         iwae_samples: K of the importance-weighted bound.
         max_rows: rows and samples that metrics of quadratic cost look at.
         permutations: of the permutation test.
+        ais_rows: rows that annealed importance sampling (ais, bidirectional-gap, gaps) looks at.
+        ais_chains: its chains for each row.
+        ais_temperatures: steps that its chains take from the prior to the posterior.
         labels: classes of the data's rows, matched with the run's by name, or the name of a table's column with them.
         resize: (height, width) of the images of a folder.
 
@@ -70,7 +76,14 @@ def evaluate(
     """
     run = load(run) if isinstance(run, str | Path) else run
     rows = held_out_rows(run, data, labels=labels, resize=resize)
-    settings = {"iwae_samples": iwae_samples, "max_rows": max_rows, "permutations": permutations}
+    settings = {
+        "iwae_samples": iwae_samples,
+        "max_rows": max_rows,
+        "permutations": permutations,
+        "ais_rows": ais_rows,
+        "ais_chains": ais_chains,
+        "ais_temperatures": ais_temperatures,
+    }
     return table(scores(run, rows, metrics, seed=seed, **settings))
 
 
@@ -83,7 +96,7 @@ def scores(
     before = [] if folder is None else read_scores(folder)
     computed_on = {"data": rows.name, "fingerprint": fingerprint(rows)}
     if run.recipe.conditional:
-        rows = in_classes_of(run, rows)
+        rows = in_context_of(run, rows)
     if run.recipe.transform is not None:
         rows = rows.transformed(run.recipe.transform)
     subject = Subject(run.model, rows, conditional=run.recipe.conditional, **settings)
@@ -105,6 +118,8 @@ def held_out_rows(run: Run, data: Any = None, **reading: Any) -> Rows:
         data = run.data["name"] if run.data["named"] else _share_held_out(run)
     if is_named(data):
         reading |= {"split": "test", "seed": run.data["split_seed"], "name": part_name("test", data)}
+    if run.spec.conditions and not isinstance(data, Rows):
+        reading |= {"context": [condition.name for condition in run.spec.conditions]}
     try:
         rows = read_rows(data, support=str(run.spec.support), **reading)
     except DataError as error:
@@ -114,7 +129,19 @@ def held_out_rows(run: Run, data: Any = None, **reading: Any) -> Rows:
         raise UsageError("evaluate needs rows that can be chosen by number; a DataLoader's cannot")
     if rows.spec.event_shape != run.spec.event_shape:
         raise DataError(_unlike(run, read_rows(data, **reading)))
+    _check_categories(run.spec, rows)
     return rows
+
+
+def _check_categories(spec: DataSpec, rows: Rows) -> None:
+    """Raise `DataError` where the numbers of a column's categories stand for other names than a run's do."""
+    pairs = zip(spec.columns, spec.categories, rows.spec.categories)  # noqa: B905  (either may know no names)
+    for column, ours, theirs in pairs:
+        if ours != theirs:
+            raise DataError(
+                f"column {column!r} of {rows.name} has the categories {', '.join(theirs) or 'none'}, and the run's are "
+                f"{', '.join(ours) or 'none'}: give it these, in this order, with astype(pd.CategoricalDtype([...]))"
+            )
 
 
 def _unlike(run: Run, rows: Rows | Stream) -> str:
@@ -124,26 +151,6 @@ def _unlike(run: Run, rows: Rows | Stream) -> str:
         f"the run is for {ours.support} rows of shape {ours.event_shape}; "
         f"{rows.name} is {theirs.support} of shape {theirs.event_shape}"
     )
-
-
-def in_classes_of(run: Run, rows: Rows) -> Rows:
-    """Return the same rows with the numbers of a conditional run's classes, matched by name.
-
-    Raises:
-        DataError: for rows without labels, or with a class that the run does not know.
-    """
-    if rows.labels is None:
-        raise DataError(
-            f"the run is conditional on {', '.join(run.spec.classes)}: rows of {rows.name} need these labels"
-        )
-    known = {name: number for number, name in enumerate(run.spec.classes)}
-    strange = [name for name in rows.spec.classes if name not in known]
-    if strange:
-        raise DataError(
-            f"{rows.name} has the class {strange[0]!r}, which is none of the run's: {', '.join(known)}"
-        )
-    numbers = torch.tensor([known[name] for name in rows.spec.classes])
-    return replace(rows, labels=numbers[rows.labels], spec=replace(rows.spec, classes=run.spec.classes))
 
 
 def _share_held_out(run: Run) -> Rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ def fit(
     progress: bool = True,
     support: str | None = None,
     labels: Any = None,
+    context: str | Sequence[str] = (),
     resize: int | tuple[int, int] | None = None,
     **options: Any,
 ) -> Run:
@@ -59,6 +60,7 @@ def fit(
         progress: show a progress bar.
         support: the values an entry may take, as ``"unit"`` or ``"discrete(256)"``; inferred without.
         labels: class numbers of the rows, or the name of a table's column with them.
+        context: names of a table's columns that a conditional model is given, beside the class: they leave the rows.
         resize: (height, width) of the images of a folder.
         options: options of the recipe (``latent_dim=8``) and of the training (``epochs=20``, see `Training`).
 
@@ -82,7 +84,8 @@ def fit(
         refuse_existing(path, overwrite=overwrite)
     maker = recipes[recipe] if isinstance(recipe, str) else None
     training, recipe_options = split_options(maker, as_begun(options, path) if resume and path else options)
-    rows, held_out = read_parts(data, training, support=support, labels=labels, resize=resize)
+    reading = {"support": support, "labels": labels, "context": context, "resize": resize}
+    rows, held_out = read_parts(data, training, **reading)
     made = build(recipe, rows.spec, recipe_options, training.seed) if isinstance(recipe, str) else recipe
     made = with_training(made, training)
     run = Run(

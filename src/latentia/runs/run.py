@@ -94,6 +94,11 @@ class Run:
         return DataSpec.from_json(self.data["spec"])
 
     @property
+    def seen(self) -> DataSpec:
+        """What the data is that the model sees: as it was given, or what the recipe's transform makes of it."""
+        return self.spec if self.recipe.transform is None else self.recipe.transform.spec(self.spec)
+
+    @property
     def device(self) -> torch.device:
         """Where the model is."""
         return self.recipe.objective.clock.device
@@ -254,7 +259,7 @@ class Run:
             if given:
                 raise UsageError(f"{self.name} is not conditional; it cannot be given {', '.join(given)}")
             return None
-        factors = self._seen.context
+        factors = self.seen.context
         if set(given) != {factor.name for factor in factors}:
             choices = " and ".join(f"{factor.name}=, {factor.choices}" for factor in factors)
             raise UsageError(
@@ -266,15 +271,10 @@ class Run:
         """Return conditions by the names of factors: the class is the factor whose values the classes are."""
         given = dict(given or {})
         classes = Factor("class", self.spec.classes).choices if self.spec.classes else None
-        names = [factor.name for factor in self._seen.context if factor.choices == classes]
+        names = [factor.name for factor in self.seen.context if factor.choices == classes]
         if "class" in given and names and names[0] not in given:
             given[names[0]] = given.pop("class")
         return given
-
-    @property
-    def _seen(self) -> DataSpec:
-        """What the data is that the model sees."""
-        return self.spec if self.recipe.transform is None else self.recipe.transform.spec(self.spec)
 
     def _generator(self, seed: int | torch.Generator | None) -> torch.Generator | None:
         if seed is None or isinstance(seed, torch.Generator):

@@ -1,0 +1,35 @@
+"""Disentanglement: how codes (n, d) relate to the factors (n, F) that rows were made from, as functions of tensors.
+
+Factors are numbers of values from 0, as `Rows.factor_values` has them. What fits classifiers is in
+`latentia.metrics.disentanglement`.
+"""
+
+from latentia.functional.disentanglement.gaps import squared_correlations, top_two_gaps
+from latentia.functional.disentanglement.groups import (
+    majority_factors,
+    pair_differences,
+    rows_alike,
+    steadiest_codes,
+)
+from latentia.functional.disentanglement.importance import completeness, disentanglement
+from latentia.functional.disentanglement.information import (
+    histogram_bins,
+    modularities,
+    mutual_information,
+    mutual_information_gaps,
+)
+
+__all__ = [
+    "completeness",
+    "disentanglement",
+    "histogram_bins",
+    "majority_factors",
+    "modularities",
+    "mutual_information",
+    "mutual_information_gaps",
+    "pair_differences",
+    "rows_alike",
+    "squared_correlations",
+    "steadiest_codes",
+    "top_two_gaps",
+]

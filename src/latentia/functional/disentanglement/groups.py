@@ -1,0 +1,151 @@
+"""Groups of rows that share the value of a factor, and which codes stay still in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from latentia.errors import DataError
+from latentia.functional.disentanglement.inputs import coded_factors
+
+_AT_ONCE = 1 << 22  # codes that are gathered at once: 32 MB
+
+
+def rows_alike(column: Tensor, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Draw for each of some rows a row with the same value of a factor, each of them equally likely, itself too.
+
+    Args:
+        column: (n,) whole numbers from 0, the factor's value in each row.
+        rows: (*B,) numbers of rows.
+        generator: where randomness comes from; torch's global state without one.
+
+    Returns:
+        (*B,) numbers of rows.
+
+    Example:
+        >>> column = torch.tensor([2, 0, 2, 1])
+        >>> bool((column[rows_alike(column, torch.tensor([0, 0, 1, 3]))] == torch.tensor([2, 2, 0, 1])).all())
+        True
+    """
+    order, counts = column.argsort(stable=True), column.bincount()
+    starts, values = counts.cumsum(0) - counts, column[rows]
+    places = torch.rand(rows.shape, generator=generator, dtype=torch.float64) * counts[values]
+    return order[starts[values] + places.long()]
+
+
+def pair_differences(
+    codes: Tensor,
+    factors: Tensor,
+    shared: Tensor,
+    *,
+    pairs: int = 64,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Return how far codes are apart, on average, in pairs of rows that share a factor's value.
+
+    (1/L) Σ_l |z_l − z′_l|, with v_j(z_l) = v_j(z′_l) in every pair, and all else drawn afresh
+
+    Args:
+        codes: (n, d).
+        factors: (n, F) whole numbers from 0.
+        shared: (m,) j, the factor that the pairs of each point share.
+        pairs: L.
+        generator: where randomness comes from; torch's global state without one.
+
+    Returns:
+        (m, d).
+
+    Raises:
+        UsageError: for other shapes, or factors that are not whole numbers.
+        DataError: for codes that are not finite, or a value that only one row has.
+
+    Reference: Higgins et al. (2017), beta-VAE, section 3, steps 2 and 3.
+    """
+    _groups_exist(codes, factors)
+    differences = codes.new_empty(len(shared), codes.shape[1])
+    for j, points in _of_one_factor(shared, pairs * codes.shape[1]):
+        first = torch.randint(len(codes), (len(points), pairs), generator=generator)
+        second = rows_alike(factors[:, j], first, generator)
+        differences[points] = (codes[first] - codes[second]).abs().mean(1)
+    return differences
+
+
+def steadiest_codes(
+    codes: Tensor,
+    factors: Tensor,
+    shared: Tensor,
+    variances: Tensor,
+    *,
+    size: int = 64,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Return which code varies least, relative to all rows, in a group of rows that share a factor's value.
+
+    argmin_i Var_group(z_i) / Var(z_i), over the codes whose variance is not 0
+
+    Args:
+        codes: (n, d).
+        factors: (n, F) whole numbers from 0.
+        shared: (m,) j, the factor that each group shares; its value is that of a row drawn at random.
+        variances: (d,) of all rows; 0 for codes that are left out.
+        size: rows in a group, drawn with replacement.
+        generator: where randomness comes from; torch's global state without one.
+
+    Returns:
+        (m,) numbers of codes.
+
+    Raises:
+        UsageError: for other shapes, or factors that are not whole numbers.
+        DataError: for codes that are not finite, or a value that only one row has.
+
+    Reference: Kim & Mnih (2018), Disentangling by Factorising, section 4.
+    """
+    _groups_exist(codes, factors)
+    steadiest = torch.empty_like(shared)
+    for j, points in _of_one_factor(shared, size * codes.shape[1]):
+        first = torch.randint(len(codes), (len(points), 1), generator=generator)
+        group = rows_alike(factors[:, j], first.expand(-1, size), generator)
+        relative = (codes[group].var(1) / variances).where(variances > 0, torch.inf)
+        steadiest[points] = relative.argmin(1)
+    return steadiest
+
+
+def majority_factors(codes: Tensor, shared: Tensor, sizes: tuple[int, int]) -> Tensor:
+    """Return for each code the factor that was shared most often when it was the steadiest.
+
+    Args:
+        codes: (m,) numbers of the steadiest codes.
+        shared: (m,) numbers of the factors that were shared.
+        sizes: d and F.
+
+    Returns:
+        (d,) numbers of factors; 0 for a code that never was the steadiest.
+
+    Reference: Kim & Mnih (2018), section 4, the majority-vote classifier.
+
+    Example:
+        >>> majority_factors(torch.tensor([1, 1, 1, 0]), torch.tensor([2, 2, 0, 1]), (2, 3)).tolist()
+        [1, 2]
+    """
+    d, F = sizes
+    return (codes * F + shared).bincount(minlength=d * F).view(d, F).argmax(1)
+
+
+def _groups_exist(codes: Tensor, factors: Tensor) -> None:
+    coded_factors(codes, factors)
+    for j, column in enumerate(factors.unbind(1)):
+        alone = (column.bincount() == 1).nonzero().flatten().tolist()
+        if alone:
+            raise DataError(
+                f"value {alone[0]} of factor {j} is in one row only ({len(alone)} values are), and a group that "
+                "shares it needs at least 2: give more rows"
+            )
+
+
+def _of_one_factor(shared: Tensor, entries: int) -> Iterator[tuple[int, Tensor]]:
+    """Iterate over factors and positions of the points that share them, as many at once as memory allows."""
+    for j in shared.unique().tolist():
+        for points in (shared == j).nonzero().flatten().split(max(1, _AT_ONCE // entries)):
+            yield j, points

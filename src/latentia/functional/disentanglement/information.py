@@ -1,0 +1,150 @@
+"""How much single codes tell about single factors: mutual information, its gap (MIG) and modularity."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latentia.errors import UsageError
+from latentia.functional.checks import point_sets
+from latentia.functional.disentanglement.gaps import top_two_gaps
+from latentia.functional.disentanglement.inputs import matrix, whole_numbers
+
+
+def histogram_bins(codes: Tensor, bins: int = 20) -> Tensor:
+    """Return the number of the bin that each code is in.
+
+    ⌊B (z − min z) / (max z − min z)⌋, the largest value in bin B − 1: bins of equal width for each code by itself.
+    A constant code is in bin 0.
+
+    Args:
+        codes: (n, d).
+        bins: B.
+
+    Returns:
+        (n, d) int64.
+
+    Raises:
+        UsageError: for another shape, or fewer than 2 bins.
+        DataError: for a code that is not finite.
+
+    Example:
+        >>> histogram_bins(torch.tensor([[0.0, 7.0], [0.4, 7.0], [1.0, 7.0]]), bins=2).tolist()
+        [[0, 0], [0, 0], [1, 0]]
+    """
+    point_sets(codes=codes)
+    if bins < 2:
+        raise UsageError(f"bins must be at least 2; got {bins}")
+    low, high = codes.aminmax(dim=0)
+    width = torch.where(high > low, high - low, 1.0)
+    return ((codes - low) / width * bins).long().clamp(max=bins - 1)
+
+
+def mutual_information(codes: Tensor, factors: Tensor) -> Tensor:
+    """Return the mutual information of each code and each factor, in the rows given.
+
+    I(z_i; v_j) = Σ_{z,v} p(z, v) log p(z, v) / (p(z) p(v)) = H(z_i) + H(v_j) − H(z_i, v_j), p the shares of rows
+
+    Of independent numbers with A and B values it is about (A − 1)(B − 1)/2n above 0 (Miller, 1955).
+
+    Args:
+        codes: (n, d) whole numbers from 0, as `histogram_bins` returns.
+        factors: (n, F) whole numbers from 0.
+
+    Returns:
+        (d, F) nats, float64.
+
+    Raises:
+        UsageError: for other shapes, or numbers that are not whole.
+        DataError: for negative numbers.
+
+    Reference: Cover & Thomas (2006), Elements of Information Theory, eqs. 2.28 and 2.45.
+
+    Example:
+        >>> mutual_information(torch.tensor([[0, 1], [1, 1]]), torch.tensor([[0], [1]])).exp()
+        tensor([[2.],
+                [1.]], dtype=torch.float64)
+    """
+    whole_numbers(codes=codes, factors=factors)
+    if len(codes) != len(factors):
+        raise UsageError(f"codes and factors must be of the same rows; got {len(codes)} and {len(factors)}")
+    values = int(factors.max()) + 1
+    joint = [entropies(code[:, None] * values + factors) for code in codes.unbind(1)]
+    own = entropies(codes)[:, None] + entropies(factors)
+    return (own - torch.stack(joint)).clamp(min=0)
+
+
+def entropies(numbers: Tensor) -> Tensor:
+    """Return the entropy of each column, H = −Σ_v p(v) log p(v) with p the shares of rows.
+
+    Args:
+        numbers: (n, k) whole numbers from 0.
+
+    Returns:
+        (k,) nats, float64.
+    """
+    (n, k), values = numbers.shape, int(numbers.max()) + 1
+    columns = values * torch.arange(k, device=numbers.device)
+    counts = (numbers + columns).flatten().bincount(minlength=values * k).view(k, values)
+    return torch.special.entr(counts.double() / n).sum(1)
+
+
+def mutual_information_gaps(codes: Tensor, factors: Tensor) -> Tensor:
+    """Return each factor's mutual information gap; MIG is their mean.
+
+    MIG_j = (I(z_i*; v_j) − max_{i ≠ i*} I(z_i; v_j)) / H(v_j),  i* = argmax_i I(z_i; v_j)
+
+    in [0, 1]: 1 where one code tells all about the factor and the others nothing; 0 for a factor with one value, of
+    which nothing can be told. A code of B bins tells no more than log B nats, so that a factor of K > B values that
+    are equally frequent has at most log B / log K.
+
+    Args:
+        codes: (n, d) whole numbers from 0, as `histogram_bins` returns.
+        factors: (n, F) whole numbers from 0.
+
+    Returns:
+        (F,) float64.
+
+    Raises:
+        UsageError: for other shapes, or numbers that are not whole.
+        DataError: for negative numbers.
+
+    Reference: Chen et al. (2018), Isolating Sources of Disentanglement in VAEs, eq. 6.
+
+    Example:
+        >>> factors = torch.cartesian_prod(torch.arange(2), torch.arange(4))
+        >>> mutual_information_gaps(factors, factors).tolist()
+        [1.0, 1.0]
+    """
+    gaps, H = top_two_gaps(mutual_information(codes, factors)), entropies(factors)
+    return gaps / H.where(H > 0, 1)
+
+
+def modularities(information: Tensor) -> Tensor:
+    """Return each code's modularity: how far it tells about one factor only.
+
+    1 − Σ_{j ≠ j*} I_ij² / (I_ij*² (F − 1)),  j* = argmax_j I_ij
+
+    in [0, 1]; 0 for a code that tells nothing. The score of the codes is the mean.
+
+    Args:
+        information: (d, F) I_ij, the mutual information of code i and factor j.
+
+    Returns:
+        (d,).
+
+    Raises:
+        UsageError: for fewer than two factors.
+        DataError: for numbers that are negative or not finite.
+
+    Reference: Ridgeway & Mozer (2018), Learning Deep Disentangled Embeddings With the F-Statistic Loss, section 3.
+
+    Example:
+        >>> modularities(torch.tensor([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]])).tolist()
+        [1.0, 1.0, 0.0]
+    """
+    matrix((1, 2), information=information)
+    squared = information.square()
+    most = squared.amax(1)
+    others = (squared.sum(1) - most) / (most.where(most > 0, 1) * (squared.shape[1] - 1))
+    return (1 - others).where(most > 0, 0)

@@ -1,0 +1,65 @@
+"""A number that codes have, with its standard error and what decided it; and how rows are drawn for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+import torch
+from torch import Tensor
+
+from latentia.errors import DataError, UsageError
+
+_DRAWS = 100
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number, its standard error where one is known, and the settings that decide both."""
+
+    value: float
+    stderr: float | None
+    settings: Mapping[str, Any]
+
+
+def stream(purpose: str, seed: int) -> torch.Generator:
+    """Return the generator of a purpose, so that no two metrics of a seed share their draws."""
+    return torch.Generator().manual_seed(crc32(f"{purpose} {seed}".encode()))
+
+
+def some_rows(n: int, most: int, generator: torch.Generator) -> Tensor:
+    """Return the numbers of at most so many of n rows, drawn without replacement."""
+    return torch.randperm(n, generator=generator)[:most]
+
+
+def two_parts(n: int, train: int, test: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return the numbers of disjoint rows to fit to and to score on; of fewer rows than asked for, in proportion.
+
+    Raises:
+        UsageError: for a size below 1.
+        DataError: for fewer than two rows.
+    """
+    if train < 1 or test < 1:
+        raise UsageError(f"train and test must be at least 1; got {train} and {test}")
+    if n < 2:
+        raise DataError(f"rows to fit to and others to score on are needed; got {n} rows")
+    if n < train + test:
+        train = min(n - 1, max(1, n * train // (train + test)))
+        test = n - train
+    shuffled = torch.randperm(n, generator=generator)
+    return shuffled[:train], shuffled[train : train + test]
+
+
+def bootstrapped(statistic: Callable[[Tensor], Tensor], n: int, generator: torch.Generator) -> float:
+    """Return the standard deviation of a statistic over bootstrap samples of n rows, whose numbers it takes.
+
+    Reference: Efron (1979), Bootstrap Methods: Another Look at the Jackknife, section 3.
+    """
+    drawn = [statistic(torch.randint(n, (n,), generator=generator)) for _ in range(_DRAWS)]
+    return float(torch.stack(drawn).std())
+
+
+BOOTSTRAP = f"bootstrap over rows, {_DRAWS} draws"
+"""How `bootstrapped` standard errors are described in settings."""

@@ -1,0 +1,160 @@
+"""Scores from groups of rows that share a factor: the metrics of the β-VAE and of the FactorVAE."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentia.core.model import Encodes
+from latentia.errors import DataError
+from latentia.functional.disentanglement import majority_factors, pair_differences, steadiest_codes
+from latentia.functional.disentanglement.inputs import coded_factors
+from latentia.metrics.disentanglement.estimate import Estimate, some_rows, stream
+from latentia.metrics.disentanglement.predictors import told_linearly
+from latentia.metrics.disentanglement.subject import Coded, coded, scored
+from latentia.metrics.score import Score
+from latentia.metrics.subject import Subject
+from latentia.registry import metrics
+
+
+@metrics.register("beta-vae-score", needs=Encodes, default=True, factors=2)
+def beta_vae_score_of(subject: Subject) -> Score:
+    """β-VAE score: how well a linear classifier tells which factor pairs share, from how far their codes differ."""
+    rows = _shared_at_least_twice(coded(subject, at_least=2))
+    return scored(
+        "beta-vae-score", "accuracy", rows, beta_vae_score(rows.codes, rows.factors, seed=subject.seed)
+    )
+
+
+@metrics.register("factor-vae-score", needs=Encodes, default=True, factors=2)
+def factor_vae_score_of(subject: Subject) -> Score:
+    """FactorVAE score: how well the code that varies least in a group of rows tells which factor they share."""
+    rows = _shared_at_least_twice(coded(subject, at_least=2))
+    return scored(
+        "factor-vae-score", "accuracy", rows, factor_vae_score(rows.codes, rows.factors, seed=subject.seed)
+    )
+
+
+def beta_vae_score(
+    codes: Tensor,
+    factors: Tensor,
+    *,
+    pairs: int = 64,
+    train: int = 10_000,
+    test: int = 5_000,
+    seed: int = 0,
+) -> Estimate:
+    """Return the accuracy with which a linear classifier tells the shared factor from `pair_differences`.
+
+    Chance is 1/F. Both parts' pairs are drawn from the same rows.
+
+    Args:
+        codes: (n, d).
+        factors: (n, F) whole numbers from 0.
+        pairs: L, averaged for each point.
+        train: points to fit to.
+        test: points to score on.
+        seed: of the draws.
+
+    Raises:
+        UsageError: for other shapes, or factors that are not whole numbers.
+        DataError: for codes that are not finite, a factor with one value, or a value that only one row has.
+
+    Reference: Higgins et al. (2017), beta-VAE, section 3; with L and the numbers of points of Locatello et al. (2019),
+    Challenging Common Assumptions.
+    """
+    coded_factors(codes, factors)
+    generator = stream("beta-vae-score", seed)
+    shared = torch.randint(factors.shape[1], (train + test,), generator=generator)
+    points = pair_differences(codes, factors, shared, pairs=pairs, generator=generator)
+    told, converged = told_linearly((points[:train], shared[:train]), (points[train:], shared[train:]))
+    settings = {
+        "pairs": pairs,
+        "train": train,
+        "test": test,
+        "classifier": "logistic regression, C=1",
+        "converged": converged,
+        "seed": seed,
+    }
+    return _accuracy(told, settings)
+
+
+def factor_vae_score(
+    codes: Tensor,
+    factors: Tensor,
+    *,
+    group: int = 64,
+    points: int = 10_000,
+    train: int = 10_000,
+    test: int = 5_000,
+    least_sd: float = 0.05,
+    seed: int = 0,
+) -> Estimate:
+    """Return the accuracy with which `majority_factors` of `steadiest_codes` tells the shared factor.
+
+    Chance is 1/F. Codes whose standard deviation over all rows is below ``least_sd`` count as collapsed to the prior,
+    and are left out; where all are, the score is 0.
+
+    Args:
+        codes: (n, d).
+        factors: (n, F) whole numbers from 0.
+        group: rows in a group.
+        points: rows that the variances of the codes are taken from.
+        train: groups that the classifier is made from.
+        test: groups to score on.
+        least_sd: of codes that count.
+        seed: of the draws.
+
+    Raises:
+        UsageError: for other shapes, or factors that are not whole numbers.
+        DataError: for codes that are not finite, a factor with one value, or a value that only one row has.
+
+    Reference: Kim & Mnih (2018), Disentangling by Factorising, section 4; with the sizes of Locatello et al. (2019),
+    Challenging Common Assumptions.
+    """
+    coded_factors(codes, factors)
+    generator = stream("factor-vae-score", seed)
+    variances = codes[some_rows(len(codes), points, generator)].var(0)
+    active = variances.sqrt() >= least_sd
+    shared = torch.randint(factors.shape[1], (train + test,), generator=generator)
+    told = torch.zeros(test)
+    if active.any():
+        steadiest = steadiest_codes(
+            codes, factors, shared, variances.where(active, 0), size=group, generator=generator
+        )
+        sizes = codes.shape[1], factors.shape[1]
+        told = majority_factors(steadiest[:train], shared[:train], sizes)[steadiest[train:]] == shared[train:]
+    settings = {
+        "group": group,
+        "points": min(points, len(codes)),
+        "train": train,
+        "test": test,
+        "least sd": least_sd,
+        "codes left out": int((~active).sum()),
+        "seed": seed,
+    }
+    return _accuracy(told, settings)
+
+
+def _accuracy(told: Tensor, settings: Mapping[str, Any]) -> Estimate:
+    share = float(told.double().mean())
+    stderr = math.sqrt(share * (1 - share) / len(told))
+    return Estimate(
+        share, stderr, {**settings, "stderr": "of the test draws, with the classifier and rows as they are"}
+    )
+
+
+def _shared_at_least_twice(rows: Coded) -> Coded:
+    """Return the rows; raise `DataError`, which names the value, where a group that shares it would be one row."""
+    for factor, column in zip(rows.known, rows.factors.unbind(1), strict=True):
+        alone = (column.bincount() == 1).nonzero().flatten().tolist()
+        if alone:
+            raise DataError(
+                f"{len(alone)} of {len(factor.values)} values of {factor.name} are in one row only, the first "
+                f"{factor.values[alone[0]]}; groups that share a value need 2: score on more rows of the set"
+            )
+    return rows

@@ -1,0 +1,118 @@
+"""Scores of how well single codes predict single factors: SAP, by classification and by regression."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latentia.core.model import Encodes
+from latentia.errors import DataError
+from latentia.functional.disentanglement import squared_correlations, top_two_gaps
+from latentia.functional.disentanglement.inputs import coded_factors
+from latentia.metrics.disentanglement.estimate import (
+    BOOTSTRAP,
+    Estimate,
+    bootstrapped,
+    some_rows,
+    stream,
+    two_parts,
+)
+from latentia.metrics.disentanglement.predictors import told_by_one_code
+from latentia.metrics.disentanglement.subject import Coded, coded, scored
+from latentia.metrics.score import Score
+from latentia.metrics.subject import Subject
+from latentia.registry import metrics
+
+_C = 0.01
+
+
+@metrics.register("sap", needs=Encodes, factors=1)
+def sap_of(subject: Subject) -> Score:
+    """SAP: how much better a linear classifier tells a factor from its best code than from the next; at most 1."""
+    rows = coded(subject)
+    return scored("sap", "accuracy", rows, sap(rows.codes, rows.factors, seed=subject.seed))
+
+
+@metrics.register("sap-regression", needs=Encodes, factors=1)
+def sap_regression_of(subject: Subject) -> Score:
+    """SAP of factors that are numbers: how much larger R² is with the best code than with the next; at most 1."""
+    rows = coded(subject).chosen(lambda factor: factor.kind == "number")
+    if not rows.known:
+        raise DataError("none of the factors that vary is a number: ask for sap, which takes categories")
+    return scored("sap-regression", "R²", rows, sap_regression(rows.codes, _values(rows), seed=subject.seed))
+
+
+def sap(codes: Tensor, factors: Tensor, *, train: int = 10_000, test: int = 5_000, seed: int = 0) -> Estimate:
+    """Return the separated attribute predictability, the mean over factors of `top_two_gaps` of accuracies.
+
+    s_ij is the accuracy with which a linear support vector machine tells factor j from code i alone. On a line it tells
+    the ends of a range and little between: of a perfect code of ten equally frequent values, two or three.
+
+    Args:
+        codes: (n, d).
+        factors: (n, F) whole numbers from 0.
+        train: rows to fit to.
+        test: other rows to score on; of fewer rows than both together, both in proportion.
+        seed: of the rows and of the bootstrap.
+
+    Raises:
+        UsageError: for other shapes, or factors that are not whole numbers.
+        DataError: for codes that are not finite, or a factor with one value.
+
+    Reference: Kumar, Sattigeri & Balakrishnan (2018), Variational Inference of Disentangled Latent Concepts,
+    section 3; protocol of Locatello et al. (2019), Challenging Common Assumptions.
+    """
+    coded_factors(codes, factors)
+    generator = stream("sap", seed)
+    fitted, scored_on = two_parts(len(codes), train, test, generator)
+    parts = [(codes[rows], factors[rows]) for rows in (fitted, scored_on)]
+    told = told_by_one_code(parts[0], parts[1], C=_C)
+    stderr = bootstrapped(lambda sample: top_two_gaps(told[sample].mean(0)).mean(), len(told), generator)
+    settings = {
+        "train": len(fitted),
+        "test": len(scored_on),
+        "classifier": f"linear SVM, C={_C:g}, balanced",
+        "seed": seed,
+        "stderr": f"{BOOTSTRAP}, of the test part with the classifiers as they are",
+    }
+    return Estimate(float(top_two_gaps(told.mean(0)).mean()), stderr, settings)
+
+
+def sap_regression(codes: Tensor, values: Tensor, *, points: int = 10_000, seed: int = 0) -> Estimate:
+    """Return the separated attribute predictability of numbers, the mean over factors of `top_two_gaps` of R².
+
+    Args:
+        codes: (n, d).
+        values: (n, F) numbers.
+        points: rows to look at, drawn without replacement, where there are more.
+        seed: of the rows and of the bootstrap.
+
+    Raises:
+        UsageError: for other shapes.
+        DataError: for numbers that are not finite, or a factor with one value.
+
+    Reference: Kumar, Sattigeri & Balakrishnan (2018), section 3.
+
+    Example:
+        >>> values = torch.cartesian_prod(torch.arange(3.0), torch.arange(4.0))
+        >>> round(sap_regression(values, values).value, 6)
+        1.0
+    """
+    generator = stream("sap-regression", seed)
+    rows = some_rows(len(codes), points, generator)
+    z, v = codes[rows], values[rows]
+
+    def gap(sample: Tensor) -> Tensor:
+        return top_two_gaps(squared_correlations(z[sample], v[sample])).mean()
+
+    value = float(gap(torch.arange(len(rows))))
+    settings = {"points": len(rows), "seed": seed, "stderr": BOOTSTRAP}
+    return Estimate(value, bootstrapped(gap, len(rows), generator), settings)
+
+
+def _values(rows: Coded) -> Tensor:
+    """Return the numbers that the factors are, (n, F) float64."""
+    columns = zip(rows.known, rows.factors.unbind(1), strict=True)
+    return torch.stack(
+        [torch.tensor(factor.values, dtype=torch.float64)[numbers] for factor, numbers in columns], 1
+    )

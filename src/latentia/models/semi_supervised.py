@@ -1,0 +1,147 @@
+"""A latent variable model one of whose latent variables is a class, which is known of some rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Categorical, Distribution
+from torch.nn.functional import one_hot
+
+from latentia.core.model import Bounded, Decodes, Encodes, FromFactors, Generative
+from latentia.core.objective import Blocks
+from latentia.core.randomness import drawing_from
+from latentia.data.factors import Factor, codes_of
+from latentia.data.spec import DataSpec
+from latentia.distributions.class_and_code import ClassAndCode
+from latentia.distributions.posteriors import drawn
+from latentia.errors import UsageError
+from latentia.functional.semi_supervised import enumerated_bound, marginal_bound
+from latentia.models.latent import LatentVariable
+
+
+class SemiSupervised(Generative, FromFactors, Bounded, Encodes, Decodes):
+    """p(x) = Σ_y p(y) ∫ p(x | z, y) p(z) dz, with a classifier q(y | x) and an encoder q(z | x, y).
+
+    A row's code is both latent variables: (z, y), with y one number for each class.
+
+    Args:
+        given_class: p(x | y), a model that is conditional on a one-hot class.
+        classifier: a network from scaled rows to a number for each class.
+        classes: their names.
+
+    References:
+        Kingma, Mohamed, Rezende and Welling (2014), Semi-supervised learning with deep generative models (M2).
+    """
+
+    def __init__(
+        self, given_class: LatentVariable, *, classifier: nn.Module, classes: tuple[str, ...]
+    ) -> None:
+        super().__init__()
+        self.data: DataSpec = given_class.data
+        self.given_class = given_class
+        self.classifier = classifier
+        self.classes = classes
+        self.class_logits = nn.Parameter(torch.zeros(len(classes)))
+
+    @property
+    def measure(self) -> str | None:
+        """The measure that bounds of log p(x) refer to."""
+        return self.given_class.measure
+
+    @property
+    def log_prior(self) -> Tensor:
+        """The law of classes, log p(y): (C,) nats; it is learned."""
+        return self.class_logits.log_softmax(0)
+
+    def class_log_probs(self, x: Tensor) -> Tensor:
+        """Return log q(y | x), (B, C) nats."""
+        return self.classifier(self.given_class.scaling(x)).log_softmax(-1)
+
+    def bounds(self, x: Tensor, draws: int = 1) -> tuple[Tensor, Tensor]:
+        """Return E_q[log p(x | z, y)] and KL(q(z | x, y) ‖ p(z)) for each class, by draws of z: twice (B, C) nats."""
+        C, inner = len(self.classes), self.given_class
+        rows = x.repeat_interleave(C, dim=0)
+        context = self._each_class(x).repeat(len(x), 1)
+        z, kl = drawn(inner.encode(rows, context), inner.code_law(), draws)
+        reconstruction = inner.reconstruction(z, rows, context).mean(0)
+        return reconstruction.view(-1, C), kl.view(-1, C)
+
+    def log_prob_bound(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        *,
+        samples: int = 1,
+        repeats: int = 1,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Return a bound of log p(x), or of log p(x | y) given one-hot classes, by enumerating the classes.
+
+        For ``samples=1`` Kingma's U(x) = Σ_y q(y | x) [ELBO(x | y) + log p(y)] + H(q(y | x)); for K > 1 the classes are
+        summed out exactly, log Σ_y p(y) e^L_K(x | y), with importance-weighted bounds L_K. Of an ELBO that would be no
+        bound: its noise, in the exponent, would raise it.
+
+        Raises:
+            UsageError: for ``samples`` or ``repeats`` below 1.
+            DataError: for rows of another shape, or values outside the support.
+        """
+        bound_of = partial(self.given_class.log_prob_bound, x, samples=samples, generator=generator)
+        if context is not None:
+            return bound_of(context, repeats=repeats)
+        if samples < 1 or repeats < 1:
+            raise UsageError(f"samples and repeats must be at least 1; got {samples} and {repeats}")
+        self.data.check(x)
+
+        def once(repeats: int) -> Tensor:
+            each = [bound_of(y.expand(len(x), -1), repeats=repeats) for y in self._each_class(x)]
+            return torch.stack(each, dim=1) + self.log_prior
+
+        if samples == 1:
+            return enumerated_bound(once(repeats), self.class_log_probs(x))
+        return torch.stack([marginal_bound(once(1)) for _ in range(repeats)]).mean(0)
+
+    def encode(self, x: Tensor, context: Tensor | None = None) -> Distribution:
+        """Return q(z, y | x), batch shape (B,) and event shape (d + C,); y is certain given one-hot classes."""
+        log_q = self.class_log_probs(x) if context is None else context.log()
+        each = [self.given_class.encode(x, y.expand(len(x), -1)) for y in self._each_class(x)]
+        return ClassAndCode(log_q, each)
+
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
+        """Return p(x | z, y), batch shape (B,), for codes (B, d + C); weights of classes are made to add up to 1."""
+        C = len(self.classes)
+        weights = (z[:, -C:] if context is None else context).clamp_min(0)
+        total = weights.sum(1, keepdim=True)
+        y = torch.where(total > 0, weights / total.clamp_min(1e-12), 1 / C)
+        return self.given_class.decode(z[:, :-C], y)
+
+    @torch.no_grad()
+    def sample(
+        self, n: int, context: Tensor | None = None, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw n rows: y from p(y) unless it is given one-hot, z from the prior, x from p(x | z, y)."""
+        if context is None:
+            context = self.contexts(n, {}, generator=generator)
+        return self.given_class.sample(n, context, generator=generator)
+
+    @torch.no_grad()
+    def contexts(
+        self, n: int, given: Mapping[str, Any], *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return n one-hot classes, (n, C): those given as ``class``, or drawn from p(y)."""
+        if given:
+            return codes_of((Factor("class", self.classes),), n, given).to(self.class_logits.device)
+        with drawing_from(generator):
+            y = Categorical(logits=self.class_logits, validate_args=False).sample((n,))
+        return one_hot(y, len(self.classes)).to(self.class_logits.dtype)
+
+    def begin(self, rows: Blocks) -> None:
+        """Take from the rows what the scaling of real data and the prior need."""
+        self.given_class.begin(rows)
+
+    def _each_class(self, like: Tensor) -> Tensor:
+        """Return every class one-hot: (C, C)."""
+        return torch.eye(len(self.classes), dtype=like.dtype, device=like.device)

@@ -1,0 +1,173 @@
+"""What a report shows of codes: what they explain, rows decoded again, paths between them, and the codes themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.distributions import MultivariateNormal
+
+from latentia.core.model import Decodes, Encodes
+from latentia.distributions.diagonal_gaussian import DiagonalGaussian
+from latentia.metrics.aggregated import aggregated_posterior, all_posteriors
+from latentia.metrics.latent_law import LatentLaw
+from latentia.report import plots, tables
+from latentia.report.exhibits import Exhibit, Section, Strip, bounds_of, exhibits, strip
+from latentia.report.figures import drawable
+from latentia.report.heldout import Given, HeldOut, named, seen, seen_spec, with_own
+from latentia.report.latent import codes_on_quantiles, prior_and_aggregate_plots
+from latentia.report.spectrum import Spectrum, scree, spectrum_of
+from latentia.runs.run import Run
+
+_PATHS, _STEPS = 4, 10  # interpolations; images on a path
+_MANIFOLD = 15  # a side, images of the plane of codes
+_ENTRIES, _VALUES, _SPAN = (
+    9,
+    11,
+    3.0,
+)  # entries of the code that are moved; values of each; how far, in deviations
+
+
+def code_sections(run: Run, held: HeldOut | None) -> Iterator[Section]:
+    """Yield what there is to see of a model that encodes: of held-out rows, where there are any."""
+    if (spectrum := spectrum_of(run.model)) is not None:
+        yield _spectrum(spectrum)
+    if held is None or not isinstance(run.model, Encodes):
+        return
+    if isinstance(run.model, Decodes):
+        yield _reconstructions(run, held)
+        yield from _interpolations(run, held)
+        yield _traversal(run, held)
+        yield from _manifold(run, held)
+    yield _codes(run, held)
+    yield from _laws(run, held)
+
+
+def _spectrum(spectrum: Spectrum) -> Section:
+    known = f"{float(spectrum.together[-1]):.1%} of the training rows' variance"
+    return Section("Explained variance", f"The components explain {known}.", exhibits(scree(spectrum)))
+
+
+def _reconstructions(run: Run, held: HeldOut) -> Section:
+    lead = "Held-out rows encoded and decoded again, both as means."
+    spec = seen_spec(run)
+    held = held.first(2 * _STEPS) if drawable(spec) else held
+    real, again = seen(run, held), with_own(held, run.reconstruct)
+    if drawable(spec):
+        bounds = bounds_of(run, held)
+        strips = tuple(
+            strip(label, images[start : start + _STEPS], run, bounds)
+            for start in range(0, len(real), _STEPS)
+            for label, images in (("held out", real), ("decoded", again))
+        )
+        return Section("Reconstructions", lead, (Exhibit("", strips=strips),))
+    real, again = real.flatten(1), again.flatten(1)
+    if spec.size == 2:
+        plot = plots.displacements(real[:300], again[:300], plots.Frame.fitting(real), spec)
+        return Section(
+            "Reconstructions", lead, exhibits([("Each row joined to its reconstruction", plot)], square=True)
+        )
+    return Section("Reconstructions", lead, exhibits(tables.agreements(real, again, spec)))
+
+
+def _interpolations(run: Run, held: HeldOut) -> Iterator[Section]:
+    """Yield paths between pairs of held-out images, of one class each where the model is conditional."""
+    if not drawable(run.spec):
+        return
+    lead = "From one held-out row's code (left) to another's (right) along a great circle, decoded as means."
+    bounds, strips = bounds_of(run, held), list[Strip]()
+    for a, b, given in _ends(held):
+        path = run.interpolate(held.given[a], held.given[b], steps=_STEPS, given=given).cpu()
+        strips.append(strip(named(given), path, run, bounds))
+    if strips:
+        yield Section("Interpolation", lead, (Exhibit("", strips=tuple(strips)),))
+
+
+def _ends(held: HeldOut) -> Iterator[tuple[int, int, Given]]:
+    """Yield pairs of rows to go between, of one class for a conditional model, which is given the first one's own."""
+    if held.conditions is None or held.labels is None:
+        for k in range(min(_PATHS, len(held.given) // 2)):
+            yield 2 * k, 2 * k + 1, held.own(2 * k)
+        return
+    for number in held.labels.unique().tolist()[:_PATHS]:
+        members = (held.labels == number).nonzero()[:2, 0].tolist()
+        if len(members) == 2:
+            yield members[0], members[1], held.own(members[0])
+
+
+def _traversal(run: Run, held: HeldOut) -> Section:
+    rows = _traversed(run, held)
+    effect = rows.flatten(2).std(1).mean(1)
+    strongest = effect.argsort(descending=True, stable=True)[:_ENTRIES].tolist()
+    lead = (
+        f"One held-out row decoded with one entry of its code moved from {_SPAN:g} standard deviations below the "
+        f"codes' mean to {_SPAN:g} above it, the others kept."
+    )
+    if len(strongest) < len(rows):
+        lead += f" The {len(strongest)} of {len(rows)} entries with the greatest effect, greatest first."
+    if drawable(run.spec):
+        bounds = bounds_of(run, held)
+        strips = tuple(strip(f"z{entry}", rows[entry], run, bounds) for entry in strongest)
+        return Section("Latent traversal", lead, (Exhibit("", strips=strips),))
+    scale = seen(run, held).flatten(1).std(0, correction=0).clamp_min(1e-9)
+    drawn = [
+        (f"z{entry}", tables.responses(rows[entry].flatten(1), _deviations(), scale, run.spec))
+        for entry in strongest
+    ]
+    return Section("Latent traversal", lead, exhibits(drawn))
+
+
+def _traversed(run: Run, held: HeldOut) -> Tensor:
+    """Return the first row decoded with each entry of its code moved: (d, values, *event).
+
+    An entry moves through what the codes have there, for codes of another law than N(0, I) have units of their own.
+    """
+    given = held.own(0)
+    codes = with_own(held, run.encode)
+    values = codes.mean(0) + _deviations()[:, None] * codes.std(0, correction=0)
+    moved = run.encode(held.given[:1], given).cpu().repeat(codes.shape[1], _VALUES, 1)
+    moved.diagonal(dim1=0, dim2=2).copy_(values)
+    return run.decode(moved.flatten(0, 1), given).cpu().unflatten(0, moved.shape[:2])
+
+
+def _manifold(run: Run, held: HeldOut) -> Iterator[Section]:
+    """Yield what the plane of codes decodes to, where codes are in the plane and rows are images."""
+    if not isinstance(run.model, LatentLaw) or not drawable(run.spec):
+        return
+    prior = run.model.code_law()
+    if prior.event_shape != (2,):
+        return
+    given = held.own(0)
+    images = run.decode(codes_on_quantiles(prior, _MANIFOLD), given).cpu()
+    lead = "Means of p(x | z) on a grid of the prior's quantiles: z0 rises to the right, z1 upwards."
+    picture = strip(named(given), images, run, bounds_of(run, held), _MANIFOLD)
+    yield Section("The plane of codes", lead, (Exhibit("", strips=(picture,)),))
+
+
+def _laws(run: Run, held: HeldOut) -> Iterator[Section]:
+    """Yield the prior beside the aggregated posterior of the held-out rows, where that is a mixture of Gaussians."""
+    if not isinstance(run.model, LatentLaw) or run.recipe.conditional:
+        return
+    with torch.no_grad():
+        q, prior = run.model.encode(run.rows(held.given)), run.model.code_law()
+    if not isinstance(q, DiagonalGaussian | MultivariateNormal):
+        return
+    plots = prior_and_aggregate_plots(prior, aggregated_posterior(all_posteriors([q])))
+    lead = f"The prior, and the mixture of the posteriors of {len(held.given)} held-out rows."
+    yield Section("Prior and aggregated posterior", lead, exhibits(plots, square=len(plots) == 1))
+
+
+def _deviations() -> Tensor:
+    return torch.linspace(-_SPAN, _SPAN, _VALUES)
+
+
+def _codes(run: Run, held: HeldOut) -> Section:
+    codes = with_own(held, run.encode)
+    plot = plots.codes_plot(codes, run.spec, held.labels)
+    coloured = ", coloured by class" if held.labels is not None else ""
+    return Section(
+        "Codes",
+        f"The mean code of {len(codes)} held-out rows{coloured}.",
+        exhibits([("", plot)], square=True),
+    )
