@@ -22,7 +22,7 @@ def compare(
     *,
     repetitions: int = 5,
     unit: str = "items/s",
-    goals: Mapping[tuple[str, str], float] | None = None,
+    goals: Mapping[tuple[str, str], float | None] | None = None,
 ) -> dict[str, object]:
     """Run every side once to warm up, then all of them in turn; print and write rates and ratios.
 
@@ -31,7 +31,7 @@ def compare(
         sides: functions that do some work and return how many items it was.
         repetitions: counted turns.
         unit: of the rates.
-        goals: {(side, peer): the ratio of their rates to reach}.
+        goals: {(side, peer): the ratio of their rates to reach, or None to tell it only}.
     """
     for side in sides.values():
         side()
@@ -62,7 +62,7 @@ def compare(
 
 
 def ratios(
-    rates: Mapping[str, list[float]], goals: Mapping[tuple[str, str], float]
+    rates: Mapping[str, list[float]], goals: Mapping[tuple[str, str], float | None]
 ) -> list[dict[str, object]]:
     """Return the median over turns of each asked ratio: both sides of a turn saw the same machine."""
     rows: list[dict[str, object]] = []

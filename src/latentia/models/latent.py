@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -149,20 +148,23 @@ class LatentVariable(_Autoencoding, Bounded, Pathwise):
                 z, kl = drawn(posterior, prior, repeats)
                 return self.reconstruction(z, x, context).mean(0) - kl
             bounds = [
-                iwae(torch.cat(list(self._log_weights(posterior, prior, x, context, samples))))
-                for _ in range(repeats)
+                iwae(self._log_weights(posterior, prior, x, context, samples)) for _ in range(repeats)
             ]
         return torch.stack(bounds).mean(0)
 
     def _log_weights(
         self, posterior: Distribution, prior: Distribution, x: Tensor, context: Tensor | None, samples: int
-    ) -> Iterator[Tensor]:
-        """Yield blocks of log p(x, z_k) - log q(z_k | x), (k, B) nats."""
+    ) -> Tensor:
+        """Return log p(x, z_k) - log q(z_k | x), (samples, B) nats, decoded in blocks."""
         codes = min(_DECODED_AT_ONCE, _NUMBERS_AT_ONCE // x[0].numel())
         block = max(1, codes // len(x))
+        # Made beforehand: results kept block by block would lie between the blocks' large tensors, whose holes
+        # the allocator then cannot fill again (gigabytes for thousands of samples).
+        log_w = x.new_empty(samples, len(x))
         for start in range(0, samples, block):
             z, log_q = drawn_with_log_prob(posterior, min(block, samples - start))
-            yield self.reconstruction(z, x, context) + prior.log_prob(z) - log_q
+            log_w[start : start + block] = self.reconstruction(z, x, context) + prior.log_prob(z) - log_q
+        return log_w
 
 
 class RelaxedLatentVariable(_Autoencoding):
