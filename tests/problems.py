@@ -155,4 +155,4 @@ def small_sizes(network: str, data: DataSpec) -> dict[str, int]:
     names = [*NETWORKS, "auto"]
     if network not in names:
         return {}
-    return {"width": 2} if network_name(network, data) == "conv" else {"hidden": 6, "layers": 1}
+    return {"width": 2} if network_name(network, data) in ("conv", "resnet") else {"hidden": 6, "layers": 1}

@@ -253,9 +253,12 @@ OF_CODES = {
     "surgery",
 }  # several scores, or of fewer rows: tests/test_surgery.py, tests/test_likelihood_estimates.py
 OF_CLASSES = {"classification-accuracy"}  # of models that classify: tests/test_semi_supervised.py
+OF_TRAINING_ROWS = {  # or of rows that know more: tests/test_modes.py, test_memorisation.py, test_classes.py,
+    "classes", "linear-probe-accuracy", "memorisation", "modes", "nearest-neighbour-accuracy",
+}  # and test_critic_reading.py  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sorted(set(metrics) - OF_FACTORS - OF_CODES - OF_CLASSES))
+@pytest.mark.parametrize("name", sorted(set(metrics) - OF_FACTORS - OF_CODES - OF_CLASSES - OF_TRAINING_ROWS))
 def test_every_metric_of_a_full_model_is_a_finite_number_with_its_meaning(name):
     model = CountedCoins(8) if name in COUNTED else linear_gaussian()
     result = only(Subject(model, model.rows(30), permutations=19, ais_temperatures=20), name)

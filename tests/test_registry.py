@@ -9,7 +9,7 @@ import pytest
 
 import latentia as lt
 from latentia.errors import UnknownNameError, UsageError
-from latentia.registry import unknown
+from latentia.registry import Registry, unknown
 
 REGISTRIES = [lt.recipes, lt.datasets, lt.metrics, lt.likelihoods, lt.divergences]
 
@@ -138,3 +138,43 @@ def test_the_public_names_are_all_there():
         assert name in dir(lt)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = lt.nothing
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("WGAN-GP", "wgan-gp"),
+        ("DCGAN", "dc-gan"),
+        ("wgan", "w-gan"),
+        ("cGAN", "conditional-gan"),
+        ("gmm", "gaussian-mixture"),
+    ],
+)
+def test_names_are_taken_as_the_field_writes_them(written, name):
+    fresh = Registry("recipes", package="latentia.recipes")  # nothing is imported yet
+    assert fresh.name_of(written) == name
+    assert lt.recipes[written] is lt.recipes[name]
+    assert lt.recipes.facts(written) is lt.recipes.facts(name)
+    assert written not in set(lt.recipes), "listed once, under its own name"
+
+
+def test_no_two_members_are_written_alike():
+    for registry in (
+        lt.recipes,
+        lt.datasets,
+        lt.metrics,
+        lt.likelihoods,
+        lt.priors,
+        lt.posteriors,
+        lt.divergences,
+    ):
+        plain = [name.replace("-", "") for name in registry]
+        assert len(plain) == len(set(plain))
+
+
+def test_an_alias_of_a_member_in_memory_is_known():
+    registry = Registry("shapes", package="latentia.registry")
+    registry.register("square", aliases=("quad",))(1)
+    assert registry["Quad"] == 1
+    with pytest.raises(UnknownNameError, match="unknown shape name 'quod'"):
+        registry["quod"]

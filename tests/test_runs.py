@@ -169,7 +169,7 @@ CHANGES = {
     "validation": {"validation": 0.4},
     "split_seed": {"split_seed": 1},
 }
-TESTED_APART = {"device", "compile", "patience", "checkpoint_every"}
+TESTED_APART = {"device", "compile", "patience", "stop_on", "checkpoint_every"}
 
 
 @pytest.mark.parametrize("option", CHANGES)

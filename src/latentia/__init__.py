@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from latentia.data.spec import DataSpec, Support
     from latentia.metrics.two_sample import TestResult, two_sample_test
     from latentia.report.page import write_report
+    from latentia.runs.doctor import doctor
     from latentia.runs.evaluate import evaluate
     from latentia.runs.fit import fit
     from latentia.runs.load import load
@@ -57,6 +58,7 @@ _HOMES = {
     "latentia.data.spec": ("DataSpec", "Support"),
     "latentia.metrics.two_sample": ("TestResult", "two_sample_test"),
     "latentia.report.page": ("write_report",),
+    "latentia.runs.doctor": ("doctor",),
     "latentia.runs.evaluate": ("evaluate",),
     "latentia.runs.fit": ("fit",),
     "latentia.runs.load": ("load",),
@@ -65,8 +67,8 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022  (in the order in which a reader meets them)
-    "fit", "load", "evaluate", "write_report", "two_sample_test", "train", "Run", "TestResult", "Recipe", "Objective",
-    "Batch", "Optim", "DataSpec", "Support",
+    "fit", "load", "evaluate", "doctor", "write_report", "two_sample_test", "train", "Run", "TestResult", "Recipe",
+    "Objective", "Batch", "Optim", "DataSpec", "Support",
     "Generative", "Pathwise", "Density", "Bounded", "Encodes", "Decodes", "Translates", "FromFactors",
     "recipes", "datasets", "metrics", "likelihoods", "priors", "posteriors", "divergences",
 ]  # fmt: skip

@@ -32,6 +32,7 @@ class _Listing:
 
     module: str
     summary: str
+    aliases: tuple[str, ...] = ()
 
 
 class Registry(Mapping[str, T]):
@@ -41,15 +42,17 @@ class Registry(Mapping[str, T]):
         name: the registry's own name, as its decorators are written: ``recipes`` for ``@recipes.register``.
         package: the package whose files hold the definitions, sub-packages included.
 
+    Lookups take a name as the field writes it too, in capitals or without hyphens, and aliases that a decorator names.
+
     Raises:
         UnknownNameError: (from lookups) for a name that is not there, with the nearest ones.
 
     Example:
         >>> shapes = Registry[object]("shapes", package="latentia.registry")
-        >>> @shapes.register("square")
+        >>> @shapes.register("square", aliases=("quad",))
         ... def square():
         ...     "Four equal sides."
-        >>> shapes["square"] is square, shapes.summaries()
+        >>> shapes["square"] is shapes["SQUARE"] is shapes["quad"] is square, shapes.summaries()
         (True, {'square': 'Four equal sides.'})
     """
 
@@ -58,27 +61,41 @@ class Registry(Mapping[str, T]):
         self.package = package
         self._members: dict[str, T] = {}
         self._facts: dict[str, Mapping[str, Any]] = {}
+        self._written: dict[str, str] = {}
 
-    def register(self, name: str, **facts: Any) -> Callable[[T], T]:
+    def register(self, name: str, *, aliases: tuple[str, ...] = (), **facts: Any) -> Callable[[T], T]:
         """Return a decorator that adds a definition under ``name``, with facts that ``facts(name)`` returns."""
 
         def add(member: T) -> T:
             self._members[name] = member
             self._facts[name] = facts
+            self._written |= {_plain(each): name for each in (name, *aliases)}
             return member
 
         return add
 
+    def name_of(self, name: str) -> str:
+        """Return the name of the member that is meant; names that mean none are returned as they are.
+
+        Example:
+            >>> recipes.name_of("WGAN-GP"), recipes.name_of("dcgan"), recipes.name_of("cgan")
+            ('wgan-gp', 'dc-gan', 'conditional-gan')
+        """
+        if name in self._members or name in self._listings:
+            return name
+        return (self._listed_as | self._written).get(_plain(name), name)
+
     def facts(self, name: str) -> Mapping[str, Any]:
         """Return the keyword arguments that the member's decorator was given."""
         _ = self[name]
-        return self._facts[name]
+        return self._facts[self.name_of(name)]
 
     def summaries(self) -> dict[str, str]:
         """Return the first line of each member's docstring, by name in alphabetical order."""
         return {name: self._summary(name) for name in self}
 
     def __getitem__(self, name: str) -> T:
+        name = self.name_of(name)
         if name not in self._members:
             self._import(name)
         return self._members[name]
@@ -117,6 +134,14 @@ class Registry(Mapping[str, T]):
             for listing in self._definitions(path, Path(folder))
         )
 
+    @cached_property
+    def _listed_as(self) -> dict[str, str]:
+        return {
+            _plain(each): name
+            for name, listing in self._listings.items()
+            for each in (name, *listing.aliases)
+        }
+
     def _definitions(self, path: Path, folder: Path) -> Iterator[tuple[str, _Listing]]:
         text = path.read_text(encoding="utf-8")
         if f"@{self.name}.register(" not in text:  # parsing is the slow part
@@ -125,17 +150,21 @@ class Registry(Mapping[str, T]):
         module = ".".join([self.package, *(part for part in parts if part != "__init__")])
         for node in ast.parse(text).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                for name in self._registered_names(node):
-                    yield name, _Listing(module, _first_line(ast.get_docstring(node)))
+                for name, aliases in self._registered_names(node):
+                    yield name, _Listing(module, _first_line(ast.get_docstring(node)), aliases)
 
-    def _registered_names(self, node: ast.FunctionDef | ast.ClassDef) -> Iterator[str]:
+    def _registered_names(
+        self, node: ast.FunctionDef | ast.ClassDef
+    ) -> Iterator[tuple[str, tuple[str, ...]]]:
         for decorator in node.decorator_list:
             match decorator:
                 case ast.Call(
                     func=ast.Attribute(value=ast.Name(id=self.name), attr="register"),
                     args=[ast.Constant(value=str(name))],
+                    keywords=keywords,
                 ):
-                    yield name
+                    given = (each.value for each in keywords if each.arg == "aliases")
+                    yield name, next((ast.literal_eval(value) for value in given), ())
                 case _:
                     pass
 
@@ -152,6 +181,10 @@ def unknown(what: str, given: str, known: Iterable[str]) -> str:
     if near:
         return f"unknown {what} {given!r}; did you mean {' or '.join(map(repr, near))}?"
     return f"unknown {what} {given!r}; there are: {', '.join(known) or 'none'}"
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "").replace(" ", "")
 
 
 def _first_line(doc: str | None) -> str:

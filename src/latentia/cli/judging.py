@@ -17,6 +17,7 @@ def evaluate(
     metrics: tuple[str, ...] = (),
     seed: int = 0,
     iwae_samples: int = 100,
+    max_rows: int = 2000,
     ais_rows: int = 100,
     ais_chains: int = 8,
     ais_temperatures: int = 500,
@@ -30,6 +31,7 @@ def evaluate(
         metrics: names that `latentia metrics` lists; those that the model allows without
         seed: of every draw
         iwae_samples: K of the importance-weighted bound
+        max_rows: rows and samples that metrics of samples look at
         ais_rows: rows that annealed importance sampling (ais, bidirectional-gap, gaps) looks at
         ais_chains: its chains for each row
         ais_temperatures: steps that its chains take from the prior to the posterior
@@ -38,6 +40,7 @@ def evaluate(
         latentia evaluate runs/vae-digits
         latentia evaluate runs/vae-digits --metrics elbo iwae --iwae-samples 500
         latentia evaluate runs/vae-digits --metrics ais surgery gaps --ais-rows 50
+        latentia evaluate runs/gan-ring --metrics modes memorisation --max-rows 2500
         latentia evaluate runs/mine --data others.csv
     """
     from latentia.runs.evaluate import scores
@@ -47,6 +50,7 @@ def evaluate(
     rows = source.rows(loaded)
     settings = {
         "iwae_samples": iwae_samples,
+        "max_rows": max_rows,
         "ais_rows": ais_rows,
         "ais_chains": ais_chains,
         "ais_temperatures": ais_temperatures,

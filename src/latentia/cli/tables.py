@@ -11,6 +11,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from latentia.metrics.score import Score
     from latentia.metrics.two_sample import TestResult
+    from latentia.runs.symptoms.finding import Finding
 
 _PIPED = 400  # columns where there is no terminal
 _MOST = 10  # features that are shown
@@ -67,6 +68,17 @@ def print_test(result: TestResult) -> None:
     if result.points:
         print(f"\nPoints that differ most ({result.points_show}):")
         _print(_points(result))
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Print what a diagnosis found, a line each."""
+    table = _columns([], first="finding")
+    table.add_column("severity", no_wrap=True)
+    table.add_column("evidence")
+    table.add_column("what to do")
+    for finding in findings:
+        table.add_row(finding.name, finding.severity, finding.evidence, finding.advice)
+    _print(table)
 
 
 def _features(result: TestResult) -> Table:

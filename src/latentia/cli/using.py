@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from latentia.cli.source import Source
@@ -17,6 +18,8 @@ def sample(
     n: int = 64,
     given: tuple[str, ...] = (),
     seed: int | None = None,
+    rejection: bool = False,
+    quantile: float | None = None,
     out: Path | None = None,
 ) -> None:
     """Draw samples: a grid of images, a scatter plot of points, or an array.
@@ -26,17 +29,21 @@ def sample(
         n: how many
         given: what to condition on, such as class=3 or, of a number or angle, azimuth=0:90, the way from one to another
         seed: of the draw; new samples each time without
+        rejection: keep those samples only that an adversarial run's critic accepts, by its density ratio
+        quantile: level of the ratios that rejection, then implied, accepts half the time; 0.8 keeps many, none few
         out: FILE.png or FILE.npy; sample.png or sample.npy in the run folder without
 
     Examples:
         latentia sample runs/vae-digits
         latentia sample runs/vae-digits --n 1000 --seed 0 --out samples.npy
+        latentia sample runs/gan-ring --n 1000 --rejection
     """
     from latentia.cli.pictures import write_rows
     from latentia.runs.load import load
 
     loaded = load(run)
-    print(write_rows(loaded.sample(n, conditions(given), seed=seed), loaded, "sample", out))
+    rows = loaded.sample(n, conditions(given), seed=seed, rejection=rejection, quantile=quantile)
+    print(write_rows(rows, loaded, "sample", out))
 
 
 @verbs.register("encode", group="Use a run")
@@ -45,6 +52,8 @@ def encode(
     *,
     source: Source,
     given: tuple[str, ...] = (),
+    critic: bool = False,
+    layer: str | None = None,
     out: Path | None = None,
 ) -> None:
     """Write the mean code of every row, as an array (n, d).
@@ -52,10 +61,13 @@ def encode(
     Args:
         run: the run folder
         given: what to condition on, such as class=3, for conditional models; each row's own class or context without
+        critic: encode by the critic of an adversarial run: what its last layer reads
+        layer: the critic's layer to encode by instead, then implied, such as layers.2
         out: FILE.npy; encode.npy in the run folder without
 
     Examples:
         latentia encode runs/vae-digits --data digits --out codes.npy
+        latentia encode runs/gan-digits --critic --out features.npy
     """
     import torch
 
@@ -67,7 +79,8 @@ def encode(
     loaded, asked = load(run), conditions(given)
     rows = source.rows(loaded)
     blocks = (chosen(loaded, rows, block.tolist()) for block in torch.arange(len(rows)).split(1000))
-    codes = [with_own(block, lambda x, c: loaded.encode(x, asked or c)) for block in blocks]
+    encode_rows = partial(loaded.features, layer=layer) if critic or layer else loaded.encode
+    codes = [with_own(block, lambda x, c: encode_rows(x, asked or c)) for block in blocks]
     print(write_array(torch.cat(codes), out or run / "encode.npy"))
 
 

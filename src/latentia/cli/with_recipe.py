@@ -28,11 +28,12 @@ def parse_with_recipe(name: str, verb: Callable[..., Any], words: Sequence[str])
         raise UsageError(
             f"{name} takes a recipe first: latentia {name} RECIPE ...; there are: {', '.join(recipes)}"
         )
-    recipe, command = recipes[words[0]], f"latentia {name} {words[0]}"
-    groups = {"": own, f"{words[0]} options": keyword_options_of(recipe), "training options": training}
+    chosen = recipes.name_of(words[0])
+    recipe, command = recipes[chosen], f"latentia {name} {chosen}"
+    groups = {"": own, f"{chosen} options": keyword_options_of(recipe), "training options": training}
     _refuse_others([option.flag for group in groups.values() for option in group], recipe, words[1:])
-    values = parse(command, _one_recipe(verb, recipe, words[0]), groups, words[1:])
-    return {"recipe": words[0], **values}
+    values = parse(command, _one_recipe(verb, recipe, chosen), groups, words[1:])
+    return {"recipe": chosen, **values}
 
 
 def _refuse_others(known: Sequence[str], recipe: Callable[..., Any], words: Sequence[str]) -> None:

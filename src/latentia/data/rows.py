@@ -12,6 +12,7 @@ from torch import Tensor
 
 from latentia.core.objective import Batch
 from latentia.data.factors import Factor, codes
+from latentia.data.modes import Modes
 from latentia.data.randomness import permutation
 from latentia.data.spec import DataSpec
 from latentia.errors import DataError, UsageError
@@ -51,6 +52,7 @@ class Rows:
         labels: (n,) int64 class numbers, or None.
         name: what to call the data in messages and reports.
         log_density: the true log-density of (B, *event) rows in nats, where it is known in closed form.
+        modes: the modes of the rows' law, where they are known.
         transform: what is done to rows when they are read.
         numbers: (n,) int64, which rows of the store these are, in order; None for all of them.
         factor_values: (n, F) int64, for each of the spec's factors the number of the row's value, or None.
@@ -73,6 +75,7 @@ class Rows:
     numbers: Tensor | None = None
     factor_values: Tensor | None = None
     condition_values: Tensor | None = None
+    modes: Modes | None = None
 
     def __post_init__(self) -> None:
         if self.labels is not None and len(self.labels) != len(self):
@@ -159,7 +162,7 @@ class Rows:
                 f"{self.name} has a transform already, {self.transform}; start from the plain rows"
             )
         bound = transform.on(self.spec)
-        return replace(self, transform=bound, spec=bound.spec(self.spec), log_density=None)
+        return replace(self, transform=bound, spec=bound.spec(self.spec), log_density=None, modes=None)
 
     def with_factors(self, factors: Sequence[Factor], values: Tensor) -> Rows:
         """Return the same rows with what is known of how they came about.

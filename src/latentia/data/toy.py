@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from latentia.data.modes import Modes
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
 from latentia.data.splits import FRACTIONS, check_split, joined
@@ -65,8 +67,7 @@ def ring(
         radius: of the circle.
         sd: standard deviation of each Gaussian.
     """
-    centres = ring_centres(modes, radius)
-    return _draw("ring", split, seed, n, *_mixture(centres, sd))
+    return _bumps("ring", split, seed, n, Modes(ring_centres(modes, radius), sd))
 
 
 @datasets.register("grid")
@@ -91,8 +92,7 @@ def grid(
         spacing: distance between neighbours.
         sd: standard deviation of each Gaussian.
     """
-    centres = grid_centres(side, spacing)
-    return _draw("grid", split, seed, n, *_mixture(centres, sd))
+    return _bumps("grid", split, seed, n, Modes(grid_centres(side, spacing), sd))
 
 
 @datasets.register("swiss-roll")
@@ -201,8 +201,9 @@ def grid_centres(side: int = 5, spacing: float = 2.0) -> Tensor:
     return torch.cartesian_prod(axis, axis)
 
 
-def _mixture(centres: Tensor, sd: float) -> tuple[Sampler, LogDensity]:
-    """Return how to draw from a uniform mixture of N(centre, sd² I), and its log-density."""
+def _bumps(name: str, split: str, seed: int, n: int, modes: Modes) -> Rows:
+    """Draw from equally likely N(centre, sd² I); the rows know their density and their modes."""
+    centres, sd = modes.centres, modes.sd
 
     def sample(rng: np.random.Generator, n: int) -> np.ndarray:
         return centres.numpy()[rng.integers(len(centres), size=n)] + rng.normal(0, sd, (n, 2))
@@ -210,7 +211,7 @@ def _mixture(centres: Tensor, sd: float) -> tuple[Sampler, LogDensity]:
     def log_density(x: Tensor) -> Tensor:
         return _mixture_log_density(x[:, None] - centres.to(x), x.new_tensor((sd, sd)))
 
-    return sample, log_density
+    return replace(_draw(name, split, seed, n, sample, log_density), modes=modes)
 
 
 def _mixture_log_density(deviation: Tensor, sds: Tensor) -> Tensor:

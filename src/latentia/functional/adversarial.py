@@ -26,7 +26,7 @@ from latentia.functional.adversarial_losses import (
     wasserstein_critic,
     wasserstein_generator,
 )
-from latentia.functional.checks import probability_vectors
+from latentia.functional.checks import finite, probability_vectors
 from latentia.functional.discrete import jensen_shannon, total_variation
 from latentia.functional.relativistic import (
     relativistic_average_critic,
@@ -39,6 +39,8 @@ from latentia.registry import divergences, unknown
 
 CriticLoss: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 GeneratorLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+_LARGEST, _HALVINGS = 700.0, 64  # of a log-ratio: the logarithm of a float64
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class LossPair:
         optimal_critic: log p/q → the score that minimises the critic's expected loss at such a point, where
             theory gives one (up to a constant where the losses read differences of scores only).
         value_at_optimum: the game's value with that critic, where it is a function of p and q alone.
+        true_labels: the pair that this one is where the critic's labels are true; None where they are (`labels`).
     """
 
     critic: CriticLoss
@@ -78,6 +81,7 @@ class LossPair:
     relativistic: bool = False
     optimal_critic: Callable[[Tensor], Tensor] | None = None
     value_at_optimum: Optimum | None = None
+    true_labels: LossPair | None = None
 
     @property
     def even(self) -> float | None:
@@ -85,6 +89,56 @@ class LossPair:
         if self.relativistic or self.optimal_critic is None:
             return None
         return float(self.optimal_critic(torch.zeros(())))
+
+    @property
+    def tells_ratio(self) -> bool:
+        """Whether the optimal critic's score tells log p/q: it rises with it, and is finite."""
+        if self.optimal_critic is None:
+            return False
+        scores = self.optimal_critic(torch.linspace(-3, 3, 13, dtype=torch.float64))
+        return bool(scores.isfinite().all() and (scores.diff() > 0).all())
+
+    def log_ratio(self, scores: Tensor) -> Tensor:
+        """Return log p/q of rows from scores, as if the critic were optimal: the inverse of `optimal_critic`.
+
+        r with s*(r) = s, found by bisection between −700 and 700, the ends standing for scores beyond those of any
+        ratio. Of relativistic losses, whose critic is known up to a constant, so is the ratio.
+
+        Args:
+            scores: (*B,) of a critic.
+
+        Returns:
+            (*B,) nats, without gradient: p is the law of the data, q the generator's.
+
+        Raises:
+            UsageError: for losses whose optimal critic does not tell the ratio.
+            DataError: for a score that is not finite.
+
+        Reference: Goodfellow et al. (2014), Generative Adversarial Nets, proposition 1; Nowozin et al. (2016), f-GAN,
+        eq. 5; Mao et al. (2017), Least Squares Generative Adversarial Networks, eq. 5.
+
+        Example:
+            >>> LOSS_PAIRS["least-squares"].log_ratio(torch.tensor([0.5, 0.75])).exp()  # s* = p/(p + q)
+            tensor([1., 3.])
+        """
+        if self.optimal_critic is None or not self.tells_ratio:
+            raise UsageError(
+                "this loss's critic tells no density ratio: hinge's optimum is its sign alone, Wasserstein's a "
+                "potential; cross-entropy, least squares and most f-divergences tell it"
+            )
+        finite(scores=scores)
+        return _increasing_inverse(self.optimal_critic, scores)
+
+
+def _increasing_inverse(f: Callable[[Tensor], Tensor], y: Tensor) -> Tensor:
+    """Return x with f(x) = y by bisection in float64, in y's dtype."""
+    target = y.detach().double()
+    low, high = torch.full_like(target, -_LARGEST), torch.full_like(target, _LARGEST)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        below = f(middle) < target
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return ((low + high) / 2).to(y.dtype)
 
 
 def fake_only(loss: Callable[[Tensor], Tensor]) -> GeneratorLoss:

@@ -242,7 +242,8 @@ def _gradients(critic: Critic, x: Tensor) -> Tensor:
     _rows(points=x)
     recorded = torch.is_grad_enabled()
     with torch.enable_grad():
-        points = x if x.requires_grad else x.detach().requires_grad_()
+        # A view, for the critic's weights may depend on x themselves, after steps that are unrolled.
+        points = x.view_as(x) if x.requires_grad else x.detach().requires_grad_()
         scores = _scores(critic, points)
         gradient = None
         if scores.requires_grad:  # the sum's gradient holds each row's own, for a score reads its row only

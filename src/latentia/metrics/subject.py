@@ -50,6 +50,7 @@ class Subject:
         ais_temperatures: steps that its chains take from the prior to the posterior.
         conditional: whether the model takes the rows' context; samples are then drawn given the contexts of
             the held-out rows they are compared with.
+        train_rows: reads the rows that the model was fitted to, for metrics that compare with them.
 
     Raises:
         DataError: without rows.
@@ -67,6 +68,7 @@ class Subject:
     ais_chains: int = 8
     ais_temperatures: int = 500
     conditional: bool = False
+    train_rows: Callable[[], HeldOut] | None = None
     _shared: dict[Any, Any] = field(default_factory=dict[Any, Any], init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -125,6 +127,20 @@ class Subject:
                 for batch in self.heldout.blocks(self.batch_size)
             ]
         return torch.cat(parts)
+
+    @cached_property
+    def training(self) -> HeldOut:
+        """The rows that the model was fitted to, read when first asked for.
+
+        Raises:
+            UsageError: where they are not known.
+        """
+        if self.train_rows is None:
+            raise UsageError(
+                "this metric needs the rows that the model was fitted to: lt.evaluate finds those of a run, and "
+                "Subject takes train_rows="
+            )
+        return self.train_rows()
 
     def chosen(self, most: int) -> Batch:
         """Return at most so many of the rows, chosen at random, in their order; on the CPU."""

@@ -37,8 +37,15 @@ class Implicit(Generative, Pathwise):
     ) -> Tensor:
         """Draw n rows: (n, *event), differentiable in the network's parameters, not rounded."""
         with drawing_from(generator):
-            z = self.prior().sample((n,))
-            y = self.network(z, context)
+            return self.push(self.codes(n), context)
+
+    def codes(self, n: int) -> Tensor:
+        """Draw n codes from the prior: (n, d)."""
+        return self.prior().sample((n,))
+
+    def push(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return G(z), rows of data that are not rounded: (B, *event)."""
+        y = self.network(z, context)
         return self.scaling.inverse(torch.tanh(y) if self.scaling.bounded else y)
 
     @torch.no_grad()

@@ -147,9 +147,7 @@ class LatentVariable(_Autoencoding, Bounded, Pathwise):
             if samples == 1:
                 z, kl = drawn(posterior, prior, repeats)
                 return self.reconstruction(z, x, context).mean(0) - kl
-            bounds = [
-                iwae(self._log_weights(posterior, prior, x, context, samples)) for _ in range(repeats)
-            ]
+            bounds = [iwae(self._log_weights(posterior, prior, x, context, samples)) for _ in range(repeats)]
         return torch.stack(bounds).mean(0)
 
     def _log_weights(

@@ -1,59 +1,52 @@
 """Convolutional networks after DCGAN (Radford, Metz and Chintala 2016), for images of any size from 8.
 
-The layers are theirs; the first weights are torch's own and not N(0, 0.02²).
+The layers are theirs; the first weights are torch's own, unless `first_weights.normal_weights` draws theirs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from latentia.errors import UsageError
-from latentia.networks.mlp import activation_named, dropped
+from latentia.networks.activations import PIECES, activation_named
+from latentia.networks.context import FeatureNetwork, entries_at, through
+from latentia.networks.heads import head
+from latentia.networks.images import (
+    WIDEST,
+    ImageWriter,
+    channels_last,
+    check_image,
+    maps,
+    stages,
+    with_planes,
+)
+from latentia.networks.mlp import dropped
+from latentia.networks.norms import batch_norm, check_norm, normed
 from latentia.networks.precision import at_least_float32
 
-SMALLEST = 8
-NORMS = ("none", "batch", "spectral")
+__all__ = ["ConvDecoder", "ConvEncoder", "channels_last", "stages"]
 
 
-def stages(height: int, width: int) -> int:
-    """Return how often an image is halved: until its shorter side is 4 to 7."""
-    return (min(height, width) // 4).bit_length() - 1
-
-
-def _check(shape: Sequence[int], norm: str) -> None:
-    if len(shape) < 3 or min(shape[-2:]) < SMALLEST:
-        raise UsageError(
-            f"convolutional networks are for images of at least {SMALLEST}×{SMALLEST}; got rows of shape "
-            f"{tuple(shape)}: use network='mlp'"
-        )
-    if norm not in NORMS:
-        raise UsageError(f"unknown norm {norm!r}; there are: {', '.join(NORMS)}")
-
-
-def channels_last(module: nn.Module) -> None:
-    """Lay convolution weights out channels last: measured 1.1 to 1.3 times as fast, and more in bf16."""
-    for parameter in module.parameters():
-        if parameter.dim() == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-
-
-class ConvEncoder(nn.Module):
+class ConvEncoder(FeatureNetwork):
     """Halve an image by strided convolutions until it is about 4×4, then map it to one vector.
 
     Args:
         in_shape: (channels, height, width).
         out_features: entries of the output.
-        width: feature maps of the first convolution; each next one has twice as many.
-        context: entries of the context vector, which enters as constant planes; 0 without.
-        activation: as in `MLP`.
+        width: feature maps of the first convolution; each next one has twice as many, up to ``widest`` times these.
+        widest: see there.
+        context: entries of the context vector; 0 without.
+        activation: as in `MLP`, without gated and maxout.
         norm: none, batch or spectral.
         dropout: share of feature maps that are dropped in training.
+        conditioning: where the context enters: concatenation (as constant planes) or projection (of the features, for
+            critics).
+        minibatch: what a critic is shown of the other rows: none, discrimination or deviation.
 
     Example:
+        >>> import torch
         >>> ConvEncoder((1, 28, 28), 10, width=8)(torch.zeros(5, 1, 28, 28)).shape
         torch.Size([5, 10])
     """
@@ -64,42 +57,48 @@ class ConvEncoder(nn.Module):
         out_features: int,
         *,
         width: int = 32,
+        widest: int = WIDEST,
         context: int = 0,
         activation: str = "leaky-relu",
         norm: str = "none",
         dropout: float = 0.0,
+        conditioning: str = "concatenation",
+        minibatch: str = "none",
     ) -> None:
         super().__init__()
-        _check(in_shape, norm)
-        channels, (height, length) = in_shape[0] + context, in_shape[-2:]
-        if norm == "batch" and stages(height, length) == 1:
+        check_image(in_shape)
+        check_norm(norm)
+        at_input, at_head = entries_at(conditioning, context, ("concatenation", "projection"))
+        self.concatenates = conditioning == "concatenation"
+        channels, (height, length) = in_shape[0] + at_input, in_shape[-2:]
+        halvings = stages(height, length)
+        if norm == "batch" and halvings == 1:
             raise UsageError(
                 f"norm='batch' leaves the first layer alone, and {height}×{length} images have no other: "
                 "choose none or spectral"
             )
         layers: list[nn.Module] = []
-        for stage in range(stages(height, length)):
-            out = width * 2**stage
-            layers += _normed(
-                nn.Conv2d(channels, out, 4, stride=2, padding=1), norm if stage else _first(norm), out
-            )
-            layers += [activation_named(activation), *dropped(nn.Dropout2d, dropout)]
-            channels, height, length = out, height // 2, length // 2
+        for stage in range(halvings):
+            out = maps(width, stage, widest)
+            convolution = nn.Conv2d(channels, out, 4, stride=2, padding=1)
+            layers += normed(convolution, norm if stage else _first(norm))
+            layers += [_activation(activation), *dropped(nn.Dropout2d, dropout)]
+            channels = out
         self.body = nn.Sequential(*layers)
-        head = nn.Linear(channels * height * length, out_features)
-        self.head = spectral_norm(head) if norm == "spectral" else head
+        features = channels * (height // 2**halvings) * (length // 2**halvings)
+        self.head = head(features, out_features, norm=norm, minibatch=minibatch, context=at_head)
         channels_last(self)
 
+    def features(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return the last feature maps, flattened: (B, F)."""
+        return self.body(with_planes(x, context if self.concatenates else None)).flatten(1)
+
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Return (B, out_features) for (B, *in_shape)."""
-        if context is not None:
-            planes = context[:, :, None, None].expand(-1, -1, *x.shape[-2:])
-            x = torch.cat([x, planes], dim=1)
-        x = self.body(x.contiguous(memory_format=torch.channels_last))
-        return at_least_float32(self.head(x.flatten(1)))
+        """Return (B, out_features) for (B, *in_shape), in float32 under autocast too."""
+        return at_least_float32(through([self.head], self.features(x, context), context))
 
 
-class ConvDecoder(nn.Module):
+class ConvDecoder(ImageWriter):
     """Map a vector to a small image, and double that by transposed convolutions up to the size asked for.
 
     Sizes that doubling does not reach are cut from the next larger image.
@@ -107,13 +106,17 @@ class ConvDecoder(nn.Module):
     Args:
         in_features: entries of the input.
         out_shape: (*parameters, channels, height, width).
-        width: feature maps before the last convolution; each earlier one has twice as many.
-        context: entries of the context vector, which is appended to the input; 0 without.
-        activation: as in `MLP`.
+        width: feature maps before the last convolution; each earlier one has twice as many, up to ``widest`` times
+            these.
+        widest: see there.
+        context: entries of the context vector; 0 without.
+        activation: as in `MLP`, without gated and maxout.
         norm: none or batch.
         dropout: share of feature maps that are dropped in training.
+        conditioning: where the context enters: concatenation (to the input) or batch-norm (its gain and bias).
 
     Example:
+        >>> import torch
         >>> ConvDecoder(10, (2, 3, 30, 28), width=8)(torch.zeros(5, 10)).shape
         torch.Size([5, 2, 3, 30, 28])
     """
@@ -124,50 +127,43 @@ class ConvDecoder(nn.Module):
         out_shape: Sequence[int],
         *,
         width: int = 32,
+        widest: int = WIDEST,
         context: int = 0,
         activation: str = "relu",
         norm: str = "batch",
         dropout: float = 0.0,
+        conditioning: str = "concatenation",
     ) -> None:
-        super().__init__()
-        _check(out_shape, norm)
-        if norm == "spectral":
-            raise UsageError("the norm of a decoder is none or batch; got 'spectral', which is for critics")
-        self.out_shape = tuple(out_shape)
-        height, length = out_shape[-2:]
-        doublings = stages(height, length)
-        # The smallest image that doubles to at least the size asked for.
-        self.small = (width * 2 ** (doublings - 1), -(-height // 2**doublings), -(-length // 2**doublings))
-        channels, rows, columns = self.small
-        self.tail = nn.Linear(in_features + context, channels * rows * columns)
-        first: list[nn.Module] = [nn.BatchNorm2d(channels)] if norm == "batch" else []
-        layers = [*first, activation_named(activation)]
-        for _ in range(doublings - 1):
-            up = nn.ConvTranspose2d(channels, channels // 2, 4, stride=2, padding=1)
-            layers += [*_normed(up, norm, channels // 2), activation_named(activation)]
+        super().__init__(
+            in_features,
+            out_shape,
+            width=width,
+            widest=widest,
+            context=context,
+            norm=norm,
+            conditioning=conditioning,
+        )
+        channels = self.small[0]
+        first = [batch_norm(channels, planes=True, context=self.at_norms)] if norm == "batch" else []
+        layers = [*first, _activation(activation), *dropped(nn.Dropout2d, dropout)]
+        for stage in reversed(range(self.doublings - 1)):
+            out = maps(width, stage, widest)
+            up = nn.ConvTranspose2d(channels, out, 4, stride=2, padding=1)
+            layers += [*normed(up, norm, context=self.at_norms), _activation(activation)]
             layers += dropped(nn.Dropout2d, dropout)
-            channels //= 2
-        maps = int(torch.Size(out_shape[:-2]).numel())
-        layers.append(nn.ConvTranspose2d(channels, maps, 4, stride=2, padding=1))
+            channels = out
+        layers.append(nn.ConvTranspose2d(channels, self.planes, 4, stride=2, padding=1))
         self.body = nn.Sequential(*layers)
         channels_last(self)
 
-    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """Return (B, *out_shape) for (B, in_features)."""
-        if context is not None:
-            z = torch.cat([z, context], dim=1)
-        small = self.tail(z).view(-1, *self.small).contiguous(memory_format=torch.channels_last)
-        height, length = self.out_shape[-2:]
-        image = self.body(small)[:, :, :height, :length]
-        return at_least_float32(image).reshape(-1, *self.out_shape)
+
+def _activation(name: str) -> nn.Module:
+    """Return an activation that leaves the number of channels as it is."""
+    if name in PIECES:
+        raise UsageError(f"activation={name!r} is for mlp: convolutional networks have the others")
+    return activation_named(name)
 
 
 def _first(norm: str) -> str:
     """DCGAN leaves batch norm out of a critic's first layer."""
     return "none" if norm == "batch" else norm
-
-
-def _normed(layer: nn.Module, norm: str, channels: int) -> list[nn.Module]:
-    if norm == "spectral":
-        return [spectral_norm(layer)]
-    return [layer, nn.BatchNorm2d(channels)] if norm == "batch" else [layer]

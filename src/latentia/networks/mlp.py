@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from latentia.errors import UsageError
+from latentia.networks.activations import ACTIVATIONS, PIECES, activation_named
+from latentia.networks.context import FeatureNetwork, entries_at, through
+from latentia.networks.heads import head
+from latentia.networks.norms import check_conditions, check_norm, normed
 from latentia.networks.precision import at_least_float32
-from latentia.registry import unknown
 
-ACTIVATIONS: Mapping[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky-relu": nn.LeakyReLU,
-    "tanh": nn.Tanh,
-    "silu": nn.SiLU,
-    "elu": nn.ELU,
-    "softplus": nn.Softplus,
-    "gated": nn.GLU,
-}
+__all__ = ["ACTIVATIONS", "MLP", "activation_named", "dropped"]
 
 
-class MLP(nn.Module):
+class MLP(FeatureNetwork):
     """A fully connected network from arrays of one shape to arrays of another, given a context or none.
 
     Args:
         in_shape: the shape of one input.
         out_shape: the shape of one output.
         hidden: widths of the hidden layers; none makes the network linear.
-        context: entries of the context vector that is appended to the input; 0 without.
-        activation: relu, leaky-relu, tanh, silu, elu, softplus, or gated: units a ⊙ σ(b) from two linear maps a, b of
-            the layer's input (Dauphin et al. 2017, Language modeling with gated convolutional networks).
+        context: entries of the context vector; 0 without.
+        activation: relu, leaky-relu, tanh, silu, elu, softplus, gated: units a ⊙ σ(b) from two linear maps a, b of
+            the layer's input (Dauphin et al. 2017, Language modeling with gated convolutional networks), or maxout:
+            the largest of five.
         dropout: share of hidden units that are dropped in training.
+        norm: none, batch (of hidden layers, before the activation) or spectral (of every layer).
+        conditioning: where the context enters: concatenation (to the input), batch-norm (its gain and bias) or
+            projection (of the features, for critics).
+        minibatch: what a critic is shown of the other rows: none, discrimination or deviation.
 
     Example:
         >>> MLP((1, 8, 8), (10,), hidden=(32,))(torch.zeros(5, 1, 8, 8)).shape
@@ -50,36 +50,44 @@ class MLP(nn.Module):
         context: int = 0,
         activation: str = "relu",
         dropout: float = 0.0,
+        norm: str = "none",
+        conditioning: str = "concatenation",
+        minibatch: str = "none",
     ) -> None:
         super().__init__()
-        self.out_shape = tuple(out_shape)
-        sizes = (math.prod(in_shape) + context, *hidden, math.prod(out_shape))
+        check_norm(norm)
+        if norm == "batch" and not hidden:
+            raise UsageError(
+                "norm='batch' is of hidden layers, and this mlp has none: choose none or spectral"
+            )
         activation_named(activation)  # refuses what is none, without hidden layers too
+        self.out_shape = tuple(out_shape)
+        at_input, at_norms, at_head = entries_at(conditioning, context)
+        check_conditions(at_norms, norm)
+        self.concatenates = conditioning == "concatenation"
+        sizes = (math.prod(in_shape) + at_input, *hidden)
         layers: list[nn.Module] = []
-        for inputs, outputs in pairwise(sizes[:-1]):
-            wider = 2 * outputs if activation == "gated" else outputs
-            layers += [
-                nn.Linear(inputs, wider),
-                activation_named(activation),
-                *dropped(nn.Dropout, dropout),
-            ]
-        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+        for inputs, outputs in pairwise(sizes):
+            # Batch norm takes any bias away again and has one of its own.
+            linear = nn.Linear(inputs, PIECES.get(activation, 1) * outputs, bias=norm != "batch")
+            layers += normed(linear, norm, context=at_norms)
+            layers += [activation_named(activation), *dropped(nn.Dropout, dropout)]
+        last = head(sizes[-1], math.prod(out_shape), norm=norm, minibatch=minibatch, context=at_head)
+        self.layers = nn.Sequential(*layers, last)
+
+    def features(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return the last hidden units, (B, F), or the input itself where none are hidden."""
+        x = x.flatten(1)
+        if context is not None and self.concatenates:
+            x = torch.cat([x, context], dim=1)
+        return through([*self.layers][:-1], x, context)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Return (B, *out_shape) for (B, *in_shape), in float32 under autocast too."""
-        x = x.flatten(1)
-        if context is not None:
-            x = torch.cat([x, context], dim=1)
-        return at_least_float32(self.layers(x)).view(-1, *self.out_shape)
+        y = through([self.layers[-1]], self.features(x, context), context)
+        return at_least_float32(y).view(-1, *self.out_shape)
 
 
 def dropped(layer: Callable[[float], nn.Module], share: float) -> list[nn.Module]:
     """Return a dropout layer, or none where nothing is dropped."""
     return [layer(share)] if share else []
-
-
-def activation_named(name: str) -> nn.Module:
-    """Return a new activation layer; `UsageError` lists near matches for a name that is none."""
-    if name not in ACTIVATIONS:
-        raise UsageError(unknown("activation", name, ACTIVATIONS))
-    return ACTIVATIONS[name]()

@@ -1,9 +1,11 @@
-"""Adversarial objectives: a generator learns from a critic that tells its samples from data."""
+"""Adversarial objectives: a generator learns from critics that tell its samples from data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,96 +13,265 @@ from torch import Tensor, nn
 from latentia.core.objective import Batch, Blocks, Objective, Step
 from latentia.errors import UsageError
 from latentia.functional.adversarial import LossPair
+from latentia.functional.combining import COMBINED, combined
+from latentia.functional.constraints import clip_weights_
+from latentia.functional.diversity import DIVERSITY, Made
 from latentia.models.implicit import Implicit
-from latentia.networks.critic import Critic
+from latentia.networks.critic import Critic, packed
+from latentia.objectives.critic_penalties import Penalty, refuse_batch_norm
+from latentia.objectives.diagnosis import diagnosis, is_due
+from latentia.objectives.replay import Replay
+from latentia.objectives.shown import Shown
+from latentia.objectives.unroll import Score, Unroll
+from latentia.registry import unknown
+
+
+@dataclass(frozen=True)
+class Diversity:
+    """A term of `DIVERSITY` in the generator's loss, and its weight."""
+
+    name: str
+    weight: float
+
+    def __post_init__(self) -> None:
+        if self.name not in DIVERSITY:
+            raise UsageError(unknown("diversity", self.name, DIVERSITY))
+        if not self.weight >= 0:
+            raise UsageError(f"diversity_weight must be at least 0; got {self.weight}")
+
+
+class CriticTerms(NamedTuple):
+    """What critics make of a batch.
+
+    Attributes:
+        real_loss: mean loss on real rows, of several critics the sum: a number, as the next three.
+        fake_loss: on generated rows.
+        real_right: share of the real rows that are told right.
+        fake_right: of the generated rows.
+        real_scores: (B',) of the first critic.
+        fake_scores: (B',) of the first critic.
+    """
+
+    real_loss: Tensor
+    fake_loss: Tensor
+    real_right: Tensor
+    fake_right: Tensor
+    real_scores: Tensor
+    fake_scores: Tensor
 
 
 class Adversarial(Objective):
-    """Play critic against generator: the critic moves ``critic_steps`` times, then the generator once.
+    """Play critics against a generator: the critics move ``critic_steps`` times, then the generator once.
+
+    Critics see real and generated rows as networks read them: scaled, in packs where they want them, and `Shown`.
+    Penalties, noise and clipping are in those units too.
 
     Args:
         model: the generator.
-        critic: scores rows.
-        losses: what critic and generator descend, from scores.
-        critic_steps: moves of the critic for each move of the generator, on the same real rows and new samples
+        critics: one, or several, each with weights of its own; together they are one player.
+        losses: what a critic and the generator descend, from scores.
+        critic_steps: moves of the critics for each move of the generator, on the same real rows and new samples
             (algorithm 1 draws new rows too).
-        conditional: whether both are given each row's context.
+        conditional: whether all are given each row's context.
+        penalties: what critics descend beside their loss.
+        clip: c, where a critic's weights are kept in [-c, c] after each of its moves (Wasserstein).
+        shown: noise and augmentation of what critics see.
+        replay: earlier samples that critics see again; they are kept without their context.
+        combined: of several critics' losses, the generator descends their mean, softmax-weighted mean or largest.
+        unroll: how many of the critics' steps the generator looks ahead, on the rows of its own step, with penalties
+            at each of them.
+        diversity: what the generator descends beside its loss, so that its rows differ.
+
+    Raises:
+        UsageError: for numbers out of range, names that are none, critics of different packs, a gradient penalty on a
+            critic with batch norm, and replay of rows with a context.
 
     References:
-        Goodfellow et al. (2014), Generative adversarial nets, algorithm 1.
+        Goodfellow et al. (2014), Generative adversarial nets, algorithm 1. Arjovsky, Chintala and Bottou (2017),
+        Wasserstein GAN, algorithm 1 (clip). Durugkar, Gemp and Mahadevan (2017), Generative multi-adversarial networks,
+        section 3. Metz et al. (2017), Unrolled generative adversarial networks. Lin et al. (2018), PacGAN.
     """
 
     model: Implicit
-    critic: Critic
-    loss_functions: ClassVar[tuple[str, ...]] = ("critic_terms", "generator_loss")
+    loss_functions: tuple[str, ...] = ("critic_terms", "generator_loss")
 
     def __init__(
         self,
         model: Implicit,
-        critic: Critic,
+        critics: Critic | Sequence[Critic],
         losses: LossPair,
         *,
         critic_steps: int = 1,
         conditional: bool = False,
+        penalties: Sequence[Penalty] = (),
+        clip: float | None = None,
+        shown: Shown | None = None,
+        replay: Replay | None = None,
+        combined: str = "mean",
+        unroll: Unroll | None = None,
+        diversity: Diversity | None = None,
     ) -> None:
         super().__init__()
+        judges = [critics] if isinstance(critics, Critic) else list(critics)
         if critic_steps < 1:
             raise UsageError(f"critic_steps must be at least 1; got {critic_steps}")
-        self.model = model
-        self.critic = critic
-        self.losses = losses
-        self.even = losses.even
-        self.critic_steps = critic_steps
-        self.conditional = conditional
+        if clip is not None and not clip > 0:
+            raise UsageError(f"clip_weights must be positive, or left out; got {clip}")
+        if combined not in COMBINED:
+            raise UsageError(unknown("way to combine critics", combined, COMBINED))
+        if len({critic.pack for critic in judges}) != 1:
+            raise UsageError(f"critics must be at least 1, all of one pack; got {len(judges)}")
+        if conditional and replay is not None:
+            raise UsageError(
+                "replay keeps rows without what they were given: leave replay or conditional out"
+            )
+        for critic in judges if penalties else ():
+            refuse_batch_norm(critic)
+        self.model, self.critics = model, nn.ModuleList(judges)
+        self.losses, self.even = losses, losses.even
+        self.critic_steps, self.conditional = critic_steps, conditional
+        self.penalties, self.clip = tuple(penalties), clip
+        self.shown, self.replay = shown or Shown(), replay
+        self.combined, self.unroll, self.diversity = combined, unroll, diversity
+        if unroll is not None:
+            self.loss_functions = ("critic_terms",)  # what is differentiated twice stays eager
+
+    @property
+    def pack(self) -> int:
+        """Rows that critics score together."""
+        return self._critics()[0].pack
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the two players."""
-        return {"generator": self.model, "critic": self.critic}
+        return {"generator": self.model, "critic": self.critics}
 
     def begin(self, rows: Blocks) -> None:
-        """Take from the rows what scaling needs; the critic gets the same."""
+        """Take from the rows what scaling needs; the critics get the same."""
         self.model.begin(rows)
-        self.critic.scaling.load_state_dict(self.model.scaling.state_dict())
+        for critic in self._critics():
+            critic.scaling.load_state_dict(self.model.scaling.state_dict())
 
     def step(self, batch: Batch) -> Step:
         """Play one round."""
         context = batch.context if self.conditional else None
+        contexts = packed(context, self.pack)
         logged: dict[str, Tensor] = {}
         for _ in range(self.critic_steps):
             with torch.no_grad():
-                fake = self.model.rsample(len(batch), context)
-            real_loss, fake_loss, real_right, fake_right = self.critic_terms(batch.x, fake, context)
-            loss = real_loss + fake_loss
-            yield "critic", loss
-            logged = {
-                "critic_loss": loss,
-                "critic_loss_real": real_loss,
-                "critic_loss_fake": fake_loss,
-                "critic_accuracy_real": real_right,
-                "critic_accuracy_fake": fake_right,
-            }
+                made = self.model.rsample(len(batch), context)
+                again = made if self.replay is None else self.replay(made)
+            real, fake = self.seen(batch.x), self.seen(again)
+            terms = self.critic_terms(real, fake, contexts)
+            penalty = self.penalty(real, fake, contexts)
+            yield "critic", terms.real_loss + terms.fake_loss + penalty
+            if self.clip is not None:
+                clip_weights_(self.critics, self.clip)
+            logged = self._told(terms, batch.x, made) | (
+                {"critic_penalty": penalty} if self.penalties else {}
+            )
         loss = self.generator_loss(batch.x, context)
         yield "generator", loss
         return {name: value.detach() for name, value in ({"generator_loss": loss} | logged).items()}
 
-    def critic_terms(
-        self, real: Tensor, fake: Tensor, context: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the critic's mean losses on real and on fake rows, and the shares of both that it tells right.
+    def seen(self, x: Tensor) -> Tensor:
+        """Return (B, *event) rows of data as critics see them: scaled, shown and packed."""
+        rows = self.model.scaling(x)
+        return packed(self.shown(rows, self.clock), self.pack)
 
-        Real and fake rows pass the critic apart, so that no batch statistic mixes them. A row is told right by
-        its side of the even score or, where there is none, of the other kind's mean score.
+    def critic_terms(self, real: Tensor, fake: Tensor, context: Tensor | None) -> CriticTerms:
+        """Return what the critics make of real and fake rows, as `seen`.
+
+        The two pass a critic apart, so that no batch statistic mixes them. A row is told right by its side of the even
+        score or, where there is none, of the other kind's mean score. Of several critics the losses are summed, since
+        each has its own to descend, and the shares averaged.
         """
-        real_scores, fake_scores = self.critic(real, context), self.critic(fake, context)
-        real_loss, fake_loss = self.losses.critic(real_scores, fake_scores)
-        above, below = (
-            (fake_scores.mean(), real_scores.mean()) if self.even is None else (self.even, self.even)
+        terms = [self._terms_of(score, real, fake) for score in self._scores(context)]
+        real_loss, fake_loss, real_right, fake_right = (
+            torch.stack([each[i] for each in terms]) for i in range(4)
         )
-        shares = (real_scores > above).float().mean(), (fake_scores < below).float().mean()
-        return real_loss.mean(), fake_loss.mean(), *shares
+        first = terms[0]
+        return CriticTerms(
+            real_loss.sum(),
+            fake_loss.sum(),
+            real_right.mean(),
+            fake_right.mean(),
+            first.real_scores,
+            first.fake_scores,
+        )
 
-    def generator_loss(self, real: Tensor, context: Tensor | None) -> Tensor:
+    def penalty(self, real: Tensor, fake: Tensor, context: Tensor | None) -> Tensor:
+        """Return the sum of all critics' penalties at this step."""
+        values = [
+            penalty.at(int(self.clock), score, real, fake)
+            for penalty in self.penalties
+            for score in self._scores(context)
+        ]
+        return torch.stack(values).sum() if values else real.new_zeros(())
+
+    def generator_loss(self, x: Tensor, context: Tensor | None) -> Tensor:
         """Return the generator's mean loss on as many new rows as there are real ones."""
-        fake_scores = self.critic(self.model.rsample(len(real), context), context)
-        real_scores = self.critic(real, context) if self.losses.relativistic else fake_scores.new_empty(0)
+        codes = self.model.codes(len(x))
+        made = self.model.push(codes, context)
+        real, fake, contexts = self.seen(x), self.seen(made), packed(context, self.pack)
+        scores = self._scores(contexts) if self.unroll is None else self._later(real, fake, contexts)
+        terms = torch.stack([self._generator_term(score, real, fake) for score in scores])
+        loss = combined(terms, self.combined)
+        if self.diversity is None:
+            return loss
+        features = partial(self._features, real, fake, contexts)
+        term = DIVERSITY[self.diversity.name](Made(codes, self.model.scaling(made), features, context))
+        return loss + self.diversity.weight * term
+
+    def _critics(self) -> list[Critic]:
+        """Return the critics with their type, which a list of modules forgets."""
+        return cast("list[Critic]", list(self.critics))
+
+    def _scores(self, context: Tensor | None) -> list[Score]:
+        return [partial(critic.score, context=context) for critic in self._critics()]
+
+    def _later(self, real: Tensor, fake: Tensor, context: Tensor | None) -> list[Score]:
+        """Return the scores that the critics will give after some steps."""
+        assert self.unroll is not None
+
+        def loss(score: Score) -> Tensor:
+            terms = self._terms_of(score, real, fake)
+            penalties = [penalty.of(score, real, fake) for penalty in self.penalties]
+            return torch.stack([terms.real_loss + terms.fake_loss, *penalties]).sum()
+
+        return [self.unroll.score(critic, context, loss, self.clip) for critic in self._critics()]
+
+    def _terms_of(self, score: Score, real: Tensor, fake: Tensor) -> CriticTerms:
+        """Return what one critic makes of real and fake rows."""
+        real_scores, fake_scores = score(real), score(fake)
+        real_loss, fake_loss = self.losses.critic(real_scores, fake_scores)
+        even = self.even
+        above, below = (fake_scores.mean(), real_scores.mean()) if even is None else (even, even)
+        real_right, fake_right = (real_scores > above).float().mean(), (fake_scores < below).float().mean()
+        return CriticTerms(
+            real_loss.mean(), fake_loss.mean(), real_right, fake_right, real_scores, fake_scores
+        )
+
+    def _generator_term(self, score: Score, real: Tensor, fake: Tensor) -> Tensor:
+        """Return the generator's mean loss to one critic."""
+        fake_scores = score(fake)
+        real_scores = score(real) if self.losses.relativistic else fake_scores.new_empty(0)
         return self.losses.generator(fake_scores, real_scores).mean()
+
+    def _features(self, real: Tensor, fake: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the first critic's features of fake and of real rows."""
+        critic = self._critics()[0]
+        return critic.scaled_features(fake, context), critic.scaled_features(real, context)
+
+    def _told(self, terms: CriticTerms, x: Tensor, made: Tensor) -> dict[str, Tensor]:
+        """Return what to log of a critic's move: its terms and, at some steps, a diagnosis."""
+        logged = {
+            "critic_loss": terms.real_loss + terms.fake_loss,
+            "critic_loss_real": terms.real_loss,
+            "critic_loss_fake": terms.fake_loss,
+            "critic_accuracy_real": terms.real_right,
+            "critic_accuracy_fake": terms.fake_right,
+        }
+        if not is_due(self.clock):
+            return logged
+        rows = self.model.scaling(x), self.model.scaling(made)
+        return logged | diagnosis(terms.real_scores, terms.fake_scores, *rows, self.losses)

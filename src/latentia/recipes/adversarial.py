@@ -1,82 +1,307 @@
-"""The adversarial family."""
+"""The adversarial family: one game, and recipes that differ in a loss, a penalty, the critics or the networks."""
 
 from __future__ import annotations
 
-from latentia.core.player import Optim
+from typing import Any
+
 from latentia.core.recipe import Recipe
-from latentia.data.spec import DataSpec, context_size, require
-from latentia.distributions.priors import PriorSetting, make_prior
-from latentia.functional.adversarial import loss_pair
-from latentia.models.implicit import Implicit
-from latentia.networks.critic import Critic
-from latentia.networks.pairs import NETWORKS, Size, network_name
-from latentia.networks.scaling import Scaling
-from latentia.objectives.adversarial import Adversarial
-from latentia.registry import recipes
+from latentia.data.spec import DataSpec
+from latentia.errors import UnknownNameError
+from latentia.networks.first_weights import normal_weights
+from latentia.networks.images import stages
+from latentia.recipes.implicit_game import implicit_game
+from latentia.recipes.options import with_options_of
+from latentia.registry import divergences, recipes, unknown
 
 
 @recipes.register("gan")
-def gan(
-    data: DataSpec,
-    *,
-    latent_dim: int = 64,
-    network: str = "auto",
-    hidden: int = 256,
-    layers: int = 2,
-    width: int = 64,
-    loss: str = "non-saturating",
-    norm: str = "auto",
-    critic_norm: str = "none",
-    critic_steps: int = 1,
-    conditional: bool = False,
-    lr: float = 2e-4,
-    critic_lr: float = 2e-4,
-    beta1: float = 0.5,
-) -> Recipe:
+@with_options_of(implicit_game)
+def gan(data: DataSpec, **options: Any) -> Recipe:
     """Generative adversarial network: a generator learns from a critic that tells its samples from data.
 
     The critic descends -E log D(x) - E log(1 - D(G(z))), the generator -E log D(G(z)). It has samples only.
 
     Args:
         data: what a row is.
-        latent_dim: entries of the code z
-        network: mlp, gated-mlp, conv (images from 8×8, after DCGAN), or auto (conv for images, else mlp)
-        hidden: units of each hidden layer (mlp, gated-mlp)
-        layers: hidden layers (mlp)
-        width: feature maps at the widest image (conv), doubled at each halving
-        loss: non-saturating, minimax (whose gradient dies where the critic is sure), least-squares, hinge,
-            wasserstein, relativistic-average, relativistic-paired, or an f-divergence's, as kl or alpha(0.5)
-        norm: the generator's normalisation: none, batch (conv), or auto (batch for conv)
-        critic_norm: the critic's normalisation: none, batch (conv) or spectral (conv)
-        critic_steps: moves of the critic for each move of the generator
-        conditional: learn p(x | class) from labelled data
-        lr: learning rate of the generator's Adam
-        critic_lr: learning rate of the critic's Adam
-        beta1: decay rate of Adam's average of gradients, for both
 
     References:
         Goodfellow et al. (2014), Generative adversarial nets; Radford, Metz and Chintala (2016), DCGAN.
     """
-    require(data, "gan", ("binary", "discrete", "unit", "real"))
-    classes = context_size(data, conditional)
-    network = network_name(network, data)
-    read, write = NETWORKS[network]
-    size = Size(hidden, layers, width).of(network, gan)
-    if norm == "auto":
-        norm = "batch" if network == "conv" else "none"
-    scaling = Scaling(data)
-    model = Implicit(
-        data,
-        prior=make_prior("standard-normal", PriorSetting(latent_dim, data, scaling)),
-        network=write(latent_dim, data.event_shape, context=classes, size=size, norm=norm),
-        scaling=scaling,
-    )
-    critic = Critic(read(data.event_shape, 1, context=classes, size=size, norm=critic_norm), Scaling(data))
-    objective = Adversarial(
-        model, critic, loss_pair(loss), critic_steps=critic_steps, conditional=conditional
-    )
-    optim = {
-        "generator": Optim(lr=lr, betas=(beta1, 0.999)),
-        "critic": Optim(lr=critic_lr, betas=(beta1, 0.999)),
-    }
-    return Recipe(objective, optim, batch_size=64, conditional=conditional)
+    return implicit_game(data, **options)
+
+
+@recipes.register("minimax-gan")
+@with_options_of(implicit_game, loss="minimax")
+def minimax_gan(data: DataSpec, **options: Any) -> Recipe:
+    """GAN of the two-player minimax game, whose generator descends what the critic raises.
+
+    min_G max_D E log D(x) + E log(1 - D(G(z))): 2 JSD - log 4 where D is optimal, and no gradient where it is sure.
+
+    Args:
+        data: what a row is.
+
+    References:
+        Goodfellow et al. (2014), Generative adversarial nets, equation 1.
+    """
+    return implicit_game(data, **options)
+
+
+@recipes.register("ls-gan")
+@with_options_of(implicit_game, loss="least-squares")
+def ls_gan(data: DataSpec, **options: Any) -> Recipe:
+    """GAN whose critic fits 1 to data and 0 to samples by least squares.
+
+    critic: ½ E (s(x) - 1)² + ½ E s(G(z))²; generator: ½ E (s(G(z)) - 1)²
+
+    Args:
+        data: what a row is.
+
+    References:
+        Mao et al. (2017), Least squares generative adversarial networks, equation 9.
+    """
+    return implicit_game(data, **options)
+
+
+@recipes.register("hinge-gan")
+@with_options_of(implicit_game, loss="hinge")
+def hinge_gan(data: DataSpec, **options: Any) -> Recipe:
+    """GAN whose critic stops pushing scores beyond a margin.
+
+    critic: E max(0, 1 - s(x)) + E max(0, 1 + s(G(z))); generator: -E s(G(z))
+
+    Args:
+        data: what a row is.
+
+    References:
+        Lim and Ye (2017), Geometric GAN.
+    """
+    return implicit_game(data, **options)
+
+
+@recipes.register("relativistic-gan", aliases=("ragan",))
+@with_options_of(implicit_game, loss="relativistic-average")
+def relativistic_gan(data: DataSpec, **options: Any) -> Recipe:
+    """GAN whose critic says how much more real data is than samples, and samples than data.
+
+    With loss="relativistic-paired" each row is compared with one of the other kind; else with their average.
+
+    Args:
+        data: what a row is.
+
+    References:
+        Jolicoeur-Martineau (2019), The relativistic discriminator, sections 4.1 and 4.2.
+    """
+    return implicit_game(data, **options)
+
+
+@recipes.register("r3-gan")
+@with_options_of(
+    implicit_game, loss="relativistic-paired", penalty="r1-r2", beta1=0.0, beta2=0.99, norm="none"
+)
+def r3_gan(data: DataSpec, **options: Any) -> Recipe:
+    """Regularised relativistic GAN: the one to begin with; it converges locally and needs no tricks.
+
+    critic: E softplus(-(s(x) - s(G(z)))) + γ/2 E ‖∇s(x)‖² + γ/2 E ‖∇s(G(z))‖²; generator: E softplus(s(x) - s(G(z)))
+
+    Args:
+        data: what a row is.
+
+    References:
+        Huang et al. (2024), The GAN is dead; long live the GAN! A modern GAN baseline, section 2.
+    """
+    return implicit_game(data, **options)
+
+
+@recipes.register("f-gan")
+@with_options_of(implicit_game, without=["loss"])
+def f_gan(data: DataSpec, *, divergence: str = "kl", **options: Any) -> Recipe:
+    """GAN that descends an f-divergence, whose variational bound the critic raises.
+
+    min_G max_T E_p[T(x)] - E_q[f*(T(x))] <= D_f(p, q), with T = g_f(s) of the critic's scores
+
+    Args:
+        data: what a row is.
+        divergence: total-variation, kl, reverse-kl, pearson, neyman, squared-hellinger, jeffreys, jensen-shannon,
+            jensen-shannon-weighted(π), gan or alpha(α)
+
+    References:
+        Nowozin, Cseke and Tomioka (2016), f-GAN, equations 4 and 6 and table 6.
+    """
+    if divergence.partition("(")[0] not in divergences:
+        raise UnknownNameError(unknown("divergence", divergence, divergences))
+    return implicit_game(data, loss=divergence, **options)
+
+
+@recipes.register("w-gan")
+@with_options_of(
+    implicit_game,
+    loss="wasserstein",
+    critic_steps=5,
+    clip_weights=0.01,
+    beta1=0.0,
+    beta2=0.99,
+    lr=5e-5,
+    critic_lr=5e-5,
+)
+def w_gan(data: DataSpec, **options: Any) -> Recipe:
+    """Wasserstein GAN with clipped weights: the critic's value ranks how far samples are from data.
+
+    max_s E s(x) - E s(G(z)) over critics with weights in [-c, c], which are Lipschitz with some constant. Adam without
+    an average of gradients is the paper's RMSProp: with one, training becomes unstable.
+
+    Args:
+        data: what a row is.
+
+    References:
+        Arjovsky, Chintala and Bottou (2017), Wasserstein GAN, algorithm 1.
+    """
+    return implicit_game(data, **options)
+
+
+@recipes.register("wgan-gp")
+@with_options_of(
+    implicit_game,
+    loss="wasserstein",
+    critic_steps=5,
+    penalty="gradient",
+    beta1=0.0,
+    beta2=0.9,
+    lr=1e-4,
+    critic_lr=1e-4,
+)
+def wgan_gp(data: DataSpec, **options: Any) -> Recipe:
+    """Wasserstein GAN with a gradient penalty, which holds the critic's slope at 1 between data and samples.
+
+    critic: E s(G(z)) - E s(x) + λ E (‖∇s(x̂)‖ - 1)², x̂ between a row of each kind; generator: -E s(G(z))
+
+    Args:
+        data: what a row is.
+
+    References:
+        Gulrajani et al. (2017), Improved training of Wasserstein GANs, algorithm 1.
+    """
+    return implicit_game(data, **options)
+
+
+@recipes.register("sn-gan")
+@with_options_of(implicit_game, loss="hinge", critic_norm="spectral", beta1=0.0, beta2=0.9)
+def sn_gan(data: DataSpec, **options: Any) -> Recipe:
+    """GAN with spectral norm: each layer of the critic is divided by its largest singular value.
+
+    Args:
+        data: what a row is.
+
+    References:
+        Miyato et al. (2018), Spectral normalization for generative adversarial networks, algorithm 1.
+    """
+    return implicit_game(data, **options)
+
+
+@recipes.register("dc-gan")
+@with_options_of(implicit_game, network="conv", norm="batch")
+def dc_gan(data: DataSpec, *, critic_norm: str = "auto", **options: Any) -> Recipe:
+    """GAN of images by strided and transposed convolutions with batch norm.
+
+    The losses are those of gan; all weights start from N(0, 0.02²).
+
+    Args:
+        data: what a row is: images from 8×8.
+        critic_norm: the critic's normalisation: none, batch (not with a penalty), spectral, or auto: batch where it can
+            be, which is without a penalty and from the second layer on, so for images from 16×16
+
+    References:
+        Radford, Metz and Chintala (2016), Unsupervised representation learning with deep convolutional generative
+        adversarial networks, sections 3 and 4.
+    """
+    if critic_norm == "auto":
+        batch = options["network"] == "conv" and options.get("penalty", "none") == "none"
+        critic_norm = "batch" if batch and data.is_image and stages(*data.event_shape[1:]) > 1 else "none"
+    recipe = implicit_game(data, critic_norm=critic_norm, **options)
+    normal_weights(recipe.objective)
+    return recipe
+
+
+@recipes.register("conditional-gan", aliases=("cgan",))
+@with_options_of(implicit_game, conditional=True)
+def conditional_gan(data: DataSpec, **options: Any) -> Recipe:
+    """Conditional GAN: samples of a class, told to generator and critic alike.
+
+    Args:
+        data: what a row is; its rows have classes.
+
+    References:
+        Mirza and Osindero (2014), Conditional generative adversarial nets (concatenation); Miyato and Koyama (2018),
+        cGANs with projection discriminator.
+    """
+    return implicit_game(data, **options)
+
+
+@recipes.register("minibatch-gan")
+@with_options_of(implicit_game, minibatch="discrimination")
+def minibatch_gan(data: DataSpec, **options: Any) -> Recipe:
+    """GAN whose critic sees how near a row is to the others of its batch, so that samples have to differ.
+
+    Args:
+        data: what a row is.
+
+    References:
+        Salimans et al. (2016), Improved techniques for training GANs, section 3.2; Karras et al. (2018), Progressive
+        growing of GANs, section 3 (deviation).
+    """
+    return implicit_game(data, **options)
+
+
+@recipes.register("unrolled-gan")
+@with_options_of(implicit_game, unroll_steps=5)
+def unrolled_gan(data: DataSpec, **options: Any) -> Recipe:
+    """GAN whose generator looks ahead: it descends against the critic as that will be in some steps.
+
+    Args:
+        data: what a row is.
+
+    References:
+        Metz et al. (2017), Unrolled generative adversarial networks, equations 7 to 10.
+    """
+    return implicit_game(data, **options)
+
+
+@recipes.register("multi-critic-gan", aliases=("gman",))
+@with_options_of(implicit_game, critics=3, combined="softmax")
+def multi_critic_gan(data: DataSpec, **options: Any) -> Recipe:
+    """GAN of several critics, of which the generator descends a mean or meets the hardest.
+
+    Args:
+        data: what a row is.
+
+    References:
+        Durugkar, Gemp and Mahadevan (2017), Generative multi-adversarial networks, sections 3 and 4.
+    """
+    return implicit_game(data, **options)
+
+
+@recipes.register("pac-gan")
+@with_options_of(implicit_game, pack=2)
+def pac_gan(data: DataSpec, **options: Any) -> Recipe:
+    """GAN whose critic judges several rows together, and so sees that samples are too alike.
+
+    Args:
+        data: what a row is.
+
+    References:
+        Lin, Khetan, Fanti and Oh (2018), PacGAN: The power of two samples in generative adversarial networks.
+    """
+    return implicit_game(data, **options)
+
+
+@recipes.register("mode-seeking-gan", aliases=("msgan",))
+@with_options_of(implicit_game, diversity="mode-seeking")
+def mode_seeking_gan(data: DataSpec, **options: Any) -> Recipe:
+    """GAN whose generator is asked for rows that are far apart beside their codes.
+
+    Args:
+        data: what a row is.
+
+    References:
+        Mao et al. (2019), Mode seeking generative adversarial networks for diverse image synthesis, equation 2.
+    """
+    return implicit_game(data, **options)

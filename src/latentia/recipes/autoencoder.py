@@ -53,7 +53,8 @@ def autoencoder(
     Args:
         data: what a row is.
         latent_dim: entries of the code z
-        network: mlp, gated-mlp (units a σ(b)), conv (images from 8×8), or auto (conv for images, else mlp)
+        network: mlp, gated-mlp (units a σ(b)), maxout-mlp, conv or resnet (images from 8×8), or auto (conv for images,
+            else mlp)
         hidden: units of each hidden layer (mlp, gated-mlp)
         layers: hidden layers (mlp); 0 makes encoder and decoder linear
         width: feature maps at the widest image (conv), doubled at each halving
@@ -99,7 +100,8 @@ def supervised_autoencoder(
     Args:
         data: what a row is; its rows are labelled.
         latent_dim: entries of the code z
-        network: mlp, gated-mlp (units a σ(b)), conv (images from 8×8), or auto (conv for images, else mlp)
+        network: mlp, gated-mlp (units a σ(b)), maxout-mlp, conv or resnet (images from 8×8), or auto (conv for images,
+            else mlp)
         hidden: units of each hidden layer (mlp, gated-mlp)
         layers: hidden layers (mlp); 0 makes encoder and decoder linear
         width: feature maps at the widest image (conv), doubled at each halving

@@ -11,7 +11,7 @@ from latentia.recipes.variational import vae
 from latentia.registry import recipes
 
 
-@recipes.register("conditional-vae")
+@recipes.register("conditional-vae", aliases=("cvae",))
 @with_options_of(vae, conditional=True)
 def conditional_vae(data: DataSpec, **options: Any) -> Recipe:
     """Conditional VAE: rows given their class, their factors, or columns of a table that are named as context.

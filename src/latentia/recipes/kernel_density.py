@@ -9,7 +9,7 @@ from latentia.objectives.kernel_density import KernelPlacement
 from latentia.registry import recipes
 
 
-@recipes.register("kernel-density")
+@recipes.register("kernel-density", aliases=("kde",))
 def kernel_density(
     data: DataSpec,
     *,

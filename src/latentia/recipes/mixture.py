@@ -13,7 +13,7 @@ from latentia.objectives.online_em import OnlineEM
 from latentia.registry import recipes
 
 
-@recipes.register("gaussian-mixture")
+@recipes.register("gaussian-mixture", aliases=("gmm",))
 def gaussian_mixture(
     data: DataSpec,
     *,

@@ -21,6 +21,7 @@ from latentia.report.gaps import gap_sections
 from latentia.report.heldout import SEED, HeldOut, choose
 from latentia.report.sections import MOST_ROWS, samples_png, sections
 from latentia.runs.context import any_given
+from latentia.runs.doctor import findings_of
 from latentia.runs.evaluate import held_out_rows, own_scores
 from latentia.runs.files import write_atomically
 from latentia.runs.folder import CONFIG, REPORT, SAMPLES, read_config
@@ -103,6 +104,7 @@ def render(run: Run, held: HeldOut | None, note: str = "") -> str:
         about=_about(recipes[run.name] if run.name else type(run.recipe.objective)),
         facts=list(_facts(run, held)),
         note=note,
+        findings=findings_of(run),
         scores=[_cells(score) for score in scores],
         scored_on=sorted({score.data or "held-out rows" for score in scores}),
         curves=_curves(run),

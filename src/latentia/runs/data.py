@@ -91,25 +91,26 @@ def fingerprint(rows: Rows) -> int:
     return code
 
 
-def held_out_again(data: Mapping[str, Any], training: Training) -> Rows | None:
-    """Return the share of the user's own file that was held out; None where the file is gone or another by now.
+def read_again(data: Mapping[str, Any], training: Training) -> tuple[Rows, Rows | None] | None:
+    """Return the rows that a run was fitted to and those held out from it, read again; None where they are not there.
 
     Args:
-        data: what `description` returned.
-        training: which tells the share; its seed is the data's.
+        data: what `description` returned; of the user's own data, a file that is there and has not changed.
+        training: which tells the share that was held out; its seed is the data's.
     """
-    path = data.get("path")
-    if path is None or training.validation is None or not Path(path).exists():
+    source = data["name"] if data["named"] else data.get("path")
+    if source is None or not (data["named"] or Path(source).exists()):
         return None
-    resize = None if data["resize"] is None else tuple(data["resize"])
-    reading = {"support": data["spec"]["support"], "labels": data["labels"], "resize": resize}
-    reading["context"] = [condition["name"] for condition in data["spec"].get("conditions", ())]
+    reading: dict[str, Any] = {"support": data["spec"]["support"]}
+    if not data["named"]:
+        reading |= {"labels": data["labels"], "resize": data["resize"] and tuple(data["resize"])}
+        reading["context"] = [condition["name"] for condition in data["spec"].get("conditions", ())]
     try:
-        kept, held_out = read_parts(Path(path), training, **reading)
+        kept, held_out = read_parts(source if data["named"] else Path(source), training, **reading)
     except LatentiaError:  # it was read once, so it is another file
         return None
     same = isinstance(kept, Rows) and (len(kept), fingerprint(kept)) == (data["n"], data["fingerprint"])
-    return held_out if same else None
+    return (kept, held_out) if same and isinstance(kept, Rows) else None
 
 
 def _called(rows: Rows, part: str, name: str) -> Rows:

@@ -16,7 +16,7 @@ from latentia.metrics.evaluate import score
 from latentia.metrics.score import Score, table
 from latentia.metrics.subject import Subject
 from latentia.runs.context import in_context_of
-from latentia.runs.data import fingerprint, held_out_again, is_named, own_part, part_name
+from latentia.runs.data import fingerprint, is_named, own_part, part_name, read_again
 from latentia.runs.files import read_json, write_json
 from latentia.runs.folder import CONFIG, SCORES
 from latentia.runs.load import load
@@ -52,7 +52,7 @@ def evaluate(
         metrics: a name of ``lt.metrics``, or several; without, those that the model's capabilities allow.
         seed: of every draw.
         iwae_samples: K of the importance-weighted bound.
-        max_rows: rows and samples that metrics of quadratic cost look at.
+        max_rows: rows and samples that metrics of samples look at, since the cost of some is quadratic.
         permutations: of the permutation test.
         ais_rows: rows that annealed importance sampling (ais, bidirectional-gap, gaps) looks at.
         ais_chains: its chains for each row.
@@ -95,11 +95,13 @@ def scores(
     folder = run.path if run.path is not None and (run.path / CONFIG).exists() else None
     before = [] if folder is None else read_scores(folder)
     computed_on = {"data": rows.name, "fingerprint": fingerprint(rows)}
-    if run.recipe.conditional:
-        rows = in_context_of(run, rows)
-    if run.recipe.transform is not None:
-        rows = rows.transformed(run.recipe.transform)
-    subject = Subject(run.model, rows, conditional=run.recipe.conditional, **settings)
+    subject = Subject(
+        run.model,
+        _as_seen(run, rows),
+        conditional=run.recipe.conditional,
+        train_rows=lambda: _as_seen(run, train_rows(run)),
+        **settings,
+    )
     names = [metrics] if isinstance(metrics, str) else metrics
     result = [replace(each, **computed_on) for each in score(subject, names)]
     if folder is not None:
@@ -133,6 +135,13 @@ def held_out_rows(run: Run, data: Any = None, **reading: Any) -> Rows:
     return rows
 
 
+def _as_seen(run: Run, rows: Rows) -> Rows:
+    """Return rows as the run's model sees them: in its numbers of classes, and transformed."""
+    if run.recipe.conditional:
+        rows = in_context_of(run, rows)
+    return rows if run.recipe.transform is None else rows.transformed(run.recipe.transform)
+
+
 def _check_categories(spec: DataSpec, rows: Rows) -> None:
     """Raise `DataError` where the numbers of a column's categories stand for other names than a run's do."""
     pairs = zip(spec.columns, spec.categories, rows.spec.categories)  # noqa: B905  (either may know no names)
@@ -160,11 +169,28 @@ def _share_held_out(run: Run) -> Rows:
             f"the run was fitted to data of your own, {run.data['name']}, of which nothing was held out: "
             "give rows with data= (--data)"
         )
-    rows = run.held_out or held_out_again(run.data, run.training)
+    again = None if run.held_out is not None else read_again(run.data, run.training)
+    rows = run.held_out if again is None else again[1]
     if rows is None:
         raise UsageError(
             f"the run's folder does not hold the rows that were held out of {run.data['name']}, and they cannot "
             "be read there any more: give them with data= (--data)"
+        )
+    return rows
+
+
+def train_rows(run: Run) -> Rows:
+    """Return the rows that a run was fitted to, those held out from it left out.
+
+    Raises:
+        UsageError: where they are not there any more.
+    """
+    again = None if run.train_rows is not None else read_again(run.data, run.training)
+    rows = run.train_rows if again is None else again[0]
+    if rows is None:
+        raise UsageError(
+            f"this metric needs the rows that the run was fitted to, {run.data['name']}, and they cannot be read any "
+            "more: a folder does not hold them; score the run that fit has returned, or fit to a named set or a file"
         )
     return rows
 

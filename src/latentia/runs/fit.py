@@ -20,14 +20,16 @@ from latentia.errors import NonFiniteError, UsageError
 from latentia.registry import recipes
 from latentia.runs.build import build, with_training
 from latentia.runs.data import description, read_parts
+from latentia.runs.doctor import noticing, training_facts, why_not_finite
 from latentia.runs.folder import METRICS, Checkpoint, RunFolder, read_metrics, refuse_existing
 from latentia.runs.loop import Loop
 from latentia.runs.monitor import make_monitor
 from latentia.runs.options import Training, split_options
 from latentia.runs.place import device_named, rank, world
-from latentia.runs.progress import progress_bar
+from latentia.runs.progress import print_finding, progress_bar
 from latentia.runs.resume import as_begun, check_length, is_over, last_checkpoint, restore
 from latentia.runs.run import Run
+from latentia.runs.symptoms.finding import Case, columns_of
 
 
 def fit(
@@ -57,7 +59,7 @@ def fit(
         overwrite: replace a run folder that is there already, once the new run has something to keep.
         resume: go on from the last checkpoint in ``out``, exactly; a finished run is returned as it is. ``epochs``,
             ``steps`` and ``patience`` are those that it was begun with where they are not given.
-        progress: show a progress bar.
+        progress: show a progress bar, and print what seems to go wrong, as ``doctor`` tells it.
         support: the values an entry may take, as ``"unit"`` or ``"discrete(256)"``; inferred without.
         labels: class numbers of the rows, or the name of a table's column with them.
         context: names of a table's columns that a conditional model is given, beside the class: they leave the rows.
@@ -69,7 +71,7 @@ def fit(
         DataError: for data that cannot be read or breaks its support.
         RunError: for a folder that exists, or cannot be written.
         NonFiniteError: for a loss that is not finite; the last good weights are in the error's ``run``, and in the
-            folder.
+            folder; the message says what went before.
 
     Example:
         >>> import numpy as np
@@ -82,6 +84,7 @@ def fit(
         raise UsageError("resume needs out=, the run folder to go on with")
     if path is not None and not resume:
         refuse_existing(path, overwrite=overwrite)
+    recipe = recipes.name_of(recipe) if isinstance(recipe, str) else recipe
     maker = recipes[recipe] if isinstance(recipe, str) else None
     training, recipe_options = split_options(maker, as_begun(options, path) if resume and path else options)
     reading = {"support": support, "labels": labels, "context": context, "resize": resize}
@@ -97,6 +100,7 @@ def fit(
         history=pd.DataFrame(),
         path=path,
         held_out=held_out,
+        train_rows=rows if isinstance(rows, Rows) else None,
     )
     checkpoint = last_checkpoint(run) if resume else None
     if checkpoint is not None and path is not None and _is_done(run, rows, checkpoint, path):
@@ -148,6 +152,8 @@ def _train(
     recipe, asked = run.recipe, asked_of(run)
     source, steps_per_epoch, steps = _plan(run, rows)
     recipe.objective.to(device_named(asked.device))
+    facts = training_facts(recipe.objective, asked, run.spec, -(-steps // steps_per_epoch))
+    telling = progress and run.stage == 0 and rank() == 0
     loop = Loop(
         model=run.model,
         steps_per_epoch=steps_per_epoch,
@@ -156,6 +162,7 @@ def _train(
         ema=asked.ema,
         checkpoint_every=asked.checkpoint_every,
         folder=_folder(run, overwrite=overwrite, begun=checkpoint is not None or run.stage > 0),
+        notice=noticing(facts, print_finding) if telling else None,
         stage=run.stage,
     )
     if checkpoint is not None:
@@ -168,15 +175,16 @@ def _train(
     title = f"{run.name or 'recipe'} on {run.data['name']}" + (
         f", stage {run.stage + 1}" if run.stage else ""
     )
-    failed = False
+    stopped = ""
     try:
         with progress_bar(title, steps, steps_per_epoch, show=progress) as show:
             loop.run(states, show)
     except NonFiniteError as error:
-        failed, error.run = True, run
+        stopped = f"{error}; {why_not_finite(Case(columns_of(loop.history), facts))}"
+        error.args, error.run = (stopped,), run
         raise
     finally:
-        loop.finish(run, failed=failed)
+        loop.finish(run, stopped=stopped)
 
 
 def _states(

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 FORMAT = 1  # of config.json; raised when an older program could no longer read it
 CONFIG, MODEL, METRICS, CHECKPOINTS = "config.json", "model.safetensors", "metrics.csv", "checkpoint"
 SCORES, SAMPLES, REPORT = "scores.json", "samples.png", "report.html"
-JUDGED = (SCORES, SAMPLES, REPORT)
+STOPPED = "stopped.json"  # of a training that could not go on: why
+JUDGED = (SCORES, SAMPLES, REPORT, STOPPED)
 """What is said of a model; a new model makes it untrue."""
 
 _PARTS = {
@@ -198,6 +199,11 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
     return None
 
 
+def read_stopped(path: Path) -> str:
+    """Read why a training could not go on; an empty line of one that could."""
+    return str(read_json(path / STOPPED).get("reason", "")) if (path / STOPPED).exists() else ""
+
+
 class RunFolder:
     """The folder that a training writes as it goes.
 
@@ -238,10 +244,12 @@ class RunFolder:
             write_checkpoint(checkpoint, path)
             self._settle(path)
 
-    def close(self) -> None:
-        """Write the model."""
+    def close(self, stopped: str = "") -> None:
+        """Write the model and, where the training could not go on, why."""
         with self._writing() as path:
             write_model(self.objective, path)
+            if stopped:
+                write_json(path / STOPPED, {"reason": stopped})
             self._settle(path)
 
     @contextmanager

@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,6 +55,7 @@ class Loop:
         ema: the decay of the averaged weights, or None.
         checkpoint_every: steps between checkpoints, or None for every half minute.
         folder: what is written as the training goes, or None for a run in memory.
+        notice: what is done with the history after each epoch, or None.
         stage: which of the recipe's trainings this is, from 0.
         history: a row of means for each epoch so far, those of earlier stages included.
     """
@@ -66,6 +67,7 @@ class Loop:
     ema: float | None
     checkpoint_every: int | None
     folder: RunFolder | None
+    notice: Callable[[Sequence[Mapping[str, Any]]], None] | None = None
     stage: int = 0
     history: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     averages: Averages = field(default_factory=Averages)
@@ -97,24 +99,25 @@ class Loop:
                     break
         return state
 
-    def finish(self, run: Run, *, failed: bool) -> None:
+    def finish(self, run: Run, *, stopped: str = "") -> None:
         """Put the weights into the model that it is to be used with: the best, or the averaged, or the last.
 
         The run gets its history, and its folder, if the training came as far as to have one, the model.
 
         Args:
             run: what is trained.
-            failed: whether a loss was not finite. The last good weights are back then; an average may hold others.
+            stopped: why it could not go on, where a loss was not finite. The last good weights are back then; an
+                average may hold others.
         """
         if self.monitor is not None and self.monitor.weights:
             load_module(self.model, self.monitor.weights)
-        elif self.averaged is not None and not failed:
+        elif self.averaged is not None and not stopped:
             load_module(self.model, self.averaged.module.state_dict())
         run.recipe.objective.eval()
         run.history = pd.DataFrame(self.history)
         run.interrupted = self.interrupted
         if self.folder is not None and self.folder.open:
-            self.folder.close()
+            self.folder.close(stopped)
 
     def follow(self, history: pd.DataFrame) -> None:
         """Go on from the history of earlier stages."""
@@ -149,6 +152,8 @@ class Loop:
         self.history.append(means)
         if self.folder is not None:
             self.folder.record(pd.DataFrame(self.history))
+        if self.notice is not None:
+            self.notice(self.history)
         return self.monitor is not None and self.monitor.out_of_patience
 
     def _over(self, state: State) -> bool:

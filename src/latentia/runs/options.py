@@ -13,6 +13,8 @@ from latentia.errors import UsageError
 from latentia.registry import recipes, unknown
 from latentia.runs.values import checked, checked_seed
 
+PATIENCE = 10  # epochs; an adversary's samples may be worse for some, and recover
+
 
 @dataclass(frozen=True)
 class Training:
@@ -31,8 +33,9 @@ class Training:
         warmup: steps over which the learning rate first rises from 0
         clip: largest norm of each player's gradient
         ema: decay of an exponential moving average of the weights (0.999, say), which then samples and scores
-        monitor: metric of the validation rows to record each epoch; for models with a likelihood, that
+        monitor: metric of the validation rows to record each epoch; without, likelihood or bound, or energy-distance
         patience: epochs without a better monitor after which to stop and restore the best weights
+        stop_on: the monitor to stop by, with a patience of 10 epochs unless another is given
         validation: share of the rows to hold out, for data that comes without a validation part
         split_seed: of the split into training, validation and test rows, for data that comes without one
         checkpoint_every: steps between checkpoints; half a minute without
@@ -52,6 +55,7 @@ class Training:
     ema: float | None = None
     monitor: str | None = None
     patience: int | None = None
+    stop_on: str | None = None
     validation: float | None = None
     split_seed: int = 0
     checkpoint_every: int | None = None
@@ -63,12 +67,27 @@ class Training:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name} must be at least 1; got {value}")
+        if self.stop_on is not None and self.monitor not in (None, self.stop_on):
+            raise UsageError(
+                f"stop_on={self.stop_on!r} is a monitor with patience, and monitor={self.monitor!r} is another: "
+                "give one of them"
+            )
         for name in ("seed", "split_seed"):
             checked_seed(name, getattr(self, name))
         if self.ema is not None and not 0 < self.ema < 1:
             raise UsageError(f"ema must be between 0 and 1, as 0.999; got {self.ema}")
         if self.validation is not None and not 0 < self.validation < 1:
             raise UsageError(f"validation must be a share between 0 and 1; got {self.validation}")
+
+    @property
+    def watched(self) -> str | None:
+        """The metric that was asked for, by either name."""
+        return self.stop_on or self.monitor
+
+    @property
+    def waits(self) -> int | None:
+        """Epochs without a better value after which the training stops; None never stops it."""
+        return PATIENCE if self.patience is None and self.stop_on is not None else self.patience
 
 
 _OWNERS = 3  # recipes that are named as having an option
@@ -98,8 +117,8 @@ def owned_elsewhere(option: str, recipe: Callable[..., Any]) -> str:
     """Return the line that says which other recipes have an option, or an empty one where none has.
 
     Example:
-        >>> owned_elsewhere("critic_norm", recipes["vae"]).partition("gan")[0]
-        "'critic_norm' is an option of "
+        >>> owned_elsewhere("bandwidth", recipes["vae"])
+        "'bandwidth' is an option of kernel-density, not of vae"
     """
     owners = [name for name in recipes if option in recipe_options(recipes[name])]
     if not owners:

@@ -1,12 +1,14 @@
-"""The progress bar of a training."""
+"""The progress bar of a training, and what is printed beside it."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from latentia.core.state import State
+from latentia.runs.symptoms.finding import Finding
 
 _SHOWN = {  # what is logged: how it is called here, for a bar has to fit into 80 columns
     "elbo": "elbo",
@@ -56,3 +58,8 @@ def progress_bar(
             bar.update(task, completed=state.step, total=total, epoch=epoch, numbers="  ".join(numbers[:2]))
 
         yield move
+
+
+def print_finding(finding: Finding) -> None:
+    """Print a finding as a line on standard error, above a bar that is shown there."""
+    print(f"latentia: {finding.severity}: {finding}", file=sys.stderr)

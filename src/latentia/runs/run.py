@@ -16,14 +16,15 @@ from latentia import __version__
 from latentia.core.model import Bounded, Decodes, Density, Encodes, FromFactors, Generative, Translates
 from latentia.core.recipe import Recipe
 from latentia.data.arrays import as_events, as_tensor
-from latentia.data.factors import Factor, codes_of
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
 from latentia.functional.paths import PATHS
 from latentia.registry import unknown
+from latentia.runs.critic_reading import CriticReading
 from latentia.runs.folder import FORMAT, RunFolder
+from latentia.runs.given import by_factor, context_of
 from latentia.runs.options import Training
-from latentia.runs.values import checked, checked_seed
+from latentia.runs.values import at_least, checked_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +60,7 @@ class Run:
         path: the run's folder, or None.
         interrupted: whether the training was stopped before its end.
         held_out: the validation rows, where ``fit`` has just held some out; a folder does not hold them.
+        train_rows: the rows it was fitted to, where ``fit`` has just read them; a folder does not hold them either.
 
     Example:
         >>> import numpy as np, latentia as lt
@@ -76,6 +78,7 @@ class Run:
     path: Path | None = None
     interrupted: bool = field(default=False)
     held_out: Rows | None = None
+    train_rows: Rows | None = None
 
     def __repr__(self) -> str:
         recipe, model = self.name or "own recipe", type(self.model).__name__
@@ -104,7 +107,13 @@ class Run:
         return self.recipe.objective.clock.device
 
     def sample(
-        self, n: int, given: Mapping[str, Any] | None = None, *, seed: int | torch.Generator | None = None
+        self,
+        n: int,
+        given: Mapping[str, Any] | None = None,
+        *,
+        seed: int | torch.Generator | None = None,
+        rejection: bool = False,
+        quantile: float | None = None,
     ) -> Tensor:
         """Draw n rows: (n, *event), in data space.
 
@@ -113,17 +122,21 @@ class Run:
             given: what to condition on, as {"class": 3}, for conditional models. A factor takes one value, n of
                 them, or "a:b", the way from a to b in n steps; factors that are not given are drawn.
             seed: a seed or a generator; fresh randomness without one.
+            rejection: keep the samples only that the critic's density ratio accepts (`rejection_sample`).
+            quantile: level of the ratios that rejection, then implied, accepts half the time; 0.8 keeps many, none few.
 
         Raises:
-            UsageError: for a model that does not sample, or a condition that it does not take.
+            UsageError: for a model that does not sample, a condition that it does not take, a critic without a ratio.
         """
         model = self.able(Generative)
-        n = _at_least("n", n, 1)
+        n = at_least("n", n, 1)
         generator = self._generator(seed)
         if isinstance(model, FromFactors):
-            context = model.contexts(n, self._factors_of(given), generator=generator)
+            context = model.contexts(n, by_factor(given, self.spec, self.seen), generator=generator)
         else:
             context = self._context(n, given)
+        if rejection or quantile is not None:
+            return self._critic().sample(model, n, context, quantile=quantile, generator=generator)
         return model.sample(n, context, generator=generator)
 
     @torch.no_grad()
@@ -132,6 +145,19 @@ class Run:
         model = self.able(Encodes)
         rows = self.rows(x)
         return model.encode(rows, self._context(len(rows), given)).mean
+
+    @torch.no_grad()
+    def features(
+        self, x: ArrayLike, given: Mapping[str, Any] | None = None, *, layer: str | None = None
+    ) -> Tensor:
+        """Return what an adversarial run's critic makes of each row, at a layer or before its last one: (n, F)."""
+        rows = self.rows(x)
+        return self._critic().features(layer).encode(rows, self._context(len(rows), given)).mean
+
+    def log_ratio(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
+        """Return log p(x)/q(x) of each row, data over samples, as an adversarial run's critic has it: (n,) nats."""
+        rows = self.rows(x)
+        return self._critic().log_ratio(rows, self._context(len(rows), given))
 
     @torch.no_grad()
     def decode(self, z: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
@@ -166,7 +192,7 @@ class Run:
         if path not in PATHS:
             raise UsageError(unknown("path", path, PATHS))
         self.able(Encodes, Decodes)
-        steps = _at_least("steps", steps, 2)
+        steps = at_least("steps", steps, 2)
         ends = self.encode(torch.cat([self.rows(a, one=True), self.rows(b, one=True)]), given)
         return self.decode(PATHS[path](ends[0], ends[1], steps), given)
 
@@ -175,7 +201,7 @@ class Run:
     ) -> Tensor:
         """Return row x decoded with one entry of its code moved from -span to span: (d, steps, *event)."""
         self.able(Encodes, Decodes)
-        steps = _at_least("steps", steps, 2)
+        steps = at_least("steps", steps, 2)
         z = self.encode(self.rows(x, one=True), given)[0]
         values = torch.linspace(-span, span, steps, device=z.device)
         codes = z.expand(len(z), steps, -1).clone()
@@ -254,37 +280,16 @@ class Run:
         return model
 
     def _context(self, n: int, given: Mapping[str, Any] | None) -> Tensor | None:
-        given = dict(given or {})
-        if not self.recipe.conditional:
-            if given:
-                raise UsageError(f"{self.name} is not conditional; it cannot be given {', '.join(given)}")
-            return None
-        factors = self.seen.context
-        if set(given) != {factor.name for factor in factors}:
-            choices = " and ".join(f"{factor.name}=, {factor.choices}" for factor in factors)
-            raise UsageError(
-                f"{self.name} is conditional: give {choices}" + (f"; got {', '.join(given)}" if given else "")
-            )
-        return codes_of(factors, n, given).to(self.device)
+        if self.recipe.conditional:
+            return context_of(str(self.name), self.seen, n, given).to(self.device)
+        if given:
+            raise UsageError(f"{self.name} is not conditional; it cannot be given {', '.join(given)}")
+        return None
 
-    def _factors_of(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Return conditions by the names of factors: the class is the factor whose values the classes are."""
-        given = dict(given or {})
-        classes = Factor("class", self.spec.classes).choices if self.spec.classes else None
-        names = [factor.name for factor in self.seen.context if factor.choices == classes]
-        if "class" in given and names and names[0] not in given:
-            given[names[0]] = given.pop("class")
-        return given
+    def _critic(self) -> CriticReading:
+        return CriticReading.of(self.recipe.objective)
 
     def _generator(self, seed: int | torch.Generator | None) -> torch.Generator | None:
         if seed is None or isinstance(seed, torch.Generator):
             return seed
         return torch.Generator(self.device).manual_seed(checked_seed("seed", seed))
-
-
-def _at_least(name: str, value: int, least: int) -> int:
-    """Return a whole number that is large enough."""
-    number: int = checked(name, value, int)
-    if number < least:
-        raise UsageError(f"{name} must be at least {least}; got {number}")
-    return number

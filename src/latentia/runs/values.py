@@ -64,6 +64,14 @@ def checked_seed(name: str, value: Any) -> int:
     return seed
 
 
+def at_least(name: str, value: Any, least: int) -> int:
+    """Return a whole number that is large enough."""
+    number: int = checked(name, value, int)
+    if number < least:
+        raise UsageError(f"{name} must be at least {least}; got {number}")
+    return number
+
+
 def _fits(value: object, kind: Any) -> bool:
     """Whether a value is of one kind; True is no number, and a whole number is a number."""
     if get_origin(kind) is Literal:

@@ -1,0 +1,103 @@
+"""PacGAN's packing against the plain GAN on the ring of 8 Gaussians, in PacGAN's own build.
+
+    python benchmarks/reproduce/pac_gan.py [--steps 20000] [--seeds 0 1 2] [--packs 1 2]
+
+Lin et al. (2018), table 1, at a twentieth of its 400,000 steps: ring of radius 1 with sd 0.01, 100,000 rows drawn once;
+generator 2-400-400-400-400-2 with batch norm and ReLU, critic of three maxout layers of 200 units with five pieces,
+weights N(0, 0.02²), Adam at 1e-4 with β₁ = 0.8, batch 100, the non-saturating loss. A score of a run is the mean of its
+last five evaluations, one each thousand steps, on 2,500 samples. Goal: the mean reverse KL over seeds with packs of two
+is at most 0.75 times that of the plain GAN. Published after all steps: 0.07 ± .03 against 0.45 ± .09.
+Each run is written to results/pac_gan/ as it ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import latentia as lt
+from latentia.data.batches import Batches
+from latentia.data.rows import Rows
+from latentia.distributions.priors import PriorSetting, make_prior
+from latentia.functional.adversarial import loss_pair
+from latentia.metrics.evaluate import score
+from latentia.metrics.subject import Subject
+from latentia.models.implicit import Implicit
+from latentia.networks.critic import Critic, packed_shape
+from latentia.networks.first_weights import normal_weights
+from latentia.networks.mlp import MLP
+from latentia.networks.scaling import Scaling
+from latentia.objectives.adversarial import Adversarial
+
+RESULTS = Path(__file__).parent / "results" / "pac_gan"
+SAMPLES, EVERY, LAST = 2500, 1000, 5
+
+
+def game(rows: Rows, pack: int, seed: int) -> Adversarial:
+    """Return PacGAN's build with packs of so many rows; 1 is the plain GAN."""
+    torch.manual_seed(seed)
+    scaling = Scaling(rows.spec)
+    generator = MLP((2,), (2,), hidden=[400] * 4, norm="batch")
+    prior = make_prior("standard-normal", PriorSetting(2, rows.spec, scaling))
+    model = Implicit(rows.spec, prior=prior, network=generator, scaling=scaling)
+    network = MLP(packed_shape((2,), pack), (1,), hidden=[200] * 3, activation="maxout")
+    for each in (generator, network):
+        normal_weights(each)
+    critic = Critic(network, Scaling(rows.spec), pack=pack)
+    return Adversarial(model, critic, loss_pair("non-saturating"))
+
+
+def one(pack: int, seed: int, steps: int) -> dict[str, Any]:
+    """Train and score one run."""
+    start = time.perf_counter()
+    rows = lt.datasets["ring"](split="train", seed=seed, radius=1.0, sd=0.01, n=100_000)
+    objective = game(rows, pack, seed)
+    evaluations = []
+    optim = lt.Optim(lr=1e-4, betas=(0.8, 0.999))
+    for state in lt.train(objective, Batches(rows, 100, seed=seed), optim=optim, steps=steps, seed=seed):
+        if state.step % EVERY == 0 or state.step == steps:
+            scores = score(Subject(objective.model, rows, seed=state.step, max_rows=SAMPLES), ["modes"])
+            evaluations.append({each.metric.partition("/")[2]: each.value for each in scores})
+    last = evaluations[-LAST:]
+    found = {
+        "pack": pack,
+        "seed": seed,
+        "steps": steps,
+        "seconds": round(time.perf_counter() - start, 1),
+        **{name: statistics.mean(each[name] or 0.0 for each in last) for name in last[0]},
+        "evaluations": evaluations,
+    }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"pack{pack}_{seed}.json").write_text(json.dumps(found, indent=2) + "\n")
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--packs", type=int, nargs="+", default=[1, 2])
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    for seed in args.seeds:
+        for pack in args.packs:
+            found = one(pack, seed, args.steps)
+            print({name: value for name, value in found.items() if name != "evaluations"}, flush=True)
+    known = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    means = {
+        pack: statistics.mean(run["reverse-kl"] for run in known if run["pack"] == pack)
+        for pack in {run["pack"] for run in known}
+    }
+    print("mean reverse KL by pack:", means)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+"""GANs of points in the plane, and a DCGAN of 32×32 RGB with 128-128-64 feature maps, beside loops written by hand.
+
+    python benchmarks/speed/gan.py [plane | images]
+
+Both sides have the same networks and first weights. By hand in the plane: a minimal eager loop with fused Adam and both
+players' own gradients only. Images as public tutorials train them: plain Adam, NCHW, float32, one batch of samples for
+both players, gradients of the critic's weights in the generator's step too. Goals: plane 0.9; images 1.2 in float32 and
+3 in bf16. Before images are timed, twenty steps with the same noise must give the same losses to 1e-3 in float32.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from side_by_side import compare
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+import latentia as lt
+from latentia.core.objective import Batch
+from latentia.data.batches import Batches
+from latentia.data.rows import Rows
+from latentia.data.spec import DataSpec, Support
+from latentia.distributions.priors import PriorSetting, make_prior
+from latentia.functional.adversarial import loss_pair
+from latentia.models.implicit import Implicit
+from latentia.networks.conv import channels_last
+from latentia.networks.critic import Critic
+from latentia.networks.scaling import Scaling
+from latentia.objectives.adversarial import Adversarial
+
+BATCH, PLANE_BATCH, LATENT = 64, 128, 64
+BETAS = (0.5, 0.999)
+
+
+def image_networks() -> tuple[nn.Sequential, nn.Sequential]:
+    """A DCGAN as tutorials write it: generator without its last tanh, and critic."""
+    generator = nn.Sequential(
+        nn.Linear(LATENT, 128 * 16),
+        nn.Unflatten(1, (128, 4, 4)),
+        nn.BatchNorm2d(128),
+        nn.ReLU(),
+        nn.ConvTranspose2d(128, 128, 4, 2, 1),
+        nn.BatchNorm2d(128),
+        nn.ReLU(),
+        nn.ConvTranspose2d(128, 64, 4, 2, 1),
+        nn.BatchNorm2d(64),
+        nn.ReLU(),
+        nn.ConvTranspose2d(64, 3, 4, 2, 1),
+    )
+    critic = nn.Sequential(
+        nn.Conv2d(3, 64, 4, 2, 1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(64, 128, 4, 2, 1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(128, 128, 4, 2, 1),
+        nn.LeakyReLU(0.2),
+        nn.Flatten(),
+        nn.Linear(128 * 16, 1),
+    )
+    return generator, critic
+
+
+def plane_networks() -> tuple[nn.Sequential, nn.Sequential]:
+    """Two hidden layers of 128 each."""
+    sizes = [(2, 2), (2, 1)]
+    made = [
+        nn.Sequential(nn.Linear(a, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, b))
+        for a, b in sizes
+    ]
+    return made[0], made[1]
+
+
+class Unconditional(nn.Module):
+    """A network that takes no context, where one may be given."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        return self.network(x)
+
+
+def game(spec: DataSpec, generator: nn.Module, critic: nn.Module, latent: int) -> Adversarial:
+    """Return our objective with these networks."""
+    scaling = Scaling(spec)
+    for network in (generator, critic):
+        channels_last(network)
+    prior = make_prior("standard-normal", PriorSetting(latent, spec, scaling))
+    model = Implicit(spec, prior=prior, network=Unconditional(generator), scaling=scaling)
+    return Adversarial(model, Critic(Unconditional(critic), Scaling(spec)), loss_pair("non-saturating"))
+
+
+def ours(
+    rows: Rows,
+    networks: tuple[nn.Module, nn.Module],
+    latent: int,
+    lr: float,
+    size: int,
+    steps: int,
+    **how: Any,
+) -> Callable[[], int]:
+    """Latentia's loop; some steps a turn."""
+    objective = game(rows.spec, *copy.deepcopy(networks), latent)
+    states = lt.train(objective, Batches(rows, size), optim=lt.Optim(lr=lr, betas=BETAS), **how)
+
+    def run() -> int:
+        return sum(next(states) is not None for _ in range(steps))
+
+    return run
+
+
+def tutorial_step(
+    real: Tensor, z: Tensor, generator: nn.Module, critic: nn.Module, moves: tuple[Any, Any]
+) -> tuple[float, float]:
+    """One iteration as tutorials write it; return the critic's and the generator's loss."""
+    fake = torch.tanh(generator(z))
+    moves[1].zero_grad()
+    critic_loss = F.softplus(-critic(real)).mean() + F.softplus(critic(fake.detach())).mean()
+    critic_loss.backward()
+    moves[1].step()
+    moves[0].zero_grad()
+    generator_loss = F.softplus(-critic(fake)).mean()
+    generator_loss.backward()
+    moves[0].step()
+    return critic_loss.item(), generator_loss.item()
+
+
+def tutorial(x: Tensor, networks: tuple[nn.Module, nn.Module], steps: int) -> Callable[[], int]:
+    """NCHW, float32, plain Adam, full ``backward()``."""
+    generator, critic = copy.deepcopy(networks)
+    moves = tuple(torch.optim.Adam(each.parameters(), lr=2e-4, betas=BETAS) for each in (generator, critic))
+    real = x.float() / 127.5 - 1
+
+    def run() -> int:
+        order = torch.randperm(len(real))
+        for step in range(steps):
+            batch = real[order[step * BATCH : (step + 1) * BATCH]]
+            tutorial_step(batch, torch.randn(BATCH, LATENT), generator, critic, moves)
+        return steps
+
+    return run
+
+
+def by_hand(x: Tensor, networks: tuple[nn.Module, nn.Module], steps: int) -> Callable[[], int]:
+    """A minimal eager loop over points in the plane."""
+    generator, critic = copy.deepcopy(networks)
+    moves_g = torch.optim.Adam(generator.parameters(), lr=1e-3, betas=BETAS, fused=True)
+    moves_c = torch.optim.Adam(critic.parameters(), lr=1e-3, betas=BETAS, fused=True)
+    weights_g, weights_c = list(generator.parameters()), list(critic.parameters())
+
+    def run() -> int:
+        order = torch.randperm(len(x))
+        for step in range(steps):
+            real = x.index_select(0, order[step * PLANE_BATCH : (step + 1) * PLANE_BATCH])
+            with torch.no_grad():
+                fake = generator(torch.randn(PLANE_BATCH, 2))
+            loss = F.softplus(-critic(real)).mean() + F.softplus(critic(fake)).mean()
+            loss.backward(inputs=weights_c)
+            moves_c.step()
+            moves_c.zero_grad(set_to_none=True)
+            loss = F.softplus(-critic(generator(torch.randn(PLANE_BATCH, 2)))).mean()
+            loss.backward(inputs=weights_g)
+            moves_g.step()
+            moves_g.zero_grad(set_to_none=True)
+        return steps
+
+    return run
+
+
+class Noise(nn.Module):
+    """A prior that hands out given codes, each twice: for the critic's and for the generator's move."""
+
+    def __init__(self, codes: Iterator[Tensor]) -> None:
+        super().__init__()
+        self.codes = codes
+
+    def forward(self, encode: object = None) -> Noise:  # noqa: ARG002
+        return self
+
+    def sample(self, shape: object) -> Tensor:  # noqa: ARG002
+        return next(self.codes)
+
+
+def same_losses(x: Tensor, networks: tuple[nn.Module, nn.Module], steps: int = 20) -> float:
+    """Return the largest difference of the losses of twenty steps on the same rows and noise."""
+    codes, spec = torch.randn(steps, BATCH, LATENT), DataSpec((3, 32, 32), Support("discrete", 256))
+    batches = [x[step * BATCH : (step + 1) * BATCH] for step in range(steps)]
+    generator, critic = copy.deepcopy(networks)
+    moves = tuple(torch.optim.Adam(each.parameters(), lr=2e-4, betas=BETAS) for each in (generator, critic))
+    theirs = [
+        tutorial_step(batch.float() / 127.5 - 1, z, generator, critic, moves)
+        for batch, z in zip(batches, codes, strict=True)
+    ]
+    objective = game(spec, *copy.deepcopy(networks), LATENT)
+    objective.model.prior = Noise(iter(z for pair in codes for z in (pair, pair)))
+    states = lt.train(
+        objective, [Batch(b) for b in batches], optim=lt.Optim(lr=2e-4, betas=BETAS), steps=steps
+    )
+    own = [(state.metrics["critic_loss"], state.metrics["generator_loss"]) for state in states]
+    return (torch.tensor(own) - torch.tensor(theirs)).abs().max().item()
+
+
+def plane(repetitions: int) -> None:
+    torch.manual_seed(0)
+    x, networks = torch.randn(60_000, 2), plane_networks()
+    rows = Rows(x, DataSpec((2,), Support("real")))
+    sides = {
+        "latentia": ours(rows, networks, 2, 1e-3, PLANE_BATCH, 300),
+        "by hand": by_hand(x, networks, 300),
+    }
+    goals = {("latentia", "by hand"): 0.9}
+    compare("gan_plane", sides, repetitions=repetitions, unit="steps/s", goals=goals)
+
+
+def images(repetitions: int) -> None:
+    torch.manual_seed(0)
+    x, networks = torch.randint(256, (10_000, 3, 32, 32), dtype=torch.uint8), image_networks()
+    print(f"losses of 20 steps differ by at most {same_losses(x, networks):.1e}")
+    rows = Rows(x, DataSpec((3, 32, 32), Support("discrete", 256)))
+    sides = {
+        "latentia": ours(rows, networks, LATENT, 2e-4, BATCH, 12),
+        "latentia, bf16": ours(rows, networks, LATENT, 2e-4, BATCH, 12, precision="bf16"),
+        "tutorial": tutorial(x, networks, 12),
+    }
+    goals = {("latentia", "tutorial"): 1.2, ("latentia, bf16", "tutorial"): 3.0}
+    compare("gan_images", sides, repetitions=repetitions, unit="steps/s", goals=goals)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", nargs="?", choices=["plane", "images"])
+    parser.add_argument("--repetitions", type=int, default=7)
+    args = parser.parse_args()
+    torch.set_num_threads(2)
+    if args.what != "images":
+        plane(args.repetitions)
+    if args.what != "plane":
+        images(args.repetitions)
+
+
+if __name__ == "__main__":
+    main()

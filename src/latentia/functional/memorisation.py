@@ -1,0 +1,77 @@
+"""Whether samples lie nearer to the training rows than new rows of the same law do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from latentia.errors import DataError
+from latentia.functional.checks import finite
+
+
+@dataclass(frozen=True)
+class Nearness:
+    """How distances to the nearest training row compare, of samples and of held-out rows.
+
+    Attributes:
+        share_too_near: of samples, nearer than the held-out rows' low quantile; that quantile's level for samples
+            of the rows' own law, in the mean.
+        threshold: the held-out rows' low quantile.
+        ratio_of_medians: median distance of samples over that of held-out rows; 0 for copies, 1 for the same law.
+        p_value: of the Mann-Whitney test of equal laws, against samples that are nearer.
+    """
+
+    share_too_near: Tensor
+    threshold: Tensor
+    ratio_of_medians: Tensor
+    p_value: float
+
+
+def nearness(samples: Tensor, held_out: Tensor, *, quantile: float = 0.05) -> Nearness:
+    """Compare samples' and held-out rows' distances to the nearest training row.
+
+    Given the training rows, the distances of samples and of held-out rows are independent, and of one law if the
+    generator is the data's law; the test's level is then exact in the limit of many. Samples that lie nearer are
+    copies, or come from where rows are dense: a generator without the data's tails is nearer too.
+
+    Args:
+        samples: (n,) distances of samples.
+        held_out: (m,) distances of held-out rows.
+        quantile: of the held-out distances, below which a sample is too near.
+
+    Returns:
+        Shares and ratios without unit.
+
+    Raises:
+        DataError: for distances that are not finite, or none, and where most held-out rows are training rows.
+
+    Reference: Meehan, Chaudhuri & Dasgupta (2020), A non-parametric test to detect data-copying in generative models,
+    section 3.1, of which this is the test over all of the space at once.
+
+    Example:
+        >>> import torch
+        >>> near = nearness(torch.tensor([0.0, 0.0, 0.0]), torch.tensor([1.0, 2.0, 3.0]))
+        >>> near.share_too_near, near.ratio_of_medians, round(near.p_value, 3)
+        (tensor(1.), tensor(0.), 0.032)
+    """
+    from scipy import stats
+
+    finite(samples=samples, held_out=held_out)
+    if not len(samples) or not len(held_out):
+        raise DataError(
+            f"distances of both are needed; got {len(samples)} of samples and {len(held_out)} of rows"
+        )
+    if not held_out.median() > 0:
+        raise DataError(
+            "at least half of the held-out rows are training rows too, so their distances tell nothing: "
+            "give rows that the model was not fitted to"
+        )
+    threshold = held_out.quantile(quantile)
+    test = stats.mannwhitneyu(samples.cpu().numpy(), held_out.cpu().numpy(), alternative="less")
+    return Nearness(
+        share_too_near=(samples < threshold).to(held_out.dtype).mean(),
+        threshold=threshold,
+        ratio_of_medians=samples.median() / held_out.median(),
+        p_value=float(test.pvalue),
+    )

@@ -1,0 +1,108 @@
+"""What networks for images share: how often an image is halved, how wide they are, and how vectors become images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from latentia.errors import UsageError
+from latentia.networks.context import entries_at, through
+from latentia.networks.norms import check_conditions, check_norm
+from latentia.networks.precision import at_least_float32
+
+SMALLEST = 8
+WIDEST = 8  # times the feature maps at the widest image; practice stops there, at 512 for 64
+
+
+def stages(height: int, width: int) -> int:
+    """Return how often an image is halved: until its shorter side is 4 to 7."""
+    return (min(height, width) // 4).bit_length() - 1
+
+
+def maps(width: int, stage: int, widest: int = WIDEST) -> int:
+    """Return the feature maps after ``stage`` halvings: doubled at each, up to ``widest`` times the first."""
+    return width * min(2**stage, widest)
+
+
+def check_image(shape: Sequence[int]) -> None:
+    """Raise `UsageError` for rows that are no images, or images that cannot be halved once."""
+    if len(shape) < 3 or min(shape[-2:]) < SMALLEST:
+        raise UsageError(
+            f"convolutional networks are for images of at least {SMALLEST}×{SMALLEST}; got rows of shape "
+            f"{tuple(shape)}: use network='mlp'"
+        )
+
+
+def channels_last(module: nn.Module) -> None:
+    """Lay convolution weights out channels last: measured 1.1 to 1.3 times as fast, and more in bf16."""
+    for parameter in module.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
+def with_planes(x: Tensor, context: Tensor | None) -> Tensor:
+    """Return images with one constant plane for each entry of their context, channels last in memory."""
+    if context is not None:
+        planes = context[:, :, None, None].expand(-1, -1, *x.shape[-2:])
+        x = torch.cat([x, planes], dim=1)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+class ImageWriter(nn.Module):
+    """Map a vector to a small image, which the body doubles to the size asked for, or to the next it can reach.
+
+    What is too much is cut off. A sub-class makes the body: from ``self.small`` to images of (maps, height, width).
+
+    Args:
+        in_features: entries of the input.
+        out_shape: (*parameters, channels, height, width).
+        width: feature maps at the widest image.
+        widest: how many times as many there are at most.
+        context: entries of the context vector; 0 without.
+        norm: none or batch.
+        conditioning: where the context enters: concatenation (to the input), or batch-norm (its gain and bias).
+    """
+
+    body: nn.Sequential
+
+    def __init__(
+        self,
+        in_features: int,
+        out_shape: Sequence[int],
+        *,
+        width: int,
+        widest: int,
+        context: int,
+        norm: str,
+        conditioning: str,
+    ) -> None:
+        super().__init__()
+        check_image(out_shape)
+        check_norm(norm, ("none", "batch"), "a decoder")
+        self.out_shape = tuple(out_shape)
+        at_input, self.at_norms = entries_at(conditioning, context, ("concatenation", "batch-norm"))
+        check_conditions(self.at_norms, norm)
+        self.concatenates = conditioning == "concatenation"
+        height, length = out_shape[-2:]
+        self.doublings = stages(height, length)
+        # The smallest image that doubles to at least the size asked for.
+        rows, columns = -(-height // 2**self.doublings), -(-length // 2**self.doublings)
+        self.small = (maps(width, self.doublings - 1, widest), rows, columns)
+        self.tail = nn.Linear(in_features + at_input, math.prod(self.small))
+
+    @property
+    def planes(self) -> int:
+        """Channels of the image that the body makes: all parameters of all channels."""
+        return math.prod(self.out_shape[:-2])
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return (B, *out_shape) for (B, in_features), in float32 under autocast too."""
+        if context is not None and self.concatenates:
+            z = torch.cat([z, context], dim=1)
+        small = self.tail(z).view(-1, *self.small).contiguous(memory_format=torch.channels_last)
+        height, length = self.out_shape[-2:]
+        image = through(self.body, small, context)[:, :, :height, :length]
+        return at_least_float32(image).reshape(-1, *self.out_shape)

@@ -1,0 +1,252 @@
+"""Doctor: what is wrong with a training, told once while it goes on and again, on request, of the run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latentia.core.model import Generative
+from latentia.core.objective import Objective
+from latentia.core.recipe import Recipe
+from latentia.data.spec import DataSpec
+from latentia.models.mixture import MixtureLaw
+from latentia.networks.critic import batch_norm_layers
+from latentia.objectives.adversarial import Adversarial
+from latentia.runs.context import any_given
+from latentia.runs.evaluate import own_scores
+from latentia.runs.folder import METRICS, MODEL, read_config, read_metrics, read_stopped
+from latentia.runs.load import load
+from latentia.runs.options import Training
+from latentia.runs.run import Run
+from latentia.runs.symptoms import adversarial, latent, learning
+from latentia.runs.symptoms.finding import WINDOW, Case, Columns, Facts, Finding, Symptom, columns_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SYMPTOMS = (*learning.SYMPTOMS, *adversarial.SYMPTOMS, *latent.SYMPTOMS)
+"""What can be told while a training goes on."""
+
+_CHECKS = 20  # times that a training would be looked at in all; each takes a fraction of a millisecond
+_AFTER = 4  # the first quarter of a training is left alone: hardly any model is like its data there
+_GROWN = 10.0  # times a norm's first value, which is worth telling of a training that has broken down
+_SAMPLES, _SEED = 64, 0
+_COLUMNS = ["finding", "severity", "evidence", "advice"]
+_ORDER = ("error", "warning", "note")
+
+
+def doctor(run: Run | str | Path, *, recipe: Recipe | None = None) -> pd.DataFrame:
+    """Examine a run: a table with a row for each finding, the worst first, and none for a healthy one.
+
+    It repeats what ``fit`` has told while it trained, and adds what can be told only at the end. It reads what the
+    training logged and stored scores, and draws 64 samples; it needs no data. A finding is a symptom with its numbers,
+    and no proof: held-out scores decide.
+
+    Args:
+        run: a run, or the path of its folder, which may be of a training that is not over.
+        recipe: the recipe, for a folder of the user's own `Recipe`; without it, history and configuration are examined.
+
+    Returns:
+        A DataFrame with finding, severity (error, warning or note), evidence and advice.
+
+    Raises:
+        RunError: for a folder that is none, or is damaged.
+
+    Example:
+        >>> import numpy as np, latentia as lt
+        >>> rows = np.random.default_rng(0).normal(size=(100, 2))
+        >>> len(doctor(lt.fit("gaussian-mixture", rows, components=1, progress=False)))
+        0
+    """
+    import pandas as pd
+
+    return pd.DataFrame(records(findings_of(run, recipe=recipe)), columns=_COLUMNS)
+
+
+def findings_of(run: Run | str | Path, *, recipe: Recipe | None = None) -> list[Finding]:
+    """Return what ``doctor`` shows, as records."""
+    if isinstance(run, Run):
+        return findings(Case(_columns(run.history), facts_of(run)))
+    path, config = Path(run), read_config(Path(run))
+    if (path / MODEL).exists() and (config["recipe"] is not None or recipe is not None):
+        return findings_of(load(path, recipe=recipe))
+    columns = _columns(read_metrics(path / METRICS))
+    return findings(Case(columns, _facts_of_folder(path, config["training"])))
+
+
+def records(found: Sequence[Finding]) -> list[dict[str, str]]:
+    """Return findings as the rows of a table."""
+    return [dict(zip(_COLUMNS, astuple(finding), strict=True)) for finding in found]
+
+
+def findings(case: Case) -> list[Finding]:
+    """Return all that is found of a training, the worst first; of what was told and has healed since, a note."""
+    now = [_kept(each, case) for each in (*examine(case), *_examined(learning.AT_THE_END, case))]
+    names = {finding.name for finding in now}
+    healed = [_healed(finding, row) for finding, row in _told(case) if finding.name not in names]
+    return sorted([*now, *healed], key=lambda finding: _ORDER.index(finding.severity))
+
+
+def examine(case: Case) -> list[Finding]:
+    """Return what is found of a training as it is now."""
+    return _examined(SYMPTOMS, case)
+
+
+def noticing(facts: Facts, tell: Callable[[Finding], None]) -> Callable[[Sequence[Mapping[str, Any]]], None]:
+    """Return a function that is given the history after each epoch and tells each finding once.
+
+    Args:
+        facts: of the training.
+        tell: what is done with a finding.
+    """
+    told: set[str] = set()
+
+    def notice(history: Sequence[Mapping[str, Any]]) -> None:
+        if not _is_due(len(history), facts):
+            return
+        for finding in examine(Case(columns_of(history), facts)):
+            if finding.name not in told:
+                told.add(finding.name)
+                tell(finding)
+
+    return notice
+
+
+def why_not_finite(case: Case) -> str:
+    """Return a line on what went before a loss that is not finite.
+
+    Example:
+        >>> why_not_finite(Case({}))
+        'it came in the first epoch: the learning rate is too high for these rows, or some of these are extreme'
+    """
+    found = [finding for finding in examine(case) if finding.name != "not-finite"]
+    if found:
+        return f"{found[0].name} went before it: {found[0].evidence}"
+    for name in case.columns:
+        if name.startswith("gradient_norm/") and len(norms := case.known(name)):
+            before, last = case.early(name), float(norms[-1])
+            if last > _GROWN * before:
+                player = name.partition("/")[2]
+                return (
+                    f"before it the gradient norm of player {player!r} grew from {before:.3g} to {last:.3g}"
+                )
+    if not case.rows:
+        return "it came in the first epoch: the learning rate is too high for these rows, or some of these are extreme"
+    return f"{case.epoch} epochs before it show no sign of it: look at the rows of this step"
+
+
+def training_facts(objective: Objective, training: Training, spec: DataSpec, epochs: int) -> Facts:
+    """Return what is known of a training before it begins."""
+    others = [module for module in objective.players().values() if module is not objective.model]
+    return Facts(
+        epochs=epochs,
+        bounded=spec.support.bounds is not None,
+        even=not isinstance(objective, Adversarial) or objective.losses.even is not None,
+        restored=training.waits is not None,
+        mixing=tuple(layer for module in others for layer in batch_norm_layers(module)),
+    )
+
+
+def facts_of(run: Run) -> Facts:
+    """Return what is known of a run."""
+    facts = training_facts(run.recipe.objective, run.training, run.spec, _planned(run))
+    stopped = read_stopped(run.path) if run.path is not None else ""
+    return replace(
+        facts,
+        over=True,
+        stopped=stopped,
+        interrupted=run.interrupted or (not stopped and _is_short(run, facts)),
+        active_units=_active_units(run),
+        held=_held(run),
+        strange_samples=_strange_samples(run),
+    )
+
+
+def _examined(symptoms: Sequence[Symptom], case: Case) -> list[Finding]:
+    found = (symptom(case) for symptom in symptoms)
+    return [finding for finding in found if finding is not None]
+
+
+def _told(case: Case) -> list[tuple[Finding, int]]:
+    """Return what was told while the training went on, and after how many epochs."""
+    before = replace(case, facts=replace(case.facts, stopped="", active_units=None, held=()))
+    first: dict[str, tuple[Finding, int]] = {}
+    for rows in range(case.rows):
+        for finding in examine(before.until(rows)) if _is_due(rows, case.facts) else ():
+            first.setdefault(finding.name, (finding, rows))
+    return list(first.values())
+
+
+def _kept(finding: Finding, case: Case) -> Finding:
+    """Return a warning that is of the last epochs with the epoch whose weights are kept, where that is another."""
+    best = learning.best_epoch(case)
+    if finding.severity != "warning" or not case.facts.restored or best in (None, case.epoch):
+        return finding
+    return replace(finding, evidence=f"{finding.evidence} (the weights kept are of epoch {best})")
+
+
+def _healed(finding: Finding, rows: int) -> Finding:
+    return replace(
+        finding,
+        severity="note",
+        evidence=f"told after {rows} epochs, and no more at the end: {finding.evidence}",
+        advice="look at the learning curves if the scores disappoint",
+    )
+
+
+def _is_due(rows: int, facts: Facts) -> bool:
+    return rows >= max(WINDOW, facts.epochs // _AFTER) and rows % max(1, facts.epochs // _CHECKS) == 0
+
+
+def _planned(run: Run) -> int:
+    """Return the epochs that a run's first training was to have; 0 where that is not known, or another followed."""
+    steps = run.training.steps
+    if run.stage or not len(run.history):
+        return 0
+    if steps is not None:
+        return math.ceil(steps / int(run.history["step"].iloc[0]))
+    return run.training.epochs or run.recipe.epochs
+
+
+def _is_short(run: Run, facts: Facts) -> bool:
+    """Whether a training ended before its epochs were over, and neither patience nor the objective has ended it."""
+    done = int(run.history["epoch"].iloc[-1]) if len(run.history) else 0
+    ends_alone = run.training.waits is not None or not run.recipe.objective.players()
+    return not ends_alone and done < facts.epochs
+
+
+def _facts_of_folder(path: Path, training: Mapping[str, Any]) -> Facts:
+    """Return what a folder tells without its model."""
+    stopped, over = read_stopped(path), (path / MODEL).exists()
+    return Facts(
+        epochs=training.get("epochs") or 0, over=over, interrupted=not over and not stopped, stopped=stopped
+    )
+
+
+def _active_units(run: Run) -> float | None:
+    return next((score.value for score in own_scores(run) if score.metric == "surgery/active-units"), None)
+
+
+def _held(run: Run) -> tuple[float, ...]:
+    """Return the rows that each component of a mixture holds."""
+    if not isinstance(run.model, MixtureLaw) or run.data["n"] is None:
+        return ()
+    return tuple((run.model.components.weights * run.data["n"]).tolist())
+
+
+def _strange_samples(run: Run) -> float:
+    """Return the share of samples with an entry that is not finite; 1 where a weight is not."""
+    if not isinstance(run.model, Generative):
+        return 0.0
+    if not all(bool(parameter.isfinite().all()) for parameter in run.model.parameters()):
+        return 1.0
+    given = any_given(run, _SAMPLES, _SEED) if run.recipe.conditional else None
+    samples = run.sample(_SAMPLES, given, seed=_SEED)
+    return float((~samples.isfinite()).flatten(1).any(1).double().mean())
+
+
+def _columns(history: pd.DataFrame) -> Columns:
+    return {str(name): history[name].to_numpy(dtype=float) for name in history}

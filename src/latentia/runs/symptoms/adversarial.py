@@ -1,0 +1,135 @@
+"""Symptoms of adversarial games, from what `latentia.objectives.diagnosis` and the objective log."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from latentia.runs.symptoms.finding import WINDOW, Case, Finding, Symptom, mostly
+
+_SURE = 0.95  # share told right: 3 rows of 64 wrong on each side, where chance errs in 32
+_CHANCE = 0.55  # share told right by a critic that knows hardly more than a coin, whose own spread is 0.04 of 128 rows
+_FALLEN = 0.5  # of its first norm: a gradient that is half as long and still falls
+_UNLIKE = (
+    0.5  # of the real rows' distances: a spread that nobody would call that of the data; 2 is the other side
+)
+_COLLAPSED = 0.4  # of them: of a ring of eight modes, two neighbours have 0.3 and three have 0.5
+_RISING = 1.5  # within the recent epochs: a model on its way out of a collapse
+_OUTSIDE = 0.25  # share of entries: tanh beside data in [0, 1] begins with 0.45, a poor fit has 0.1
+_COVERED = 0.6  # of the range: a sigmoid's outputs cover half of [-1, 1], a good generator's nearly all
+_SATURATED = 0.9  # share of scores without a slope: what is left hardly moves anyone
+_HALF = 0.5  # of the scores sure: critics that read differences tell nearly all rows right without being so
+
+
+def critic_too_strong(case: Case) -> Finding | None:
+    """Find a critic that tells nearly all rows right while the generator's gradient fades."""
+    real, fake = (case.recent(f"critic_accuracy_{kind}") for kind in ("real", "fake"))
+    norms = case.recent("gradient_norm/generator")
+    sure = (
+        case.median("critic_saturated") >= _HALF if len(case.recent("critic_saturated")) else case.facts.even
+    )
+    right = len(real) == len(fake) and mostly((real >= _SURE) & (fake >= _SURE))
+    if not (sure and right and len(norms)):
+        return None
+    before, now = case.early("gradient_norm/generator"), float(np.median(norms))
+    if not now <= _FALLEN * before:
+        return None
+    return Finding(
+        "critic-too-strong",
+        "warning",
+        f"{_right(real, fake)}, and the generator's gradient norm fell from {before:.3g} to {now:.3g}",
+        "set loss=non-saturating, penalty=r1, a lower critic_lr or fewer critic_steps; or take wgan-gp or r3-gan",
+    )
+
+
+def critic_too_weak(case: Case) -> Finding | None:
+    """Find a critic that guesses although samples and data differ; where they agree, guessing is the goal."""
+    real, fake = (case.recent(f"critic_accuracy_{kind}") for kind in ("real", "fake"))
+    if not (len(real) == len(fake) and mostly((real + fake) / 2 <= _CHANCE)):
+        return None
+    diversity, outside = case.median("sample_diversity"), case.median("range_outside")
+    if not (diversity < _UNLIKE or diversity > 1 / _UNLIKE or outside > _OUTSIDE):
+        return None
+    return Finding(
+        "critic-too-weak",
+        "warning",
+        f"{_right(real, fake)}, although pairs of samples are {diversity:.2g} times as far apart as real rows",
+        "give the critic a higher critic_lr, more critic_steps or a larger network",
+    )
+
+
+def collapse(case: Case) -> Finding | None:
+    """Find samples that are nearly all alike, and stay so."""
+    diversity = case.recent("sample_diversity")
+    if not mostly(diversity < _COLLAPSED) or diversity[-1] > _RISING * diversity[0]:
+        return None
+    return Finding(
+        "collapse",
+        "warning",
+        f"pairs of samples are {np.median(diversity):.2g} times as far apart as real rows {_WHEN}",
+        "take r3-gan, pac-gan or unrolled-gan, or set penalty=r1; stop_on=energy-distance keeps an earlier model",
+    )
+
+
+def range_mismatch(case: Case) -> Finding | None:
+    """Find samples outside the data's range, or whose own is too small for it."""
+    outside, covered = case.median("range_outside"), case.median("range_covered")
+    spread = case.median("sample_diversity")  # a collapse, which covers little too, has its own name
+    if outside > _OUTSIDE:
+        told = f"{outside:.0%} of the generated entries lie outside the data's range"
+    elif case.facts.bounded and covered < _COVERED and spread >= _UNLIKE:
+        told = f"samples span {covered:.0%} of the data's range"
+    else:
+        return None
+    return Finding(
+        "range-mismatch",
+        "warning",
+        f"{told} {_WHEN}",
+        "lower the learning rates, and let the generator end in the scaling that the critic begins with",
+    )
+
+
+def rows_mixed_under_a_penalty(case: Case) -> Finding | None:
+    """Find a penalty on the gradient of a critic whose score of a row depends on the rows beside it."""
+    if not case.facts.mixing or not any("penalty" in name for name in case.columns):
+        return None
+    return Finding(
+        "batch-norm-under-penalty",
+        "warning",
+        f"the critic's {_listed(case.facts.mixing)} mixes the rows of a batch, so no score has a gradient of its own",
+        "normalise the critic by layers, spectrally or not at all",
+    )
+
+
+def scores_saturated(case: Case) -> Finding | None:
+    """Find a critic whose sigmoid is flat at nearly all rows."""
+    shares = case.recent("critic_saturated")
+    if not mostly(shares >= _SATURATED):
+        return None
+    return Finding(
+        "scores-saturated",
+        "warning",
+        f"{np.median(shares):.0%} of the critic's scores are within 0.01 of sure {_WHEN}",
+        "set label_smoothing=0.1, instance_noise=0.1 or penalty=r1, or take a loss without a sigmoid",
+    )
+
+
+_WHEN = f"over the last {WINDOW} epochs"
+
+
+def _right(real: np.ndarray, fake: np.ndarray) -> str:
+    told = f"{np.median(real):.0%} of real and {np.median(fake):.0%} of generated rows"
+    return f"the critic tells {told} right {_WHEN}"
+
+
+def _listed(layers: tuple[str, ...]) -> str:
+    return layers[0] + (f" (and {len(layers) - 1} more)" if len(layers) > 1 else "")
+
+
+SYMPTOMS: tuple[Symptom, ...] = (
+    critic_too_strong,
+    critic_too_weak,
+    collapse,
+    range_mismatch,
+    rows_mixed_under_a_penalty,
+    scores_saturated,
+)

@@ -1,0 +1,132 @@
+"""Players of adversarial games, for every recipe. Rows B4, B6 and B13 of the known mistakes."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from tests.games import GREY, PLANE, batch, game, recipe, rows, tensors
+from torch import nn
+
+import latentia as lt
+from latentia.core.train import train
+from latentia.data.spec import DataSpec
+from latentia.functional.adversarial import LOSS_PAIRS
+from latentia.objectives.adversarial import Adversarial
+from latentia.runs.options import recipe_options
+
+GAMES = [name for name in lt.recipes if "critic_steps" in recipe_options(lt.recipes[name])]
+MIXING = {  # critics that read rows together
+    "dc-gan": "BatchNorm2d",
+    "minibatch-gan": "MinibatchDiscrimination",
+}
+
+
+def data_of(name: str) -> DataSpec:
+    return GREY if name in ("dc-gan", "conditional-gan") else PLANE
+
+
+def tracked(name: str) -> bool:
+    """Whether a buffer follows what passes through it: batch norm's moments, spectral norm's vectors."""
+    return "running_" in name or "num_batches" in name or name.endswith(("._u", "._v"))
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_no_player_s_move_leaves_anything_in_the_other(name):
+    """B6, for every recipe: the other's gradients stay None and its weights and buffers bit-identical.
+
+    Only what batch norm and spectral norm track moves, with all that passes; of a critic that is looked ahead with,
+    not even that.
+    """
+    data = data_of(name)
+    made = recipe(name, data)
+    played, before, moved = made.objective, {}, []
+
+    def watched(rows):
+        for player, loss in Adversarial.step(played, rows):
+            other = played.players()[{"critic": "generator", "generator": "critic"}[player]]
+            assert all(p.grad is None for p in other.parameters())
+            before[player] = tensors(other)
+            yield player, loss
+            assert all(p.grad is None for p in other.parameters())
+            assert all(torch.equal(value, before[player][key]) for key, value in tensors(other).items())
+            moved.append(player)
+        return {}
+
+    loss_of = played.generator_loss
+
+    def untouched(*arguments):
+        critic = tensors(played.critics)
+        value = loss_of(*arguments)
+        for key, each in tensors(played.critics).items():
+            assert torch.equal(each, critic[key]) or (tracked(key) and played.unroll is None), key
+        return value
+
+    played.step, played.generator_loss = watched, untouched
+    start = {player: tensors(module) for player, module in played.players().items()}
+    list(train(played, [batch(data)], optim=made.optim, steps=2))
+    assert set(moved) == {"critic", "generator"}
+    for player, module in played.players().items():
+        assert any(not torch.equal(value, start[player][key]) for key, value in tensors(module).items())
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_a_score_does_not_depend_on_the_rest_of_the_batch(name):
+    """B4, B13: in training too, but for the recipes whose critic reads rows together, which say so."""
+    data = data_of(name)
+    played = game(name, data)
+    (critic, *_), context = played.critics, batch(data).context
+    packs = 16 // critic.pack
+    contexts = context if played.conditional else None
+    x = played.seen(rows(data))
+    other = torch.cat([x[: packs // 2], 3 * x[packs // 2 :] + 1])
+    first, second = (copy.deepcopy(critic).score(y, contexts)[: packs // 2] for y in (x, other))
+    assert first.shape == (packs // 2,)
+    assert torch.allclose(first, second, atol=1e-6) == (name not in MIXING)
+    assert critic.mixes_rows == (name in MIXING)
+    assert MIXING.get(name, "") in str(critic)
+
+
+@pytest.mark.parametrize("name", LOSS_PAIRS)
+def test_swapping_real_and_fake_flips_what_it_must(name):
+    """Labels swap with the rows: s ↦ −s, or 1 − s for least squares, gives the swapped losses; V changes its sign."""
+    played = game(loss=name)
+    x, y = played.seen(rows()), played.seen(rows(seed=1) * 2 + 1)
+    terms = played.critic_terms(x, y, None)
+    swapped = played.critic_terms(y, x, None)
+    if name == "wasserstein":
+        assert (swapped.real_loss + swapped.fake_loss).item() == pytest.approx(
+            -(terms.real_loss + terms.fake_loss).item(), abs=1e-6
+        )
+    score = played.critics[0].score
+    reflected = nn.Module()
+    reflected.score = lambda y, context=None: (1 if name == "least-squares" else 0) - score(y)
+    played.critics = nn.ModuleList([reflected])
+    found = played.critic_terms(y, x, None)
+    assert found.real_loss.item() == pytest.approx(terms.fake_loss.item(), rel=1e-5, abs=1e-6)
+    assert found.fake_loss.item() == pytest.approx(terms.real_loss.item(), rel=1e-5, abs=1e-6)
+    assert (found.real_right, found.fake_right) == (terms.fake_right, terms.real_right)
+    assert terms.real_loss != swapped.real_loss
+
+
+def test_two_learning_rates_reach_the_optimisers():
+    made = recipe(lr=0.003, critic_lr=0.007, beta1=0.25, beta2=0.75)
+    *_, state = train(made.objective, [batch()], optim=made.optim, steps=1)
+    for player, lr in (("generator", 0.003), ("critic", 0.007)):
+        (group,) = state.players[player].optimiser.param_groups
+        assert (group["lr"], group["betas"]) == (lr, (0.25, 0.75))
+    owned = {id(p) for p in state.players["critic"].parameters}
+    assert owned == {id(p) for p in made.objective.critics.parameters()}
+
+
+def test_samples_come_from_averaged_weights():
+    """EMA: w̄ ← d w̄ + (1 − d) w after each step, from the weights after the first."""
+    x = rows(n=64).numpy()
+    options = {"batch_size": 64, "hidden": 6, "latent_dim": 3, "lr": 0.01, "progress": False}
+    each = [lt.fit("gan", x, steps=k, **options).model.state_dict() for k in (1, 2, 3)]
+    averaged = lt.fit("gan", x, steps=3, ema=0.6, **options).model
+    for key, value in averaged.named_parameters():
+        expected = 0.6 * (0.6 * each[0][key] + 0.4 * each[1][key]) + 0.4 * each[2][key]
+        assert torch.allclose(value, expected, atol=1e-6)
+        assert not torch.allclose(value, each[2][key], atol=1e-5)
