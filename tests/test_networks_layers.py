@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from latentia.errors import UsageError
-from latentia.networks.activations import Maxout
+from latentia.networks.activations import Maxout, activation_named
 from latentia.networks.context import entries_at
 from latentia.networks.first_weights import normal_weights
 from latentia.networks.heads import head
@@ -277,3 +277,8 @@ def test_first_weights_leave_conditional_batch_norm_alone():
     normal_weights(layer)
     assert not layer.slope.any()
     assert layer.start.tolist() == [1, 1, 1, 0, 0, 0]
+
+
+def test_a_leaky_relu_has_the_slope_of_dcgan_s_critic():
+    """Radford, Metz and Chintala (2016), section 4: 0.2; torch's default is 0.01."""
+    assert activation_named("leaky-relu")(torch.tensor([-1.0, 2.0])).tolist() == pytest.approx([-0.2, 2.0])

@@ -49,7 +49,9 @@ def test_values_of_another_type_are_refused_in_one_line(options, told, out):
 
 
 def test_an_option_of_another_recipe_is_said_to_be_its():
-    with pytest.raises(UsageError, match=r"^'critic_norm' is an option of conditional-gan.* others, not of vae$"):
+    with pytest.raises(
+        UsageError, match=r"^'critic_norm' is an option of conditional-gan.* others, not of vae$"
+    ):
         vae(critic_norm="spectral")
     with pytest.raises(UsageError, match="unknown option 'critic_norms'"):
         vae(critic_norms="spectral")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import time
 from pathlib import Path
@@ -37,6 +38,9 @@ from latentia.objectives.adversarial import Adversarial
 
 RESULTS = Path(__file__).parent / "results" / "pac_gan"
 SAMPLES, EVERY, LAST = 2500, 1000, 5
+NO_MODE = math.log(
+    8
+)  # the reverse KL of an evaluation in which no sample is near a mode: as if all were near one
 
 
 def game(rows: Rows, pack: int, seed: int) -> Adversarial:
@@ -70,7 +74,10 @@ def one(pack: int, seed: int, steps: int) -> dict[str, Any]:
         "seed": seed,
         "steps": steps,
         "seconds": round(time.perf_counter() - start, 1),
-        **{name: statistics.mean(each[name] or 0.0 for each in last) for name in last[0]},
+        **{
+            name: statistics.mean(NO_MODE if each[name] is None else each[name] for each in last)
+            for name in last[0]
+        },
         "evaluations": evaluations,
     }
     RESULTS.mkdir(parents=True, exist_ok=True)

@@ -43,11 +43,11 @@ def plain_critic() -> nn.Module:
     """The critic as a tutorial writes it: the same layers as ours."""
     return nn.Sequential(
         nn.Conv2d(CHANNELS, WIDTH, 4, 2, 1),
-        nn.LeakyReLU(),
+        nn.LeakyReLU(0.2),
         nn.Conv2d(WIDTH, 2 * WIDTH, 4, 2, 1),
-        nn.LeakyReLU(),
+        nn.LeakyReLU(0.2),
         nn.Conv2d(2 * WIDTH, 4 * WIDTH, 4, 2, 1),
-        nn.LeakyReLU(),
+        nn.LeakyReLU(0.2),
         nn.Flatten(),
         nn.Linear(4 * WIDTH * 16, 1),
     )

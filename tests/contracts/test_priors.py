@@ -168,7 +168,24 @@ def test_pseudo_inputs_of_bounded_data_stay_within_its_bounds():
     made.inputs.data.fill_(7.0)
     seen: list[Tensor] = []
     made(lambda x: seen.append(x) or encode(x))
-    assert seen[0].max() == 1
+    assert 0.999 < seen[0].max() <= 1
+
+
+def test_every_pixel_of_a_pseudo_input_can_move_though_binary_rows_are_at_the_ends():
+    bits = DataSpec((3,), Support("binary"))
+    made = make_prior("vamp", PriorSetting(DIM, bits, Scaling(bits), 4))
+    rows = torch.bernoulli(torch.full((20, 3), 0.5), generator=seeded(5))
+    made.begin(Batch(rows))
+    begun = made.scaling.inverse(made.rows().detach())
+    assert torch.allclose((begun - 0.5).abs(), torch.full_like(begun, 0.25))  # half the contrast
+    assert ((begun > 0.5).float()[:, None] == rows).all(-1).any(1).all()  # of some row each
+    optimiser = torch.optim.Adam(made.parameters(), lr=0.5)
+    for _ in range(20):  # outwards, in steps that would have left the range at once
+        optimiser.zero_grad()
+        (-made.rows().sum()).backward()
+        optimiser.step()
+    (gradient,) = torch.autograd.grad(made.rows().sum(), [made.inputs])
+    assert (gradient > 0).all()
 
 
 def test_a_model_samples_from_the_prior_it_has_learned():

@@ -25,6 +25,7 @@ from latentia.networks.scaling import Scaling
 from latentia.registry import priors, unknown
 
 Encode = Callable[[Tensor], Distribution]
+_CONTRAST = 0.5  # of the rows that learned pseudo-inputs begin as
 
 
 @dataclass(frozen=True)
@@ -160,13 +161,16 @@ class _PseudoInputs(Prior):
         Raises:
             UsageError: without an encoder, or with one whose posteriors are not Gaussians with diagonal covariances.
         """
-        inputs = self.inputs.clamp(-1, 1) if self.bounded else self.inputs
-        q = None if encode is None else encode(self.scaling.inverse(inputs))
+        q = None if encode is None else encode(self.scaling.inverse(self.rows()))
         if not isinstance(q, DiagonalGaussian):
             raise UsageError(
                 "a VampPrior is made of Gaussians with diagonal covariance: choose posterior='diagonal'"
             )
         return DiagonalMixture(torch.zeros_like(q.mean[:, 0]), q.mean, q.log_var)
+
+    def rows(self) -> Tensor:
+        """Return the pseudo-inputs as networks read rows, scaled: (K, *event)."""
+        return self.inputs
 
     @torch.no_grad()
     def begin(self, rows: Blocks) -> None:
@@ -190,11 +194,26 @@ class _PseudoInputs(Prior):
 
 @priors.register("vamp")
 class VampPrior(_PseudoInputs):
-    """VampPrior with pseudo-inputs that begin as random rows and are learned (Tomczak and Welling 2018, eq. 10)."""
+    """VampPrior with pseudo-inputs that begin as random rows and are learned (Tomczak and Welling 2018, eq. 10).
+
+    Those of bounded data are tanh of what is learned, and begin as rows of half the contrast. Clamped numbers that
+    begin at the ends of the range, as those of binary rows do, would mostly stay there: beyond an end is no slope.
+    """
 
     def __init__(self, setting: PriorSetting) -> None:
         super().__init__(setting)
         self.inputs = nn.Parameter(torch.zeros(self.shape))
+
+    def rows(self) -> Tensor:
+        """Return the pseudo-inputs as networks read rows, scaled: (K, *event)."""
+        return self.inputs.tanh() if self.bounded else self.inputs
+
+    @torch.no_grad()
+    def begin(self, rows: Blocks) -> None:
+        """Take K random rows for pseudo-inputs, as `_PseudoInputs` does."""
+        super().begin(rows)
+        if self.bounded:
+            self.inputs.copy_(torch.atanh(_CONTRAST * self.inputs))
 
 
 @priors.register("vamp-data")

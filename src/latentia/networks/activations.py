@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -34,9 +35,9 @@ class Maxout(nn.Module):
         return x.unflatten(1, (self.pieces, -1)).amax(1)
 
 
-ACTIVATIONS: Mapping[str, type[nn.Module]] = {
+ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
-    "leaky-relu": nn.LeakyReLU,
+    "leaky-relu": partial(nn.LeakyReLU, 0.2),  # the slope of DCGAN's critic; torch's own is 0.01
     "tanh": nn.Tanh,
     "silu": nn.SiLU,
     "elu": nn.ELU,

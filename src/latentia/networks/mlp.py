@@ -27,9 +27,9 @@ class MLP(FeatureNetwork):
         out_shape: the shape of one output.
         hidden: widths of the hidden layers; none makes the network linear.
         context: entries of the context vector; 0 without.
-        activation: relu, leaky-relu, tanh, silu, elu, softplus, gated: units a ⊙ σ(b) from two linear maps a, b of
-            the layer's input (Dauphin et al. 2017, Language modeling with gated convolutional networks), or maxout:
-            the largest of five.
+        activation: relu, leaky-relu (of slope 0.2), tanh, silu, elu, softplus, gated: units a ⊙ σ(b) from two linear
+            maps a, b of the layer's input (Dauphin et al. 2017, Language modeling with gated convolutional networks),
+            or maxout: the largest of five.
         dropout: share of hidden units that are dropped in training.
         norm: none, batch (of hidden layers, before the activation) or spectral (of every layer).
         conditioning: where the context enters: concatenation (to the input), batch-norm (its gain and bias) or

@@ -184,7 +184,7 @@ def wgan_gp(data: DataSpec, **options: Any) -> Recipe:
 
 
 @recipes.register("sn-gan")
-@with_options_of(implicit_game, loss="hinge", critic_norm="spectral", beta1=0.0, beta2=0.9)
+@with_options_of(implicit_game, loss="hinge", critic_norm="spectral", critic_steps=5, beta1=0.0, beta2=0.9)
 def sn_gan(data: DataSpec, **options: Any) -> Recipe:
     """GAN with spectral norm: each layer of the critic is divided by its largest singular value.
 

@@ -75,17 +75,17 @@ def implicit_game(
         prior: p(z): standard-normal, or uniform on [-1, 1]
         network: mlp, gated-mlp, maxout-mlp, conv (images from 8×8, after DCGAN), resnet (images), or auto (conv for
             images, else mlp)
-        hidden: units of each hidden layer (mlp, gated-mlp)
-        layers: hidden layers (mlp)
+        hidden: units of each hidden layer (mlp, gated-mlp, maxout-mlp)
+        layers: hidden layers (the same)
         width: feature maps at the widest image (conv, resnet), doubled at each halving
         norm: the generator's normalisation: none, batch, or auto (batch for images)
         critic_norm: the critic's normalisation: none, batch (conv; not with a penalty) or spectral
         dropout: share of the generator's hidden units or feature maps that are dropped in training
         loss: non-saturating, minimax (whose gradient dies where the critic is sure), least-squares, hinge,
             wasserstein, relativistic-average, relativistic-paired, or an f-divergence's, as kl or alpha(0.5)
-        critic_steps: moves of the critic for each move of the generator
+        critic_steps: moves of the critic for each move of the generator, on the same real rows and new samples
         penalty: on the critic's gradient: none, gradient (WGAN-GP), one-sided-gradient, r1, r2, r1-r2 or dragan
-        penalty_weight: of the penalty; its paper's own without (10; 1 for r1, r2 and r1-r2)
+        penalty_weight: of the penalty; without, 10, or 1 for r1, r2 and r1-r2, which are to be tuned to the data
         penalty_every: steps from one penalty to the next, each with so many times the weight (lazy regularisation)
         clip_weights: c, where the critic's weights are kept in [-c, c]
         label_smoothing: weight with which the critic takes real rows for fake (one-sided)
