@@ -97,6 +97,7 @@ def surfaces(data: str, steps: int, seed: int) -> dict[str, float]:
 def ranks(recipe: str, steps: int, seed: int) -> float:
     """Return Spearman's correlation of the critic's value and the energy distance over training."""
     rows = lt.datasets["ring"](split="train", seed=seed)
+    torch.manual_seed(seed)  # of the first weights
     made = lt.recipes[recipe](rows.spec, latent_dim=2, hidden=128, layers=3)
     states = lt.train(
         made.objective, Batches(rows, BATCH, seed=seed), optim=made.optim, steps=steps, seed=seed

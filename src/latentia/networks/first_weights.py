@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+_LOOKS = 15  # at a weight, each of which is a power iteration of spectral norm: as many as when it is made
+
 
 @torch.no_grad()
 def normal_weights(module: nn.Module, std: float = 0.02) -> None:
@@ -25,6 +27,5 @@ def normal_weights(module: nn.Module, std: float = 0.02) -> None:
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             for parameter in layer.parameters():  # with spectral norm, the weights before it
                 _ = parameter.normal_(0, std) if parameter.dim() > 1 else parameter.zero_()
-            _ = [
-                layer.weight for _ in range(15)
-            ]  # spectral norm takes a power iteration at each look, as when made
+            for _ in range(_LOOKS):
+                layer.weight  # noqa: B018  # pyright: ignore[reportUnusedExpression]
