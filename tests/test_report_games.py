@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,6 +10,7 @@ from latentia.errors import UsageError
 from latentia.functional import loss_pair
 from latentia.functional.games import DiracGan, alternating, play_in_function_space, simultaneous
 from latentia.report import games, gan
+from latentia.report.critics import critic_surfaces
 from latentia.report.figures import png
 
 START = torch.tensor([1.0, -1.0], dtype=torch.float64)
@@ -112,3 +114,13 @@ def test_vanishing_gradients_and_a_collapse():
     critic, laws = gan.collapse(GRID, -(GRID - 0.5).square(), samples).axes
     assert labels(critic) == ["critic, highest at 0.5"]
     assert labels(laws) == ["before", "after"]
+
+
+def test_critic_surfaces_have_level_lines_where_the_scores_are():
+    figure = critic_surfaces({"x": lambda x: x[:, 0]}, torch.tensor([[0.0, 10.0], [1.0, 12.0]]))
+    (axes,) = figure.axes
+    lines = [path.vertices for path in axes.collections[0].get_paths() if len(path.vertices)]
+    assert len(lines) > 5
+    for vertices in lines:  # the level lines of x stand upright, over the whole height
+        assert np.ptp(vertices[:, 0]) < 1e-6
+        assert np.ptp(vertices[:, 1]) > 2.0

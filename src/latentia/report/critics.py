@@ -45,7 +45,7 @@ def critic_surfaces(scores: Mapping[str, Callable[[Tensor], Tensor]], rows: Tens
 
 
 def _surface(score: Callable[[Tensor], Tensor], rows: Tensor, frame: Frame) -> Plot:
-    x, y = (torch.linspace(*ends, _CELLS) for ends in (frame.low, frame.high))
+    x, y = (torch.linspace(*ends, _CELLS) for ends in zip(frame.low, frame.high, strict=True))
     with torch.no_grad():
         values = score(torch.cartesian_prod(x, y)).unflatten(0, (_CELLS, _CELLS))
 
