@@ -62,9 +62,9 @@ def test_averaged_weights_equal_a_hand_computation_and_are_the_ones_that_are_use
             before = average.get(name, parameter.detach())
             average[name] = 0.8 * before + 0.2 * parameter.detach()
 
-    def watched(self, model):
+    def watched(self, model, objective):
         scored.append((weights(model), model.training))
-        return plain(self, model)
+        return plain(self, model, objective)
 
     monkeypatch.setattr(Monitor, "watch", watched)
     with watching(monkeypatch, watch):

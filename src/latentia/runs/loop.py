@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from latentia.core.state import State, load_module, prefixed, within
 from latentia.runs.folder import Checkpoint, RunFolder
-from latentia.runs.monitor import Monitor
+from latentia.runs.monitor import Monitor, load_best
 from latentia.runs.run import Run
 
 _BETWEEN_CHECKPOINTS = 30.0  # seconds, unless steps are asked for
@@ -110,7 +110,7 @@ class Loop:
                 average may hold others.
         """
         if self.monitor is not None and self.monitor.weights:
-            load_module(self.model, self.monitor.weights)
+            load_best(run.recipe.objective, self.monitor.weights)
         elif self.averaged is not None and not stopped:
             load_module(self.model, self.averaged.module.state_dict())
         run.recipe.objective.eval()
@@ -148,7 +148,7 @@ class Loop:
         epoch = epochs + math.ceil(state.step / self.steps_per_epoch)
         means = {"epoch": epoch, "step": steps + state.step, **self.averages.close()}
         if self.monitor is not None:
-            means[f"validation_{self.monitor.name}"] = self.monitor.watch(self.scored)
+            means[f"validation_{self.monitor.name}"] = self.monitor.watch(self.scored, state.objective)
         self.history.append(means)
         if self.folder is not None:
             self.folder.record(pd.DataFrame(self.history))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
 
+from latentia.core.objective import Objective
 from latentia.core.recipe import Recipe
+from latentia.core.state import load_module, prefixed, within
 from latentia.data.rows import Rows
 from latentia.errors import UsageError
 from latentia.metrics.evaluate import default_metrics, score
@@ -28,6 +31,7 @@ class Monitor:
         name: the metric.
         subject: the rows it is computed on, and how.
         patience: epochs without a better value before stopping; None never stops.
+        weights: of the whole objective at the best epoch, the model's as they were scored; none without patience.
         asked: whether the user named it; a first value that cannot be computed is then an error, and else a gap.
     """
 
@@ -39,8 +43,13 @@ class Monitor:
     waited: int = 0
     weights: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
 
-    def watch(self, model: nn.Module) -> float:
-        """Score the model, keep a copy of its weights if it is the best so far, and return its value."""
+    def watch(self, model: nn.Module, objective: Objective) -> float:
+        """Score a model, keep a copy of the weights if it is the best so far, and return its value.
+
+        Args:
+            model: the objective's, or its average.
+            objective: what is kept with it: a critic, say, belongs to the generator that it was trained against.
+        """
         result = score(replace(self.subject, model=model), [self.name])[0]
         if self.asked and self.best is None:
             self._check(result)
@@ -53,7 +62,8 @@ class Monitor:
         if self.best is None or sign * result.value > sign * self.best:
             self.best, self.waited = result.value, 0
             if self.patience is not None:  # a copy: state_dict() alone would go on training
-                self.weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+                kept = objective.state_dict() | prefixed("model", model.state_dict())
+                self.weights = {name: value.detach().clone() for name, value in kept.items()}
         else:
             self.waited += 1
         return result.value
@@ -71,6 +81,13 @@ class Monitor:
             raise UsageError(
                 f"monitor {self.name!r} has no better and no worse, so nothing can be stopped by it"
             )
+
+
+def load_best(objective: Objective, weights: Mapping[str, Tensor]) -> None:
+    """Put a monitor's best weights back; the clock goes on telling how many steps were made."""
+    load_module(objective, {**weights, "clock": objective.clock})
+    # An objective may hold its model by another name too, under which the weights are those of training.
+    load_module(objective.model, within("model", weights))
 
 
 def make_monitor(recipe: Recipe, held_out: Rows | None, asked: Training) -> Monitor | None:

@@ -20,6 +20,7 @@ from latentia.runs.folder import (
     read_config,
     read_metrics,
 )
+from latentia.runs.monitor import load_best
 from latentia.runs.place import device_named, rank
 from latentia.runs.run import Run
 
@@ -98,9 +99,11 @@ def restore(run: Run, checkpoint: Checkpoint, path: Path) -> None:
     """Make a run what it was at the end of its training; write its model unless the folder holds it."""
     objective = run.recipe.objective
     load_module(objective, within("objective", checkpoint.tensors))
-    chosen = within("best", checkpoint.tensors) or within("ema.module", checkpoint.tensors)
-    if chosen:
-        load_module(run.model, chosen)
+    best, averaged = within("best", checkpoint.tensors), within("ema.module", checkpoint.tensors)
+    if best:
+        load_best(objective, best)
+    elif averaged:
+        load_module(run.model, averaged)
     objective.to(device_named(run.training.device)).eval()
     run.history = read_metrics(path / METRICS)
     if rank() == 0 and not _holds_model_of(path, checkpoint):
