@@ -63,7 +63,12 @@ def test_dc_gan_starts_from_small_normal_weights():
         ({"diversity": "gdpp", "diversity_weight": -1.0}, "diversity_weight must be at least 0; got -1"),
         ({"label_smoothing": 0.5}, "label smoothing must be a share from 0 to below 0.5; got 0.5"),
         ({"label_flips": -0.1}, "label flips must be a share from 0 to below 0.5; got -0.1"),
-        ({"label_smoothing": 0.1, "loss": "wasserstein"}, "wasserstein has none"),
+        ({"label_smoothing": 0.1, "loss": "wasserstein", "clip_weights": 0.1}, "wasserstein has none"),
+        ({"loss": "wasserstein"}, "no optimum unless the critic's slope is bounded: set penalty='gradient'"),
+        (
+            {"loss": "wasserstein", "penalty": "gradient", "critics": 2, "combined": "softmax"},
+            "combined='softmax' compares critics' scores",
+        ),
         ({"dropout": 1.0}, "dropout must be a share"),
         ({"penalty_weight": 3.0}, "penalty_weight=3.0 is for penalty, which is off: set penalty, or leave"),
         ({"penalty_every": 4}, "penalty_every=4 is for penalty"),
@@ -84,6 +89,30 @@ def test_an_f_gan_names_divergences():
         game("f-gan", divergence="reverse-lk")
     with pytest.raises(UsageError, match="needs its parameter"):
         game("f-gan", divergence="alpha")
+    with pytest.raises(UsageError, match="unknown loss pair 'non-saturating-kll'"):
+        game(loss="non-saturating-kll")
+
+
+@pytest.mark.parametrize("divergence", ["kl", "alpha(0.5)"])
+def test_a_non_saturating_f_gan_raises_the_critics_value_itself(divergence):
+    """The generators descend −f*(g_f(v)) and −g_f(v); what the critic descends is the same."""
+    scores = torch.tensor([-1.0, 0.0, 2.0])
+    record = lt.divergences["kl"] if divergence == "kl" else lt.divergences["alpha"](0.5)
+    plain, other = (
+        game("f-gan", divergence=divergence, non_saturating=each).losses for each in (False, True)
+    )
+    empty = torch.empty(0)
+    assert torch.equal(other.generator(scores, empty), -record.activation(scores))
+    assert torch.allclose(plain.generator(scores, empty), -record.conjugate(record.activation(scores)))
+    for ours, theirs in zip(other.critic(scores, scores), plain.critic(scores, scores), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "bound", [{"penalty": "r1"}, {"clip_weights": 0.1}, {"critic_norm": "spectral"}], ids=str
+)
+def test_a_wasserstein_critic_may_be_bounded_in_any_way(bound):
+    assert game(loss="wasserstein", critics=2, **bound).combined == "mean"
 
 
 def test_critics_of_different_packs_are_refused():

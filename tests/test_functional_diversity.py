@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from latentia.errors import UsageError
-from latentia.functional.diversity import DIVERSITY, Made, distance_ratio, gdpp, mode_seeking
+from latentia.functional.diversity import DIVERSITY, Made, distance_ratio, gdpp, mode_seeking, pulling_away
 
 
 def draws(*shape: int, seed: int = 0) -> Tensor:
@@ -169,3 +169,22 @@ def test_rows_that_are_all_one_give_finite_gradients(name):
 def test_batches_that_are_too_small_are_refused(name, n):
     with pytest.raises(UsageError, match="at least"):
         DIVERSITY[name](made(draws(n, 2)))
+
+
+def test_pulling_away_is_the_mean_squared_cosine_over_pairs():
+    rows = draws(5, 2, 3)
+    s = rows.flatten(1)
+    cosines = [
+        (s[i] @ s[j] / (s[i].norm() * s[j].norm())).item() for i in range(5) for j in range(5) if i != j
+    ]
+    assert pulling_away(made(rows)).item() == pytest.approx(sum(each**2 for each in cosines) / 20)
+
+
+def test_pulling_away_is_0_of_orthogonal_rows_and_1_of_equal_ones():
+    """Known mistake: features normalised over the batch in place of each row's own."""
+    scales = torch.tensor([1.0, 3.0, 0.1]).double()
+    assert pulling_away(made(torch.diag(scales))).item() == pytest.approx(0, abs=1e-12)
+    equal = scales[:, None] * draws(1, 4)
+    assert pulling_away(made(equal)).item() == pytest.approx(1)
+    with pytest.raises(UsageError, match="the batch needs at least 2"):
+        pulling_away(made(draws(1, 3)))

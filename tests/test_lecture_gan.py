@@ -14,7 +14,6 @@ from torch.distributions import Normal
 import latentia as lt
 from latentia.core.alone import alone
 from latentia.core.train import train
-from latentia.distributions.priors import PriorSetting, make_prior
 from latentia.errors import UsageError
 from latentia.functional import loss_pair
 from latentia.metrics.nash import nash_gap
@@ -59,9 +58,7 @@ class Draws:
 
 def lecture(loss: str, theta: float = 3.0, hidden: tuple[int, ...] = ()) -> Adversarial:
     """Return the game; its critic starts as σ(0) = ½ everywhere where it is linear."""
-    scaling = Scaling(LINE)
-    prior = make_prior("standard-normal", PriorSetting(1, LINE, scaling))
-    model = Implicit(LINE, prior=prior, network=Shift(theta), scaling=scaling)
+    model = Implicit.of_noise(LINE, Shift(theta), latent_dim=1)
     torch.manual_seed(0)
     network = MLP((1,), (1,), hidden=list(hidden))
     if not hidden:

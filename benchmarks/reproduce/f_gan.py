@@ -17,7 +17,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -28,7 +28,6 @@ from torch.distributions import Categorical, MixtureSameFamily, Normal
 import latentia as lt
 from latentia.core.objective import Batch
 from latentia.data.spec import DataSpec, Support
-from latentia.distributions.priors import PriorSetting, make_prior
 from latentia.functional.adversarial import loss_pair
 from latentia.functional.f_divergences.record import FDivergence
 from latentia.models.implicit import Implicit
@@ -99,10 +98,8 @@ class Fresh:
     """Batches of new rows of p, decided by the seed and the step."""
 
     seed: int
-
-    @property
-    def rows(self) -> Batch:
-        return self.batch(0)
+    # What networks take their units from: mean 0 and deviation 1, so that μ and σ are the generator's parameters.
+    rows: Batch = field(default_factory=lambda: Batch(torch.tensor([[-1.0], [1.0]])))
 
     def batch(self, step: int) -> Batch:
         with torch.random.fork_rng():
@@ -116,19 +113,11 @@ class Fresh:
 
 
 def game(name: str, seed: int) -> Adversarial:
-    """Return the game whose scaling is the identity, so that μ and σ are the generator's parameters."""
+    """Return the game."""
     torch.manual_seed(seed)
-    scaling = Scaling(LINE)
-    model = Implicit(
-        LINE,
-        prior=make_prior("standard-normal", PriorSetting(1, LINE, scaling)),
-        network=Line(),
-        scaling=scaling,
-    )
+    model = Implicit.of_noise(LINE, Line(), latent_dim=1)
     critic = Critic(MLP((1,), (1,), hidden=(64, 64), activation="tanh"), Scaling(LINE))
-    objective = Adversarial(model, critic, loss_pair(name))
-    objective.begin = lambda _: None  # type: ignore[method-assign]
-    return objective
+    return Adversarial(model, critic, loss_pair(name))
 
 
 def bound(objective: Adversarial, record: FDivergence, mean: float, deviation: float) -> float:

@@ -25,7 +25,6 @@ import torch
 import latentia as lt
 from latentia.data.batches import Batches
 from latentia.data.rows import Rows
-from latentia.distributions.priors import PriorSetting, make_prior
 from latentia.functional.adversarial import loss_pair
 from latentia.metrics.evaluate import score
 from latentia.metrics.subject import Subject
@@ -46,10 +45,8 @@ NO_MODE = math.log(
 def game(rows: Rows, pack: int, seed: int) -> Adversarial:
     """Return PacGAN's build with packs of so many rows; 1 is the plain GAN."""
     torch.manual_seed(seed)
-    scaling = Scaling(rows.spec)
     generator = MLP((2,), (2,), hidden=[400] * 4, norm="batch")
-    prior = make_prior("standard-normal", PriorSetting(2, rows.spec, scaling))
-    model = Implicit(rows.spec, prior=prior, network=generator, scaling=scaling)
+    model = Implicit.of_noise(rows.spec, generator, latent_dim=2)
     network = MLP(packed_shape((2,), pack), (1,), hidden=[200] * 3, activation="maxout")
     for each in (generator, network):
         normal_weights(each)

@@ -28,7 +28,6 @@ import latentia as lt
 from latentia.core.alone import alone
 from latentia.data.batches import Batches
 from latentia.data.rows import Rows
-from latentia.distributions.priors import PriorSetting, make_prior
 from latentia.functional.adversarial import loss_pair
 from latentia.functional.energy import energy_distance
 from latentia.functional.penalties import gradient_norms, interpolate
@@ -69,11 +68,11 @@ def still_game(rows: Rows, seed: int, **how: Any) -> Adversarial:
     torch.manual_seed(seed)
     scaling = Scaling(rows.spec)
     scaling.fit(rows)
-    prior = make_prior("standard-normal", PriorSetting(2, rows.spec, scaling))
-    model = Implicit(rows.spec, prior=prior, network=Noisy(scaling(rows.x)), scaling=scaling)
+    model = Implicit.of_noise(rows.spec, Noisy(scaling(rows.x)), latent_dim=2)
     critic = Critic(MLP((2,), (1,), hidden=[512] * 3), Scaling(rows.spec))
-    critic.scaling.load_state_dict(scaling.state_dict())
-    return Adversarial(model, critic, loss_pair("wasserstein"), **how)
+    game = Adversarial(model, critic, loss_pair("wasserstein"), **how)
+    game.begin(rows)
+    return game
 
 
 def surfaces(data: str, steps: int, seed: int) -> dict[str, float]:

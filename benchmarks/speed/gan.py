@@ -25,7 +25,6 @@ from latentia.core.objective import Batch
 from latentia.data.batches import Batches
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
-from latentia.distributions.priors import PriorSetting, make_prior
 from latentia.functional.adversarial import loss_pair
 from latentia.models.implicit import Implicit
 from latentia.networks.conv import channels_last
@@ -88,11 +87,9 @@ class Unconditional(nn.Module):
 
 def game(spec: DataSpec, generator: nn.Module, critic: nn.Module, latent: int) -> Adversarial:
     """Return our objective with these networks."""
-    scaling = Scaling(spec)
     for network in (generator, critic):
         channels_last(network)
-    prior = make_prior("standard-normal", PriorSetting(latent, spec, scaling))
-    model = Implicit(spec, prior=prior, network=Unconditional(generator), scaling=scaling)
+    model = Implicit.of_noise(spec, Unconditional(generator), latent)
     return Adversarial(model, Critic(Unconditional(critic), Scaling(spec)), loss_pair("non-saturating"))
 
 

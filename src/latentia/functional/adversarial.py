@@ -201,7 +201,8 @@ critic's is the Kantorovich potential, which is no function of p/q."""
 def loss_pair(name: str) -> LossPair:
     """Return a loss pair by name: one of `LOSS_PAIRS`, or that of an f-divergence, as "kl" or "alpha(0.5)".
 
-    An f-divergence gives the saturating pair, in which the generator descends the bound that the critic raises.
+    An f-divergence gives the saturating pair, in which the generator descends the bound that the critic raises; with
+    "non-saturating-" before its name the generator descends −g_f(v) of the fake scores in place of −f*(g_f(v)).
 
     Raises:
         UnknownNameError: for a name that is in neither table, with the nearest ones.
@@ -213,15 +214,16 @@ def loss_pair(name: str) -> LossPair:
     """
     if name in LOSS_PAIRS:
         return LOSS_PAIRS[name]
-    base, bracket, _ = name.partition("(")
+    f_name = name.removeprefix("non-saturating-")
+    base, bracket, _ = f_name.partition("(")
     if base not in divergences:
         raise UnknownNameError(unknown("loss pair", name, [*LOSS_PAIRS, *divergences]))
     takes = callable(divergences[base])
     if takes != bool(bracket):
         expected = f"its parameter, as in '{base}(0.5)'" if takes else "no parameter"
         raise UsageError(f"the loss pair {base!r} needs {expected}; got {name!r}")
-    record = divergences[base](_number(name)) if takes else divergences[base]
-    return record.loss()
+    record = divergences[base](_number(f_name)) if takes else divergences[base]
+    return record.loss(non_saturating=f_name != name)
 
 
 def _number(name: str) -> float:

@@ -96,8 +96,30 @@ def gdpp(made: Made) -> Tensor:
     return ((values - target_values).abs().sum() - (weights * aligned).sum()).to(made.rows.dtype)
 
 
+def pulling_away(made: Made) -> Tensor:
+    """Return the mean squared cosine of two rows' features: 0 where they are orthogonal, 1 where all are one.
+
+    1/(B(B − 1)) Σ_i Σ_{j≠i} (s_iᵀs_j / ‖s_i‖‖s_j‖)², with s a critic's features of the generated rows
+
+    Raises:
+        UsageError: for fewer than two rows.
+
+    Reference: Zhao, Mathieu and LeCun (2017), Energy-based generative adversarial networks, section 2.4.
+    """
+    B = len(made.codes)
+    if B < 2:
+        raise UsageError("the pulling-away term compares rows: the batch needs at least 2")
+    s = torch.nn.functional.normalize(made.features()[0], dim=1)
+    return ((s @ s.T).square().sum() - B) / (B * (B - 1))
+
+
 DIVERSITY: Mapping[str, Callable[[Made], Tensor]] = MappingProxyType(
-    {"mode-seeking": mode_seeking, "distance-ratio": distance_ratio, "gdpp": gdpp}
+    {
+        "mode-seeking": mode_seeking,
+        "distance-ratio": distance_ratio,
+        "gdpp": gdpp,
+        "pulling-away": pulling_away,
+    }
 )
 
 

@@ -9,7 +9,7 @@ from latentia.core.model import Generative, Pathwise
 from latentia.core.objective import Blocks
 from latentia.core.randomness import drawing_from
 from latentia.data.spec import DataSpec
-from latentia.distributions.priors import Prior
+from latentia.distributions.priors import Prior, PriorSetting, make_prior
 from latentia.networks.scaling import Scaling
 
 
@@ -31,6 +31,26 @@ class Implicit(Generative, Pathwise):
         self.prior = prior
         self.network = network
         self.scaling = scaling
+
+    @classmethod
+    def of_noise(cls, data: DataSpec, network: nn.Module, latent_dim: int) -> Implicit:
+        """Make the model of a network of one's own: z ~ N(0, I), and the scaling that rows like these have.
+
+        Args:
+            data: what a row is.
+            network: from (B, latent_dim) codes, and a context or None, to (B, *event) scaled rows.
+            latent_dim: entries of a code.
+
+        Example:
+            >>> import latentia as lt
+            >>> from latentia.networks.mlp import MLP
+            >>> line = lt.DataSpec((1,), lt.Support("real"))
+            >>> Implicit.of_noise(line, MLP((3,), (1,), hidden=[8]), latent_dim=3).sample(5).shape
+            torch.Size([5, 1])
+        """
+        scaling = Scaling(data)
+        prior = make_prior("standard-normal", PriorSetting(latent_dim, data, scaling))
+        return cls(data, prior=prior, network=network, scaling=scaling)
 
     def rsample(
         self, n: int, context: Tensor | None = None, *, generator: torch.Generator | None = None

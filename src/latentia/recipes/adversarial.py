@@ -114,7 +114,7 @@ def r3_gan(data: DataSpec, **options: Any) -> Recipe:
 
 @recipes.register("f-gan")
 @with_options_of(implicit_game, without=["loss"])
-def f_gan(data: DataSpec, *, divergence: str = "kl", **options: Any) -> Recipe:
+def f_gan(data: DataSpec, *, divergence: str = "kl", non_saturating: bool = False, **options: Any) -> Recipe:
     """GAN that descends an f-divergence, whose variational bound the critic raises.
 
     min_G max_T E_p[T(x)] - E_q[f*(T(x))] <= D_f(p, q), with T = g_f(s) of the critic's scores
@@ -123,13 +123,16 @@ def f_gan(data: DataSpec, *, divergence: str = "kl", **options: Any) -> Recipe:
         data: what a row is.
         divergence: total-variation, kl, reverse-kl, pearson, neyman, squared-hellinger, jeffreys, jensen-shannon,
             jensen-shannon-weighted(π), gan or alpha(α)
+        non_saturating: whether the generator raises E_q[T(x)] in place of E_q[f*(T(x))], with more gradient where the
+            critic is sure and the same equilibrium
 
     References:
-        Nowozin, Cseke and Tomioka (2016), f-GAN, equations 4 and 6 and table 6.
+        Nowozin, Cseke and Tomioka (2016), f-GAN, equations 4 and 6, table 6, and section 3.2 (non-saturating).
     """
     if divergence.partition("(")[0] not in divergences:
         raise UnknownNameError(unknown("divergence", divergence, divergences))
-    return implicit_game(data, loss=divergence, **options)
+    loss = f"non-saturating-{divergence}" if non_saturating else divergence
+    return implicit_game(data, loss=loss, **options)
 
 
 @recipes.register("w-gan")

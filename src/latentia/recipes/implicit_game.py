@@ -82,7 +82,8 @@ def implicit_game(
         critic_norm: the critic's normalisation: none, batch (conv; not with a penalty) or spectral
         dropout: share of the generator's hidden units or feature maps that are dropped in training
         loss: non-saturating, minimax (whose gradient dies where the critic is sure), least-squares, hinge,
-            wasserstein, relativistic-average, relativistic-paired, or an f-divergence's, as kl or alpha(0.5)
+            wasserstein (with a penalty, clip_weights or critic_norm="spectral"), relativistic-average,
+            relativistic-paired, or an f-divergence's, as kl, alpha(0.5) or non-saturating-kl
         critic_steps: moves of the critic for each move of the generator, on the same real rows and new samples
         penalty: on the critic's gradient: none, gradient (WGAN-GP), one-sided-gradient, r1, r2, r1-r2 or dragan
         penalty_weight: of the penalty; without, 10, or 1 for r1, r2 and r1-r2, which are to be tuned to the data
@@ -102,7 +103,8 @@ def implicit_game(
             deviation (its spread)
         unroll_steps: steps of the critic that the generator looks ahead
         unroll_lr: size of those steps
-        diversity: what the generator descends beside its loss: none, mode-seeking, distance-ratio or gdpp
+        diversity: what the generator descends beside its loss: none, mode-seeking, distance-ratio, gdpp or
+            pulling-away
         diversity_weight: of that
         conditional: learn p(x | class) from labelled data
         conditioning: how the class enters: concatenation, or projection (in the critic; the generator then has
@@ -127,6 +129,9 @@ def implicit_game(
             "conditioning": (conditioning, conditional, "conditional"),
         }
     )
+    if loss == "wasserstein":
+        bounded = penalty != "none" or clip_weights is not None or critic_norm == "spectral"
+        _check_wasserstein(combined, bounded=bounded)
     if critics < 1 or pack < 1:
         raise UsageError(f"critics and pack must be at least 1; got {critics} and {pack}")
     network = network_name(network, data)
@@ -206,6 +211,20 @@ def _changes(augment: str, data: DataSpec) -> Sequence[str]:
             f"augment={augment!r} is for images; these rows are of shape {data.event_shape}: leave it out"
         )
     return augment.split("+")
+
+
+def _check_wasserstein(combined: str, *, bounded: bool) -> None:
+    """Raise `UsageError` where the Wasserstein critic's slope has no bound, or constants of critics are compared."""
+    if not bounded:
+        raise UsageError(
+            "loss='wasserstein' has no optimum unless the critic's slope is bounded: set penalty='gradient', "
+            "clip_weights, or critic_norm='spectral'"
+        )
+    if combined != "mean":
+        raise UsageError(
+            f"combined={combined!r} compares critics' scores, and those of a Wasserstein critic are known up to a "
+            "constant: leave combined at mean"
+        )
 
 
 def _refuse_unused(options: Mapping[str, tuple[Any, bool, str]]) -> None:
