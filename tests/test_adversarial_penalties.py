@@ -67,6 +67,11 @@ def test_dragan_s_noise_is_half_the_deviation_of_the_real_rows():
     )  # of 128 draws: 4 standard deviations, 1 in 15,000
 
 
+def test_dragan_needs_rows_that_differ():
+    with pytest.raises(UsageError, match="all entries of this one are equal: choose another penalty"):
+        Penalty("dragan").of(lambda x: x.sum(1), torch.ones(4, 2), torch.zeros(4, 2))
+
+
 @pytest.mark.parametrize("name", PENALTIES)
 def test_units_of_the_data_do_not_matter(name):
     """Penalties and noise are in units of the scaled rows: the same history for rows times 50, plus 300."""

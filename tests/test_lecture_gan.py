@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -23,6 +24,7 @@ from latentia.networks.critic import Critic
 from latentia.networks.mlp import MLP
 from latentia.networks.scaling import Scaling
 from latentia.objectives.adversarial import Adversarial
+from latentia.objectives.critic_penalties import Penalty
 
 LINE = lt.DataSpec((1,), lt.Support("real"))
 OPTIM = {"generator": lt.Optim("sgd", lr=0.2), "critic": lt.Optim("sgd", lr=0.05)}
@@ -56,7 +58,7 @@ class Draws:
             yield lt.Batch(6 + torch.randn(self.size, 1, generator=generator))
 
 
-def lecture(loss: str, theta: float = 3.0, hidden: tuple[int, ...] = ()) -> Adversarial:
+def lecture(loss: str, theta: float = 3.0, hidden: tuple[int, ...] = (), **options: Any) -> Adversarial:
     """Return the game; its critic starts as σ(0) = ½ everywhere where it is linear."""
     model = Implicit.of_noise(LINE, Shift(theta), latent_dim=1)
     torch.manual_seed(0)
@@ -64,7 +66,7 @@ def lecture(loss: str, theta: float = 3.0, hidden: tuple[int, ...] = ()) -> Adve
     if not hidden:
         for parameter in network.parameters():
             nn.init.zeros_(parameter)
-    return Adversarial(model, Critic(network, Scaling(LINE)), loss_pair(loss))
+    return Adversarial(model, Critic(network, Scaling(LINE)), loss_pair(loss), **options)
 
 
 def probability(game: Adversarial, x: Tensor) -> Tensor:
@@ -219,9 +221,9 @@ def test_the_gap_is_closed_by_playing():
 # --- vanishing gradients ------------------------------------------------------------------------------------------
 
 
-def norms(loss: str) -> list[float]:
+def norms(loss: str, **options: Any) -> list[float]:
     """Return the generator's gradient at θ = −14, twenty deviations from the data, as the critic learns."""
-    game = lecture(loss, theta=-14.0, hidden=(32,))
+    game = lecture(loss, theta=-14.0, hidden=(32,), **options)
     before = copy.deepcopy(game.state_dict())
     at = (1, 30, 300)
     found = gradient_by_critic_steps(
@@ -236,6 +238,13 @@ def test_the_minimax_gradient_dies_as_the_critic_gets_better_and_the_other_s_liv
     saturating, other = norms("minimax"), norms("non-saturating")
     assert saturating[2] < 0.01 * max(saturating[:2])
     assert other[2] > 0.3 * max(other[:2])
+
+
+@pytest.mark.parametrize("weight", [5.0, 10.0])
+def test_the_wasserstein_gradient_lives(weight):
+    """Between laws 20 apart the best penalised critic is linear: 20s − λ(s − 1)² is largest at s = 1 + 20/2λ."""
+    found = norms("wasserstein", penalties=[Penalty("gradient", weight)])[2]
+    assert found == pytest.approx(1 + 10 / weight, rel=0.1)
 
 
 @pytest.mark.parametrize("loss", ["minimax", "non-saturating"])

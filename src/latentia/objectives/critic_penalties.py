@@ -38,7 +38,13 @@ def _r1_r2(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def _dragan(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
-    return penalties.dragan(critic, real, _DRAGAN_SCALE * float(real.std()))
+    deviation = float(real.std(correction=0))
+    if not deviation > 0:
+        raise UsageError(
+            "the dragan penalty's noise is half the deviation of a batch, and all entries of this one are equal: "
+            "choose another penalty, or larger batches"
+        )
+    return penalties.dragan(critic, real, _DRAGAN_SCALE * deviation)
 
 
 @dataclass(frozen=True)
