@@ -38,7 +38,8 @@ def diagnosis(
 
     Returns:
         ``sample_diversity``, ``range_outside`` and ``range_covered``, see the functions; ``critic_saturated`` where
-        scores or their differences are logits; ``twice_jsd_bound`` (nats) where scores are.
+        scores or their differences are logits; ``twice_jsd_bound`` (nats) where scores are. The bound is of the laws
+        that the critic was shown: of packs of rows where it judges packs, of noisy rows where there is noise.
 
     Example:
         >>> from latentia.functional.adversarial import loss_pair

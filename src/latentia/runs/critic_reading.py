@@ -55,7 +55,9 @@ class CriticReading:
     def log_ratio(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Return log p(x)/q(x) of rows as the critics have it, their mean where there are several: (B,) nats.
 
-        p is the law of the data, q that of the samples; the ratio is exact for an optimal critic.
+        p is the law of the data, q that of the samples; the ratio is exact for an optimal critic. Both laws are those
+        that the critics were shown: with instance noise or augmentation those of changed rows, and with ema q is the
+        law of the generator in training, not of its average.
 
         Raises:
             UsageError: for a loss that tells none, for critics of packs and for those that mix rows.
