@@ -134,7 +134,9 @@ def main() -> None:
         "command": " ".join(["python", "benchmarks/reproduce/wasserstein_critics.py", *sys.argv[1:]]),
         "torch": torch.__version__,
         "mean_slope": slopes,
+        "slope_met": all(0.9 <= norms["gradient penalty"] <= 1.1 for norms in slopes.values()),
         "rank_correlation": correlations,
+        "rank_correlation_met": min(correlations["wgan-gp"]) > 0.8,
     }
     (RESULTS / "wasserstein_critics.json").write_text(json.dumps(result, indent=2) + "\n")
 
