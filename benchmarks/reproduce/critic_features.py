@@ -2,9 +2,9 @@
 
     python benchmarks/reproduce/critic_features.py [--recipe dc-gan] [--epochs 5] [--seeds 0 1 2]
 
-Beside the trained critic stand the same network with its first weights (and its batch norm's averages of data), and the pixels themselves: random features are
-good ones for digits, so a critic's accuracy alone says little. All training rows are neighbours; the linear probe is
-fitted to 10,000 of them.
+Beside the trained critic stand the same network with its first weights (and its batch norm's averages of data), and
+the pixels themselves: random features are good ones for digits, so a critic's accuracy alone says little. All training
+rows are neighbours; the linear probe is fitted to 10,000 of them.
 """
 
 from __future__ import annotations
