@@ -113,7 +113,7 @@ def test_all_that_critics_see_is_noisy_in_units_of_the_scaled_rows(step):
     with seeded(2):
         loss = played.generator_loss(rows(), None)
     with seeded(2):
-        clean = played.model.scaling(played.model.rsample(16))
+        clean = played.model.scaled(played.model.codes(16))
     assert torch.equal(seen[0], clean) == (step == 60)
     assert all(g.abs().sum() > 0 for g in torch.autograd.grad(loss, list(played.model.parameters())))
 

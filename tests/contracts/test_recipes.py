@@ -403,6 +403,7 @@ OTHER_IN_GAMES: dict[str, tuple[object, dict[str, object], str]] = {
     "label_flips": (0.3, {}, "table"),
     "label_smoothing": (0.3, {}, "table"),
     "minibatch": ("deviation", {}, "table"),
+    "non_saturating": (True, {}, "table"),
     "pack": (3, {}, "table"),
     "penalty": ("r1", {}, "table"),
     "penalty_every": (2, {"penalty": "r1"}, "table"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NoReturn
@@ -14,9 +14,6 @@ from torch import Tensor
 from latentia.core.objective import Batch, Metrics, Objective, Step, Yield
 from latentia.core.player import Player
 from latentia.errors import NonFiniteError, UsageError
-
-Enter = Callable[[], AbstractContextManager[None]]
-"""The context in which a step runs between two yields."""
 
 
 @dataclass
@@ -29,7 +26,7 @@ class Game:
         accumulate: micro-batches into which they are split.
         players: who moves.
         step: steps done before this one.
-        enter: the context in which the objective's code runs.
+        context: in which the objective's code runs, and players do not: entered anew after each yield.
     """
 
     objective: Objective
@@ -37,7 +34,7 @@ class Game:
     accumulate: int
     players: Mapping[str, Player]
     step: int
-    enter: Enter
+    context: AbstractContextManager[object]
 
     def play(self) -> dict[str, float]:
         """Play the step to its end; return what it logged, and the norms of the players' gradients."""
@@ -49,7 +46,7 @@ class Game:
             ended: list[Metrics] = []
             named: list[list[str]] = []
             for game, share in zip(games, shares, strict=True):
-                with self.enter():
+                with self.context:
                     told = _advance(game)
                 if isinstance(told, _End):
                     ended.append(told.metrics)
@@ -95,7 +92,7 @@ class Game:
     def _stop(self, reason: str, game: Step) -> NoReturn:
         """Raise with the loss terms that the step would have logged."""
         self._drop()
-        with self.enter():
+        with self.context:
             terms = _terms(game)
         told = ", ".join(f"{key}={_number(value):.6g}" for key, value in terms.items())
         raise NonFiniteError(f"{reason} at step {self.step} ({told or 'the step logs no terms'})")

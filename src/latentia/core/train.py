@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from latentia.core.game import Enter, Game
+from latentia.core.game import Game
 from latentia.core.objective import Batch, Blocks, Objective
 from latentia.core.player import Optim, Player
 from latentia.core.randomness import drawing_from
@@ -126,9 +125,9 @@ def train(
     generators = {
         each.type: torch.Generator(each).manual_seed(seed) for each in (torch.device("cpu"), device)
     }
-    enter = _resumption(generators, device, precision)
+    autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
     if resume is None:
-        _begin(objective, source, enter)
+        _begin(objective, source, generators)
     if compile and not objective.compile_losses():
         raise UsageError(f"compile: {type(objective).__name__} names no loss_functions to compile")
     state = State(0, 0, {}, objective, _players(objective, optim, steps), generators)
@@ -145,7 +144,9 @@ def train(
         batch = batch.to(device)
         mode(True)
         try:
-            metrics = _play(Game(objective, batch, accumulate, state.players, step, enter), good, last=steps)
+            with drawing_from(*generators.values()):
+                game = Game(objective, batch, accumulate, state.players, step, autocast)
+                metrics = _play(game, good, last=steps)
         finally:
             mode(False)
         step += 1
@@ -161,10 +162,10 @@ def _check(precision: str, accumulate: int) -> None:
         raise UsageError(f"accumulate must be at least 1; got {accumulate}")
 
 
-def _begin(objective: Objective, source: BatchSource, enter: Enter) -> None:
+def _begin(objective: Objective, source: BatchSource, generators: Mapping[str, torch.Generator]) -> None:
     """Start the objective's clock, and let it prepare from the rows with the training's own randomness."""
     objective.clock.zero_()
-    with enter():
+    with drawing_from(*generators.values()):
         objective.begin(source.rows)
 
 
@@ -220,15 +221,3 @@ def _optim_of(player: str, optim: Optim | Mapping[str, Optim] | None) -> Optim:
             f"no optim for player {player!r}: give one Optim for all, or a mapping with its name"
         )
     return optim[player]
-
-
-def _resumption(generators: Mapping[str, torch.Generator], device: torch.device, precision: str) -> Enter:
-    """Return the context in which a step runs between two yields: own randomness, autocast."""
-
-    @contextmanager
-    def enter() -> Generator[None]:
-        autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
-        with drawing_from(*generators.values()), autocast:
-            yield
-
-    return enter

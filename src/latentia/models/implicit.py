@@ -65,8 +65,12 @@ class Implicit(Generative, Pathwise):
 
     def push(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Return G(z), rows of data that are not rounded: (B, *event)."""
+        return self.scaling.inverse(self.scaled(z, context))
+
+    def scaled(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return G(z) as networks read rows, in [-1, 1] where the data is bounded: (B, *event)."""
         y = self.network(z, context)
-        return self.scaling.inverse(torch.tanh(y) if self.scaling.bounded else y)
+        return torch.tanh(y) if self.scaling.bounded else y
 
     @torch.no_grad()
     def sample(

@@ -155,28 +155,30 @@ class Adversarial(Objective):
         """Play one round."""
         context = batch.context if self.conditional else None
         contexts = packed(context, self.pack)
+        x = self.model.scaling(batch.x)
         logged: dict[str, Tensor] = {}
         for _ in range(self.critic_steps):
             with torch.no_grad():
-                made = self.model.rsample(len(batch), context)
+                made = self.model.scaled(self.model.codes(len(batch)), context)
                 again = made if self.replay is None else self.replay(made)
-            real, fake = self.seen(batch.x), self.seen(again)
+            real, fake = self.shown_to_critics(x), self.shown_to_critics(again)
             terms = self.critic_terms(real, fake, contexts)
             penalty = self.penalty(real, fake, contexts)
             yield "critic", terms.real_loss + terms.fake_loss + penalty
             if self.clip is not None:
                 clip_weights_(self.critics, self.clip)
-            logged = self._told(terms, batch.x, made) | (
-                {"critic_penalty": penalty} if self.penalties else {}
-            )
+            logged = self._told(terms, x, made) | ({"critic_penalty": penalty} if self.penalties else {})
         loss = self.generator_loss(batch.x, context)
         yield "generator", loss
         return {name: value.detach() for name, value in ({"generator_loss": loss} | logged).items()}
 
     def seen(self, x: Tensor) -> Tensor:
         """Return (B, *event) rows of data as critics see them: scaled, shown and packed."""
-        rows = self.model.scaling(x)
-        return packed(self.shown(rows, self.clock), self.pack)
+        return self.shown_to_critics(self.model.scaling(x))
+
+    def shown_to_critics(self, y: Tensor) -> Tensor:
+        """Return (B, *event) scaled rows as critics see them: with noise and changes, and packed."""
+        return packed(self.shown(y, self.clock), self.pack)
 
     def critic_terms(self, real: Tensor, fake: Tensor, context: Tensor | None) -> CriticTerms:
         """Return what the critics make of real and fake rows, as `seen`.
@@ -186,6 +188,8 @@ class Adversarial(Objective):
         each has its own to descend, and the shares averaged.
         """
         terms = [self._terms_of(score, real, fake) for score in self._scores(context)]
+        if len(terms) == 1:
+            return terms[0]
         real_loss, fake_loss, real_right, fake_right = (
             torch.stack([each[i] for each in terms]) for i in range(4)
         )
@@ -211,16 +215,22 @@ class Adversarial(Objective):
     def generator_loss(self, x: Tensor, context: Tensor | None) -> Tensor:
         """Return the generator's mean loss on as many new rows as there are real ones."""
         codes = self.model.codes(len(x))
-        made = self.model.push(codes, context)
-        real, fake, contexts = self.seen(x), self.seen(made), packed(context, self.pack)
+        made = self.model.scaled(codes, context)
+        fake, contexts = self.shown_to_critics(made), packed(context, self.pack)
+        real = self.seen(x) if self._reads_real else fake.new_empty(0)
         scores = self._scores(contexts) if self.unroll is None else self._later(real, fake, contexts)
-        terms = torch.stack([self._generator_term(score, real, fake) for score in scores])
-        loss = combined(terms, self.combined)
+        terms = [self._generator_term(score, real, fake) for score in scores]
+        loss = terms[0] if len(terms) == 1 else combined(torch.stack(terms), self.combined)
         if self.diversity is None:
             return loss
         features = partial(self._features, real, fake, contexts)
-        term = DIVERSITY[self.diversity.name](Made(codes, self.model.scaling(made), features, context))
+        term = DIVERSITY[self.diversity.name](Made(codes, made, features, context))
         return loss + self.diversity.weight * term
+
+    @property
+    def _reads_real(self) -> bool:
+        """Whether the generator's move looks at real rows."""
+        return self.losses.relativistic or self.unroll is not None or self.diversity is not None
 
     def _critics(self) -> list[Critic]:
         """Return the critics with their type, which a list of modules forgets."""
@@ -263,7 +273,7 @@ class Adversarial(Objective):
         return critic.scaled_features(fake, context), critic.scaled_features(real, context)
 
     def _told(self, terms: CriticTerms, x: Tensor, made: Tensor) -> dict[str, Tensor]:
-        """Return what to log of a critic's move: its terms and, at some steps, a diagnosis."""
+        """Return what to log of a critic's move on scaled rows: its terms and, at some steps, a diagnosis."""
         logged = {
             "critic_loss": terms.real_loss + terms.fake_loss,
             "critic_loss_real": terms.real_loss,
@@ -273,5 +283,4 @@ class Adversarial(Objective):
         }
         if not is_due(self.clock):
             return logged
-        rows = self.model.scaling(x), self.model.scaling(made)
-        return logged | diagnosis(terms.real_scores, terms.fake_scores, *rows, self.losses)
+        return logged | diagnosis(terms.real_scores, terms.fake_scores, x, made, self.losses)
