@@ -156,12 +156,19 @@ def drawn(q: Distribution, p: Distribution, n: int) -> tuple[Tensor, Tensor]:
 
     The KL is exact where torch knows a closed form; else it is the mean of log q(z) − log p(z) over the draws.
     """
-    try:
-        kl = kl_divergence(q, p)
-    except NotImplementedError:
+    kl = closed_form_kl(q, p)
+    if kl is None:
         z, log_q = drawn_with_log_prob(q, n)
         return z, (log_q - p.log_prob(z)).mean(0)
     return q.rsample(torch.Size((n,))), kl
+
+
+def closed_form_kl(q: Distribution, p: Distribution) -> Tensor | None:
+    """Return KL(q ‖ p) of each row, (B,) nats, where torch knows a closed form; else None."""
+    try:
+        return kl_divergence(q, p)
+    except NotImplementedError:
+        return None
 
 
 def drawn_with_log_prob(q: Distribution, n: int) -> tuple[Tensor, Tensor]:

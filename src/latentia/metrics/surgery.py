@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Normal, kl_divergence
+from torch.distributions import Distribution, Normal
 
 from latentia.core.objective import Batch
 from latentia.core.randomness import drawing_from
 from latentia.distributions.diagonal_gaussian import DiagonalGaussian
+from latentia.distributions.posteriors import closed_form_kl
 from latentia.errors import DataError
 from latentia.functional.surgery import KLParts, active_units, is_saturated, kl_parts
 from latentia.metrics.aggregated import (
@@ -85,9 +86,9 @@ def dissected(subject: Subject) -> Dissected:
         reconstruction = torch.cat(
             [_reconstructed(model, batch, part) for batch, part in _paired(batches, decoded)]
         )
-        kl = _closed_form(q, prior)
+        kl = closed_form_kl(q, prior)
         log_p = _log_prior(prior, decoded).double()
-        parts = kl_parts(*_log_densities(q, z), log_p, kl)
+        parts = kl_parts(*_log_densities(q, z), log_p, None if kl is None else kl.double())
     cpu = KLParts(
         *(part.cpu() for part in (parts.kl, parts.mutual_information, parts.total_correlation, parts.entries))
     )
@@ -108,14 +109,6 @@ def _log_prior(prior: Distribution, z: Tensor) -> Tensor:
     if isinstance(prior, DiagonalGaussian):
         return Normal(prior.mean, prior.variance.sqrt(), validate_args=False).log_prob(z)
     return prior.log_prob(z)[..., None]
-
-
-def _closed_form(q: Distribution, prior: Distribution) -> Tensor | None:
-    """Return KL(q(z | x_i) ‖ p(z)), (n,), where it is known."""
-    try:
-        return kl_divergence(q, prior).double()
-    except NotImplementedError:
-        return None
 
 
 def _paired(batches: list[Batch], z: Tensor) -> list[tuple[Batch, Tensor]]:
