@@ -18,7 +18,7 @@ from torch import Tensor
 from latentia.errors import UsageError
 from latentia.functional.checks import same_shape
 
-Critic: TypeAlias = Callable[[Tensor], Tensor]
+ScoreFunction: TypeAlias = Callable[[Tensor], Tensor]
 
 
 def interpolate(real: Tensor, fake: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -69,7 +69,7 @@ def perturb(real: Tensor, scale: float, generator: torch.Generator | None = None
     return real + scale * noise
 
 
-def gradient_norms(critic: Critic, x: Tensor) -> Tensor:
+def gradient_norms(critic: ScoreFunction, x: Tensor) -> Tensor:
     """Return ‖∇f(x)‖₂ over all entries of each row.
 
     Where gradients are recorded, the norms can be trained through; where they are not (``torch.no_grad``), the
@@ -94,7 +94,7 @@ def gradient_norms(critic: Critic, x: Tensor) -> Tensor:
 
 
 def gradient_penalty(
-    critic: Critic, points: Tensor, center: float = 1.0, *, one_sided: bool = False
+    critic: ScoreFunction, points: Tensor, center: float = 1.0, *, one_sided: bool = False
 ) -> Tensor:
     """Return (‖∇f(x̂)‖ − c)², or max(0, ‖∇f(x̂)‖ − c)² where it is one-sided.
 
@@ -127,7 +127,7 @@ def gradient_penalty(
     return (excess.clamp(min=0) if one_sided else excess).square()
 
 
-def r1(critic: Critic, real: Tensor) -> Tensor:
+def r1(critic: ScoreFunction, real: Tensor) -> Tensor:
     """Return ½‖∇f(x)‖² on real rows; the paper's R₁ is γ times its mean.
 
     Args:
@@ -149,7 +149,7 @@ def r1(critic: Critic, real: Tensor) -> Tensor:
     return _gradients(critic, real).square().sum(1) / 2
 
 
-def r2(critic: Critic, fake: Tensor) -> Tensor:
+def r2(critic: ScoreFunction, fake: Tensor) -> Tensor:
     """Return ½‖∇f(x̃)‖² on generated rows; the paper's R₂ is γ times its mean.
 
     Args:
@@ -168,7 +168,11 @@ def r2(critic: Critic, fake: Tensor) -> Tensor:
 
 
 def dragan(
-    critic: Critic, real: Tensor, scale: float, center: float = 1.0, generator: torch.Generator | None = None
+    critic: ScoreFunction,
+    real: Tensor,
+    scale: float,
+    center: float = 1.0,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """Return (‖∇f(x + δ)‖ − c)² around real rows, δ ~ N(0, scale² I).
 
@@ -190,7 +194,7 @@ def dragan(
     return gradient_penalty(critic, perturb(real, scale, generator), center)
 
 
-def consistency(critic: Critic, x: Tensor, augmented: Tensor) -> Tensor:
+def consistency(critic: ScoreFunction, x: Tensor, augmented: Tensor) -> Tensor:
     """Return (f(x) − f(T(x)))²: a critic should not read what an augmentation T changes.
 
     On real and on generated rows, each with its own weight, it is balanced consistency. Of a critic with dropout
@@ -227,7 +231,7 @@ def _rows(**tensors: Tensor) -> None:
             raise UsageError(f"{name} must be floating-point rows (B, *event), at least one; got {given}")
 
 
-def _scores(critic: Critic, x: Tensor) -> Tensor:
+def _scores(critic: ScoreFunction, x: Tensor) -> Tensor:
     scores = critic(x)
     if scores.shape != x.shape[:1]:
         given = tuple(scores.shape)
@@ -237,7 +241,7 @@ def _scores(critic: Critic, x: Tensor) -> Tensor:
     return scores
 
 
-def _gradients(critic: Critic, x: Tensor) -> Tensor:
+def _gradients(critic: ScoreFunction, x: Tensor) -> Tensor:
     """Return ∇f(x) of each row: (B, entries)."""
     _rows(points=x)
     recorded = torch.is_grad_enabled()

@@ -16,13 +16,14 @@ from latentia.functional.adversarial import LossPair
 from latentia.functional.combining import COMBINED, combined
 from latentia.functional.constraints import clip_weights_
 from latentia.functional.diversity import DIVERSITY, Made
+from latentia.functional.penalties import ScoreFunction
 from latentia.models.implicit import Implicit
 from latentia.networks.critic import Critic, packed
 from latentia.objectives.critic_penalties import Penalty, refuse_batch_norm
 from latentia.objectives.diagnosis import diagnosis, is_due
 from latentia.objectives.replay import Replay
 from latentia.objectives.shown import Shown
-from latentia.objectives.unroll import Score, Unroll
+from latentia.objectives.unroll import Unroll
 from latentia.registry import unknown
 
 
@@ -236,21 +237,21 @@ class Adversarial(Objective):
         """Return the critics with their type, which a list of modules forgets."""
         return cast("list[Critic]", list(self.critics))
 
-    def _scores(self, context: Tensor | None) -> list[Score]:
+    def _scores(self, context: Tensor | None) -> list[ScoreFunction]:
         return [partial(critic.score, context=context) for critic in self._critics()]
 
-    def _later(self, real: Tensor, fake: Tensor, context: Tensor | None) -> list[Score]:
+    def _later(self, real: Tensor, fake: Tensor, context: Tensor | None) -> list[ScoreFunction]:
         """Return the scores that the critics will give after some steps."""
         assert self.unroll is not None
 
-        def loss(score: Score) -> Tensor:
+        def loss(score: ScoreFunction) -> Tensor:
             terms = self._terms_of(score, real, fake)
             penalties = [penalty.of(score, real, fake) for penalty in self.penalties]
             return torch.stack([terms.real_loss + terms.fake_loss, *penalties]).sum()
 
         return [self.unroll.score(critic, context, loss, self.clip) for critic in self._critics()]
 
-    def _terms_of(self, score: Score, real: Tensor, fake: Tensor) -> CriticTerms:
+    def _terms_of(self, score: ScoreFunction, real: Tensor, fake: Tensor) -> CriticTerms:
         """Return what one critic makes of real and fake rows."""
         real_scores, fake_scores = score(real), score(fake)
         real_loss, fake_loss = self.losses.critic(real_scores, fake_scores)
@@ -261,7 +262,7 @@ class Adversarial(Objective):
             real_loss.mean(), fake_loss.mean(), real_right, fake_right, real_scores, fake_scores
         )
 
-    def _generator_term(self, score: Score, real: Tensor, fake: Tensor) -> Tensor:
+    def _generator_term(self, score: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:
         """Return the generator's mean loss to one critic."""
         fake_scores = score(fake)
         real_scores = score(real) if self.losses.relativistic else fake_scores.new_empty(0)

@@ -10,34 +10,34 @@ from torch import Tensor, nn
 
 from latentia.errors import UsageError
 from latentia.functional import penalties
-from latentia.functional.penalties import Critic, gradient_penalty, interpolate
+from latentia.functional.penalties import ScoreFunction, gradient_penalty, interpolate
 from latentia.networks.critic import batch_norm_layers
 from latentia.registry import unknown
 
 _DRAGAN_SCALE = 0.5  # of the batch's standard deviation, as in the paper
 
 
-def _wgan_gp(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
+def _wgan_gp(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:
     return gradient_penalty(critic, interpolate(real, fake))
 
 
-def _wgan_lp(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
+def _wgan_lp(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:
     return gradient_penalty(critic, interpolate(real, fake), one_sided=True)
 
 
-def _r1(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
+def _r1(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
     return penalties.r1(critic, real)
 
 
-def _r2(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
+def _r2(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
     return penalties.r2(critic, fake)
 
 
-def _r1_r2(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
+def _r1_r2(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:
     return penalties.r1(critic, real) + penalties.r2(critic, fake)
 
 
-def _dragan(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
+def _dragan(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
     deviation = float(real.std(correction=0))
     if not deviation > 0:
         raise UsageError(
@@ -56,7 +56,7 @@ class Kind:
         weight: the one of the paper.
     """
 
-    of: Callable[[Critic, Tensor, Tensor], Tensor]
+    of: Callable[[ScoreFunction, Tensor, Tensor], Tensor]
     weight: float
 
 
@@ -99,11 +99,11 @@ class Penalty:
         if self.every < 1:
             raise UsageError(f"penalty_every must be at least 1 step; got {self.every}")
 
-    def at(self, step: int, critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
+    def at(self, step: int, critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:
         """Return what the critic descends at a step: one number, 0 at the steps that are left out."""
         return real.new_zeros(()) if step % self.every else self.every * self.of(critic, real, fake)
 
-    def of(self, critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
+    def of(self, critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:
         """Return the weighted mean over rows, whatever the step: one number."""
         kind = PENALTIES[self.name]
         weight = kind.weight if self.weight is None else self.weight

@@ -10,10 +10,9 @@ from functools import partial
 from torch import Tensor
 
 from latentia.errors import UsageError
+from latentia.functional.penalties import ScoreFunction
 from latentia.functional.unroll import unrolled
 from latentia.networks.critic import Critic
-
-Score = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,12 @@ class Unroll:
             )
 
     def score(
-        self, critic: Critic, context: Tensor | None, loss: Callable[[Score], Tensor], clip: float | None
-    ) -> Score:
+        self,
+        critic: Critic,
+        context: Tensor | None,
+        loss: Callable[[ScoreFunction], Tensor],
+        clip: float | None,
+    ) -> ScoreFunction:
         """Return the score that a critic will give, as a function of all that its loss depends on.
 
         The critic itself stays as it is, its weights and the buffers of its norms.

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from latentia.errors import UsageError
 from latentia.functional.adversarial import LossPair
-from latentia.functional.penalties import Critic
+from latentia.functional.penalties import ScoreFunction
 
-Penalty: TypeAlias = Callable[[Critic, Tensor, Tensor], Tensor]
+PenaltyFunction: TypeAlias = Callable[[ScoreFunction, Tensor, Tensor], Tensor]
 """(critic, real rows (B, 1), generated rows (B, 1)) → (B,) what the critic descends beside its loss."""
 
 _NODES = 64  # of the quadrature over instance noise; exact for polynomials up to degree 127
@@ -54,7 +54,7 @@ class DiracGan:
     """
 
     losses: LossPair
-    penalty: Penalty | None = None
+    penalty: PenaltyFunction | None = None
     noise: float = 0.0
     consensus: float = 0.0
     clip: float | None = None
