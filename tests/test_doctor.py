@@ -206,6 +206,22 @@ def test_few_epochs_say_nothing_of_trends():
     assert findings(Case(few, Facts(epochs=WINDOW - 1, over=True))) == []
 
 
+def test_long_epochs_are_judged_sooner_by_their_steps():
+    """Two epochs of 300 steps are more than 500 steps, which say as much as five short epochs."""
+    columns = history(**(GAN | {"sample_diversity": 0.01, "step": 300 * np.arange(1, EPOCHS + 1)}))
+    few = {name: values[:2] for name, values in columns.items()}
+    (found,) = findings(Case(few, Facts(epochs=2, over=True)))
+    assert (found.name, "over the last 2 epochs" in found.evidence) == ("collapse", True)
+    one = {name: values[:1] for name, values in columns.items()}
+    assert findings(Case(one, Facts(epochs=1, over=True))) == []
+    told = []
+    rows = [{"epoch": epoch, "step": 300 * epoch, "sample_diversity": 0.01} for epoch in (1, 2, 3)]
+    notice = noticing(Facts(epochs=3), told.append)
+    for epoch in range(3):
+        notice(rows[: epoch + 1])
+    assert [finding.name for finding in told] == ["collapse"]
+
+
 # --- while it goes on -------------------------------------------------------------------------------------------
 
 

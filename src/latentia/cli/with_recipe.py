@@ -45,7 +45,9 @@ def _refuse_others(known: Sequence[str], recipe: Callable[..., Any], words: Sequ
 
 
 def _any_recipe(verb: Callable[..., Any]) -> str:
-    listed = "\n".join(f"  {name:<18}{summary}" for name, summary in recipes.summaries().items())
+    summaries = recipes.summaries()
+    width = max(map(len, summaries)) + 2
+    listed = "\n".join(f"  {name:<{width}}{summary}" for name, summary in summaries.items())
     return f"{about(verb)}\n\nRecipes (latentia fit RECIPE --help shows a recipe's own options):\n{listed}"
 
 

@@ -40,7 +40,8 @@ from latentia.registry import divergences, unknown
 CriticLoss: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 GeneratorLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
-_LARGEST, _HALVINGS = 700.0, 64  # of a log-ratio: the logarithm of a float64
+LARGEST_LOG_RATIO = 700.0  # nats: the logarithm of a float64
+_HALVINGS = 64
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class LossPair:
 def _increasing_inverse(f: Callable[[Tensor], Tensor], y: Tensor) -> Tensor:
     """Return x with f(x) = y by bisection in float64, in y's dtype."""
     target = y.detach().double()
-    low, high = torch.full_like(target, -_LARGEST), torch.full_like(target, _LARGEST)
+    low, high = torch.full_like(target, -LARGEST_LOG_RATIO), torch.full_like(target, LARGEST_LOG_RATIO)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         below = f(middle) < target

@@ -135,5 +135,6 @@ def _check(n: int, quantile: float | None, burn_in: int, max_draws: int) -> None
 def _too_few(kept: int, n: int, draws: int, peak: float) -> str:
     return (
         f"{kept} of {draws} draws were accepted, {n} are asked for: the critic finds some rows e^{peak:.3g} times as "
-        "likely real as generated; give quantile=0.8, which keeps more, or sample without rejection"
+        "likely real as generated, as one does that has overfitted or is far from its optimum: give quantile=0.8, "
+        "which keeps more, train with a penalty, or sample without rejection"
     )

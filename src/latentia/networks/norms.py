@@ -11,6 +11,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from latentia.errors import UsageError
 from latentia.networks.context import ReadsContext
+from latentia.registry import unknown
 
 NORMS = ("none", "batch", "spectral")
 
@@ -85,7 +86,7 @@ def normed(
 def check_norm(norm: str, known: Sequence[str] = NORMS, of: str = "a network") -> None:
     """Raise `UsageError` for a norm that is none, or one that a kind of network does not have."""
     if norm not in NORMS:
-        raise UsageError(f"unknown norm {norm!r}; there are: {', '.join(NORMS)}")
+        raise UsageError(unknown("norm", norm, NORMS))
     if norm not in known:
         raise UsageError(f"the norm of {of} is {' or '.join(known)}; got {norm!r}")
 

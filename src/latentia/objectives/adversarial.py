@@ -36,7 +36,7 @@ class Diversity:
 
     def __post_init__(self) -> None:
         if self.name not in DIVERSITY:
-            raise UsageError(unknown("diversity", self.name, DIVERSITY))
+            raise UsageError(unknown("diversity", self.name, ["none", *DIVERSITY]))
         if not self.weight >= 0:
             raise UsageError(f"diversity_weight must be at least 0; got {self.weight}")
 

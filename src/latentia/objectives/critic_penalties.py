@@ -93,7 +93,7 @@ class Penalty:
 
     def __post_init__(self) -> None:
         if self.name not in PENALTIES:
-            raise UsageError(unknown("penalty", self.name, PENALTIES))
+            raise UsageError(unknown("penalty", self.name, ["none", *PENALTIES]))
         if self.weight is not None and not self.weight >= 0:
             raise UsageError(f"penalty_weight must be at least 0; got {self.weight}")
         if self.every < 1:

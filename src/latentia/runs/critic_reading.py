@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from latentia.core.model import Generative
 from latentia.core.objective import Objective
 from latentia.errors import UsageError
-from latentia.functional.adversarial import LossPair
+from latentia.functional.adversarial import LARGEST_LOG_RATIO, LossPair
 from latentia.functional.rejection import rejection_sample
 from latentia.metrics.subject import scoring
 from latentia.models.critic_features import CriticFeatures
@@ -60,7 +61,8 @@ class CriticReading:
         law of the generator in training, not of its average.
 
         Raises:
-            UsageError: for a loss that tells none, for critics of packs and for those that mix rows.
+            UsageError: for a loss that tells none, for critics of packs and for those with a minibatch layer. With
+                batch norm, which reads running averages of both kinds of rows, the ratio is a rougher one.
         """
         ratios = [self._ratio_of(critic, x, context) for critic in self.critics]
         return torch.stack(ratios).mean(0)
@@ -75,6 +77,8 @@ class CriticReading:
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Draw n rows of a model, of which those are kept that the critics' ratio keeps: see `rejection_sample`.
+
+        A score beyond those of any ratio, as above 1 in least squares, counts as the greatest ratio met so far.
 
         Args:
             model: the generator.
@@ -96,7 +100,7 @@ class CriticReading:
 
         return rejection_sample(
             lambda m: model.sample(m, given(m), generator=generator),
-            lambda rows: self.log_ratio(rows, given(len(rows))),
+            _capped(lambda rows: self.log_ratio(rows, given(len(rows)))),
             n,
             quantile=quantile,
             generator=generator,
@@ -115,6 +119,20 @@ class CriticReading:
         with scoring(critic):
             scores = [critic(rows, _part(context, part)) for rows, part in _blocks(x)]
         return self.losses.log_ratio(torch.cat(scores))
+
+
+def _capped(log_ratio: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Return log-ratios of which none is above the greatest that was met before the end of what a score can tell."""
+    greatest = -LARGEST_LOG_RATIO
+
+    def capped(rows: Tensor) -> Tensor:
+        nonlocal greatest
+        ratios = log_ratio(rows)
+        told = ratios[ratios < 0.99 * LARGEST_LOG_RATIO]  # which bisection reaches to some digits
+        greatest = max([greatest, *told.tolist()])
+        return ratios.clamp(max=greatest)
+
+    return capped
 
 
 def _blocks(x: Tensor, size: int = 1000) -> list[tuple[Tensor, slice]]:

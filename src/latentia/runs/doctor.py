@@ -22,7 +22,7 @@ from latentia.runs.load import load
 from latentia.runs.options import Training
 from latentia.runs.run import Run
 from latentia.runs.symptoms import adversarial, latent, learning
-from latentia.runs.symptoms.finding import WINDOW, Case, Columns, Facts, Finding, Symptom, columns_of
+from latentia.runs.symptoms.finding import Case, Columns, Facts, Finding, Symptom, columns_of, window_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +105,7 @@ def noticing(facts: Facts, tell: Callable[[Finding], None]) -> Callable[[Sequenc
     told: set[str] = set()
 
     def notice(history: Sequence[Mapping[str, Any]]) -> None:
-        if not _is_due(len(history), facts):
+        if not _is_due(len(history), facts, window_of(history[0].get("step", 1))):
             return
         for finding in examine(Case(columns_of(history), facts)):
             if finding.name not in told:
@@ -175,7 +175,7 @@ def _told(case: Case) -> list[tuple[Finding, int]]:
     before = replace(case, facts=replace(case.facts, stopped="", active_units=None, held=()))
     first: dict[str, tuple[Finding, int]] = {}
     for rows in range(case.rows):
-        for finding in examine(before.until(rows)) if _is_due(rows, case.facts) else ():
+        for finding in examine(before.until(rows)) if _is_due(rows, case.facts, case.window) else ():
             first.setdefault(finding.name, (finding, rows))
     return list(first.values())
 
@@ -197,8 +197,8 @@ def _healed(finding: Finding, rows: int) -> Finding:
     )
 
 
-def _is_due(rows: int, facts: Facts) -> bool:
-    return rows >= max(WINDOW, facts.epochs // _AFTER) and rows % max(1, facts.epochs // _CHECKS) == 0
+def _is_due(rows: int, facts: Facts, window: int) -> bool:
+    return rows >= max(window, facts.epochs // _AFTER) and rows % max(1, facts.epochs // _CHECKS) == 0
 
 
 def _planned(run: Run) -> int:

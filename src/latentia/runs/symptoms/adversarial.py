@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latentia.runs.symptoms.finding import WINDOW, Case, Finding, Symptom, mostly
+from latentia.runs.symptoms.finding import Case, Finding, Symptom, mostly
 
 _SURE = 0.95  # share told right: 3 rows of 64 wrong on each side, where chance errs in 32
 _CHANCE = 0.55  # share told right by a critic that knows hardly more than a coin, whose own spread is 0.04 of 128 rows
@@ -36,8 +36,8 @@ def critic_too_strong(case: Case) -> Finding | None:
     return Finding(
         "critic-too-strong",
         "warning",
-        f"{_right(real, fake)}, and the generator's gradient norm fell from {before:.3g} to {now:.3g}",
-        "set loss=non-saturating, penalty=r1, a lower critic_lr or fewer critic_steps; or take wgan-gp or r3-gan",
+        f"{_right(case)}, and the generator's gradient norm fell from {before:.3g} to {now:.3g}",
+        "unless it is so: set loss=non-saturating, penalty=r1, a lower critic_lr, fewer critic_steps; or take r3-gan",
     )
 
 
@@ -52,7 +52,7 @@ def critic_too_weak(case: Case) -> Finding | None:
     return Finding(
         "critic-too-weak",
         "warning",
-        f"{_right(real, fake)}, although pairs of samples are {diversity:.2g} times as far apart as real rows",
+        f"{_right(case)}, although pairs of samples are {diversity:.2g} times as far apart as real rows",
         "give the critic a higher critic_lr, more critic_steps or a larger network",
     )
 
@@ -65,8 +65,9 @@ def collapse(case: Case) -> Finding | None:
     return Finding(
         "collapse",
         "warning",
-        f"pairs of samples are {np.median(diversity):.2g} times as far apart as real rows {_WHEN}",
-        "take r3-gan, pac-gan or unrolled-gan, or set penalty=r1; stop_on=energy-distance keeps an earlier model",
+        f"pairs of samples are {np.median(diversity):.2g} times as far apart as real rows {_when(case)}",
+        "take r3-gan, pac-gan or unrolled-gan, or tune penalty=r1 and its weight; stop_on=energy-distance keeps an "
+        "earlier model",
     )
 
 
@@ -83,7 +84,7 @@ def range_mismatch(case: Case) -> Finding | None:
     return Finding(
         "range-mismatch",
         "warning",
-        f"{told} {_WHEN}",
+        f"{told} {_when(case)}",
         "lower the learning rates, and let the generator end in the scaling that the critic begins with",
     )
 
@@ -108,17 +109,18 @@ def scores_saturated(case: Case) -> Finding | None:
     return Finding(
         "scores-saturated",
         "warning",
-        f"{np.median(shares):.0%} of the critic's scores are within 0.01 of sure {_WHEN}",
+        f"{np.median(shares):.0%} of the critic's scores are within 0.01 of sure {_when(case)}",
         "set label_smoothing=0.1, instance_noise=0.1 or penalty=r1, or take a loss without a sigmoid",
     )
 
 
-_WHEN = f"over the last {WINDOW} epochs"
+def _when(case: Case) -> str:
+    return f"over the last {case.window} epochs"
 
 
-def _right(real: np.ndarray, fake: np.ndarray) -> str:
-    told = f"{np.median(real):.0%} of real and {np.median(fake):.0%} of generated rows"
-    return f"the critic tells {told} right {_WHEN}"
+def _right(case: Case) -> str:
+    real, fake = (case.median(f"critic_accuracy_{kind}") for kind in ("real", "fake"))
+    return f"the critic tells {real:.0%} of real and {fake:.0%} of generated rows right {_when(case)}"
 
 
 def _listed(layers: tuple[str, ...]) -> str:

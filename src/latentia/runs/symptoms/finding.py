@@ -5,6 +5,7 @@ To add a symptom, write a function from a `Case` to a `Finding` or None, and add
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
@@ -15,6 +16,7 @@ Columns: TypeAlias = Mapping[str, np.ndarray]
 """What was logged, by name: a number an epoch, NaN where it was not."""
 
 WINDOW = 5  # last epochs that a finding rests on: one bad epoch is none, and a cure shows soon
+_STEPS = 500  # steps that are as good as these, where epochs are long
 MOST = 0.8  # share of these that must agree
 
 
@@ -88,6 +90,12 @@ class Case:
         return len(self.columns.get("epoch", ()))
 
     @property
+    def window(self) -> int:
+        """Last epochs that a finding rests on."""
+        steps = self.known("step")
+        return window_of(float(steps[0]) if len(steps) else 1.0)
+
+    @property
     def epoch(self) -> int:
         """The last of them; 0 before the first."""
         return int(self.columns["epoch"][-1]) if self.rows else 0
@@ -100,7 +108,7 @@ class Case:
     def recent(self, name: str) -> np.ndarray:
         """Return the last values of a number; nothing where there are fewer than a finding rests on."""
         values = self.known(name)
-        return values[-WINDOW:] if len(values) >= WINDOW else np.empty(0)
+        return values[-self.window :] if len(values) >= self.window else np.empty(0)
 
     def median(self, name: str) -> float:
         """Return the median of these; NaN, which no threshold is beyond, where there are none."""
@@ -110,11 +118,23 @@ class Case:
     def early(self, name: str) -> float:
         """Return the median of a number's first values: at most as many as are recent, and at most a third."""
         values = self.known(name)
-        return float(np.median(values[: max(1, min(WINDOW, len(values) // 3))])) if len(values) else np.nan
+        return (
+            float(np.median(values[: max(1, min(self.window, len(values) // 3))])) if len(values) else np.nan
+        )
 
     def until(self, row: int) -> Case:
         """Return the case as it was after so many rows."""
         return replace(self, columns={name: values[:row] for name, values in self.columns.items()})
+
+
+def window_of(steps: float) -> int:
+    """Return the last epochs that a finding rests on, where an epoch has so many steps: 5, or fewer long ones.
+
+    Example:
+        >>> window_of(16), window_of(200), window_of(938)
+        (5, 3, 2)
+    """
+    return max(2, min(WINDOW, math.ceil(_STEPS / max(1.0, steps))))
 
 
 Symptom: TypeAlias = Callable[[Case], Finding | None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latentia.runs.symptoms.finding import WINDOW, Case, Finding, Symptom, mostly
+from latentia.runs.symptoms.finding import Case, Finding, Symptom, mostly
 
 _NOTHING = 0.1  # nats: a code that tells so little of a row hardly tells two halves of the data apart (0.69)
 _RISING = 2.0  # within the recent epochs: a code that begins to be used
@@ -19,7 +19,7 @@ def code_unused(case: Case) -> Finding | None:
         return None
     told: list[str] = []
     if len(kl):
-        told.append(f"KL(q(z|x) ‖ p(z)) is {np.median(kl):.2g} nats over the last {WINDOW} epochs")
+        told.append(f"KL(q(z|x) ‖ p(z)) is {np.median(kl):.2g} nats over the last {case.window} epochs")
     if case.facts.active_units is not None:
         told.append(f"{case.facts.active_units:g} entries of the code move with the row")
     return Finding(
