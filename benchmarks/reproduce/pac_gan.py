@@ -4,7 +4,8 @@
 
 Lin et al. (2018), table 1, at a twentieth of its 400,000 steps: ring of radius 1 with sd 0.01, 100,000 rows drawn once;
 generator 2-400-400-400-400-2 with batch norm and ReLU, critic of three maxout layers of 200 units with five pieces,
-weights N(0, 0.02²), Adam at 1e-4 with β₁ = 0.8, batch 100, the non-saturating loss. A score of a run is the mean of its
+weights N(0, 0.02²), Adam at 1e-4 with β₁ = 0.8, batches of 100 packs, the non-saturating loss. Other than there, rows
+are standardised, and drawn without replacement within an epoch. A score of a run is the mean of its
 last five evaluations, one each thousand steps, on 2,500 samples. Goal: the mean reverse KL over seeds with packs of two
 is at most 0.75 times that of the plain GAN. Published after all steps: 0.07 ± .03 against 0.45 ± .09.
 Runs are kept in results/pac_gan.json as they end.
@@ -60,7 +61,9 @@ def one(pack: int, seed: int, steps: int) -> dict[str, Any]:
     objective = game(rows, pack, seed)
     evaluations = []
     optim = lt.Optim(lr=1e-4, betas=(0.8, 0.999))
-    for state in lt.train(objective, Batches(rows, 100, seed=seed), optim=optim, steps=steps, seed=seed):
+    for state in lt.train(
+        objective, Batches(rows, 100 * pack, seed=seed), optim=optim, steps=steps, seed=seed
+    ):
         if state.step % EVERY == 0 or state.step == steps:
             scores = score(Subject(objective.model, rows, seed=state.step, max_rows=SAMPLES), ["modes"])
             evaluations.append({each.metric.partition("/")[2]: each.value for each in scores})
