@@ -6,8 +6,8 @@ DCGAN networks of width 64 in bf16 on two cores, batch 64, as many steps as fit 
 before; the generator's weights are averaged (0.999). The distance is between Gaussians fitted to the features, in front
 of its last layer, of a classifier that we train on 50,000 training images: 10,000 samples against the 10,000 test
 images. Beside it stand the floor, the 10,000 training images that the classifier has not seen against the same, and
-what the classifier says of samples: classes with more than a thousandth of them, and their histogram's KL. No published figure has these
-features, so the numbers compare with each other only.
+what the classifier says of samples: classes with more than a thousandth of them, and their histogram's
+KL. No published figure has these features, so the numbers compare with each other only.
 """
 
 from __future__ import annotations
