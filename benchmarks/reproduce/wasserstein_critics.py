@@ -1,6 +1,6 @@
 """What a gradient penalty makes of a Wasserstein critic, beside clipped weights.
 
-    python benchmarks/reproduce/wasserstein_critics.py [--steps 3000] [--game-steps 3000] [--seeds 0 1 2]
+    python benchmarks/reproduce/wasserstein_critics.py [surfaces] [ranks] [--steps 3000] [--seeds 0 1 2]
 
 After Gulrajani et al. (2017), section 3.2 and figure 2: on 8 and 25 Gaussians and a swiss roll the generator stands
 still at a row of data plus N(0, I) noise (in standard deviations of the data), and the critic is trained alone, by the
@@ -8,7 +8,8 @@ clipped and by the penalised Wasserstein loss; three hidden layers of 512, batch
 surfaces as figures, and the mean norm of the gradient between real and generated rows (goal under the penalty: 0.9 to
 1.1). Then w-gan, wgan-gp and, beside them, minimax-gan are trained on the 8 Gaussians, and the critic's value −L is
 ranked with the energy distance of samples and data over training, the value a mean over a window: Spearman's
-correlation (goal for wgan-gp: above 0.8). Writes results/wasserstein_critics.json and .png files; some minutes.
+correlation (goal for wgan-gp: above 0.8). The value is a distance only of a critic near its optimum, so critics learn
+at ten times the generator's rate. Writes results/wasserstein_critics.json and .png files; some minutes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ HOW: dict[str, dict[str, Any]] = {
     "clipped at 0.1": {"clip": 0.1},
     "gradient penalty": {"penalties": [Penalty("gradient", 10.0)]},
 }
+RANKED = ("wgan-gp", "w-gan", "minimax-gan")
 BATCH = 256
 WINDOWS = 30
 
@@ -97,7 +98,7 @@ def ranks(recipe: str, steps: int, seed: int) -> float:
     """Return Spearman's correlation of the critic's value and the energy distance over training."""
     rows = lt.datasets["ring"](split="train", seed=seed)
     torch.manual_seed(seed)  # of the first weights
-    made = lt.recipes[recipe](rows.spec, latent_dim=2, hidden=128, layers=3)
+    made = lt.recipes[recipe](rows.spec, latent_dim=2, hidden=128, layers=3, lr=1e-4, critic_lr=1e-3)
     states = lt.train(
         made.objective, Batches(rows, BATCH, seed=seed), optim=made.optim, steps=steps, seed=seed
     )
@@ -117,28 +118,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("what", nargs="*", default=["surfaces", "ranks"], help="surfaces, ranks or both")
     parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--game-steps", type=int, default=3000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args()
     torch.set_num_threads(1)
-    RESULTS.mkdir(exist_ok=True)
-    slopes = {data: surfaces(data, args.steps, args.seeds[0]) for data in DATA}
-    print(json.dumps(slopes, indent=2), flush=True)
-    correlations = {
-        recipe: [ranks(recipe, args.game_steps, seed) for seed in args.seeds]
-        for recipe in ("wgan-gp", "w-gan", "minimax-gan")
-    }
-    print(correlations)
-    result = {
-        "command": " ".join(["python", "benchmarks/reproduce/wasserstein_critics.py", *sys.argv[1:]]),
+    file = RESULTS / "wasserstein_critics.json"
+    result: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    result |= {
+        "command": "python benchmarks/reproduce/wasserstein_critics.py",
         "torch": torch.__version__,
-        "mean_slope": slopes,
-        "slope_met": all(0.9 <= norms["gradient penalty"] <= 1.1 for norms in slopes.values()),
-        "rank_correlation": correlations,
-        "rank_correlation_met": min(correlations["wgan-gp"]) > 0.8,
+        "steps": args.steps,
     }
-    (RESULTS / "wasserstein_critics.json").write_text(json.dumps(result, indent=2) + "\n")
+    if "surfaces" in args.what:
+        slopes = {data: surfaces(data, args.steps, args.seeds[0]) for data in DATA}
+        met = all(0.9 <= norms["gradient penalty"] <= 1.1 for norms in slopes.values())
+        result |= {"mean_slope": slopes, "slope_met": met}
+    if "ranks" in args.what:
+        told = {recipe: [ranks(recipe, args.steps, seed) for seed in args.seeds] for recipe in RANKED}
+        result |= {"rank_correlation": told, "rank_correlation_met": min(told["wgan-gp"]) > 0.8}
+    print(json.dumps(result, indent=2))
+    file.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":
