@@ -53,6 +53,7 @@ OWN: dict[str, dict[str, Any]] = {
     "f-gan": {"divergence": "jensen-shannon"},
     "w-gan": {"clip_weights": 0.05},
     "mode-seeking-gan": {"diversity_weight": 0.1},
+    "unrolled-gan": {"critic_lr": 1e-4},  # as in the paper, below the generator's
 }
 FULL = {"gan": 20_000, "pac-gan": 20_000, "r3-gan": 20_000, "unrolled-gan": 5000}
 SHORT = 8000
