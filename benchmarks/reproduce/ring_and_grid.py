@@ -5,7 +5,7 @@
 PacGAN's data (Lin et al. 2018, section 4.1): ring of radius 1 with sd 0.01, grid of spacing 2 with sd 0.05, 100,000
 rows drawn once. All entries have the same networks (three hidden layers of 128), batches, learning rates and average of
 the generator's weights (over a twentieth of the steps), and add what they are about. gan, pac-gan, unrolled-gan and
-r3-gan have five seeds and as many steps as take at most 4 minutes of one core; the others one seed and at most a
+r3-gan have five seeds and as many steps as take at most 4 minutes of one core; the others one seed and about a
 minute, minibatch-gan, w-gan, wgan-gp and sn-gan with fewer steps than gan does in that time. Scores of 2,500 samples:
 modes with a sample within 3 sd, the share of such samples, and the reverse KL of their frequencies; "beside" is that KL
 over the mean of five seeds of gan, with 20,000 steps beside the long runs and 8,000 (half a minute) beside the short
