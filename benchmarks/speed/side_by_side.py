@@ -23,6 +23,7 @@ def compare(
     repetitions: int = 5,
     unit: str = "items/s",
     goals: Mapping[tuple[str, str], float | None] | None = None,
+    facts: Mapping[str, object] | None = None,
 ) -> dict[str, object]:
     """Run every side once to warm up, then all of them in turn; print and write rates and ratios.
 
@@ -32,6 +33,7 @@ def compare(
         repetitions: counted turns.
         unit: of the rates.
         goals: {(side, peer): the ratio of their rates to reach, or None to tell it only}.
+        facts: what else the JSON file is to hold.
     """
     for side in sides.values():
         side()
@@ -51,6 +53,7 @@ def compare(
         "median": medians,
         "spread": {label: [min(values), max(values)] for label, values in rates.items()},
         "ratios": ratios(rates, goals or {}),
+        **(facts or {}),
     }
     for label, median in medians.items():
         low, high = min(rates[label]), max(rates[label])
