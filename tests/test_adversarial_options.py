@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from tests.games import GREY, batch, game, recipe, rows, seeded
+from tests.games import GREY, PLANE, batch, game, recipe, rows, seeded
 from torch.nn.functional import softplus
 
 import latentia as lt
@@ -241,3 +241,47 @@ def test_critics_are_told_the_class_of_each_row_of_a_pack():
     for _ in range(2):
         next(told)
     assert all(torch.equal(context, given.context.reshape(8, 4)) for context in seen)
+
+
+REUSING = [
+    {},
+    {"critic_steps": 3, "loss": "wasserstein", "penalty": "gradient"},
+    {"loss": "relativistic-paired", "pack": 2, "penalty": "r1-r2"},
+    {"unroll_steps": 2},
+    {"diversity": "gdpp", "critics": 2},
+    {"data": GREY, "conditional": True, "norm": "none"},
+]
+
+
+@pytest.mark.parametrize("options", REUSING, ids=lambda options: "-".join(options) or "plain")
+def test_samples_used_again_teach_what_new_ones_of_the_same_codes_would(options):
+    """Where every draw gives the same codes, three steps end in the same weights, with a forward pass less each."""
+    told = dict(options)
+    data = told.pop("data", PLANE)
+    codes, ends, passes = torch.randn(16, 3, generator=torch.Generator().manual_seed(3)), [], []
+    for reuse in (False, True):
+        made = recipe(data=data, reuse_samples=reuse, **told)
+        played, seen = made.objective, []
+        played.model.codes = lambda n: codes
+        played.model.network.register_forward_hook(
+            lambda module, given, y, seen=seen: seen.append(y.requires_grad)
+        )
+        list(train(played, [batch(data)], optim=made.optim, steps=3))
+        ends.append(dict(played.named_parameters()))
+        passes.append(seen)
+    steps = told.get("critic_steps", 1)
+    assert passes == [3 * [*steps * [False], True], 3 * [*(steps - 1) * [False], True]]
+    assert all(torch.allclose(value, ends[1][key], atol=1e-6) for key, value in ends[0].items())
+
+
+def test_dc_gan_uses_samples_again_and_others_draw_new_ones():
+    drawn = []
+    for name in ("dc-gan", "gan"):
+        played = game(name, GREY)
+        codes = played.model.codes
+        count = []
+        played.model.codes = lambda n, codes=codes, count=count: count.append(n) or codes(n)
+        told = played.step(batch(GREY))
+        assert [next(told)[0] for _ in range(2)] == ["critic", "generator"]
+        drawn.append(len(count))
+    assert drawn == [1, 2]

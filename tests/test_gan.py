@@ -174,8 +174,9 @@ def test_the_critic_moves_so_often_and_then_the_generator_once(critic_steps):
         small(critic_steps=0)
 
 
-def test_each_critic_step_sees_new_fakes():
-    game = small(critic_steps=3).objective
+@pytest.mark.parametrize("reuse", [False, True])
+def test_each_critic_step_sees_new_fakes(reuse):
+    game = small(critic_steps=3, reuse_samples=reuse).objective
     seen = []
 
     def watched(real, fake, context):

@@ -84,11 +84,12 @@ def plane_networks() -> tuple[Network, Network]:
 
 
 def game(spec: DataSpec, generator: nn.Module, critic: nn.Module, latent: int) -> Adversarial:
-    """Return our objective with these networks."""
+    """Return our objective with these networks; of images, as by hand, one batch of samples serves both players."""
     for network in (generator, critic):
         channels_last(network)
     model = Implicit.of_noise(spec, generator, latent)
-    return Adversarial(model, Critic(critic, Scaling(spec)), loss_pair("non-saturating"))
+    judge, losses = Critic(critic, Scaling(spec)), loss_pair("non-saturating")
+    return Adversarial(model, judge, losses, reuse_samples=spec.is_image)
 
 
 def ours(
@@ -169,7 +170,7 @@ def by_hand(x: Tensor, networks: tuple[nn.Module, nn.Module], steps: int) -> Cal
 
 
 class Noise(nn.Module):
-    """A prior that hands out given codes, each twice: for the critic's and for the generator's move."""
+    """A prior that hands out given codes."""
 
     def __init__(self, codes: Iterator[Tensor]) -> None:
         super().__init__()
@@ -202,7 +203,7 @@ def _apart(x: Tensor, networks: tuple[nn.Module, nn.Module], steps: int) -> floa
         for batch, z in zip(batches, codes, strict=True)
     ]
     objective = game(spec, *copy.deepcopy(networks), LATENT)
-    objective.model.prior = Noise(iter(z for pair in codes for z in (pair, pair)))
+    objective.model.prior = Noise(iter(codes))
     states = lt.train(
         objective, [Batch(b) for b in batches], optim=lt.Optim(lr=2e-4, betas=BETAS), steps=steps
     )

@@ -410,6 +410,7 @@ OTHER_IN_GAMES: dict[str, tuple[object, dict[str, object], str]] = {
     "penalty_weight": (7.0, {"penalty": "r1"}, "table"),
     "prior": ("uniform", {}, "table"),
     "replay": (50, {}, "table"),
+    "reuse_samples": (True, {}, "table"),
     "unroll_lr": (0.7, {"unroll_steps": 2}, "table"),
     "unroll_steps": (2, {}, "table"),
 }

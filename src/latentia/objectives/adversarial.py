@@ -41,6 +41,18 @@ class Diversity:
             raise UsageError(f"diversity_weight must be at least 0; got {self.weight}")
 
 
+class Drawn(NamedTuple):
+    """A batch of samples.
+
+    Attributes:
+        codes: (B, d) z.
+        rows: (B, *event) G(z), scaled as networks read them.
+    """
+
+    codes: Tensor
+    rows: Tensor
+
+
 class CriticTerms(NamedTuple):
     """What critics make of a batch.
 
@@ -73,6 +85,9 @@ class Adversarial(Objective):
         losses: what a critic and the generator descend, from scores.
         critic_steps: moves of the critics for each move of the generator, on the same real rows and new samples
             (algorithm 1 draws new rows too).
+        reuse_samples: whether the generator's move is judged on the samples of the critics' last move, with a forward
+            pass less, and not on new ones (algorithm 1). Their graph is kept meanwhile, with ``accumulate`` that of
+            all micro-batches.
         conditional: whether all are given each row's context.
         penalties: what critics descend beside their loss.
         clip: c, where a critic's weights are kept in [-c, c] after each of its moves (Wasserstein).
@@ -103,6 +118,7 @@ class Adversarial(Objective):
         losses: LossPair,
         *,
         critic_steps: int = 1,
+        reuse_samples: bool = False,
         conditional: bool = False,
         penalties: Sequence[Penalty] = (),
         clip: float | None = None,
@@ -130,7 +146,7 @@ class Adversarial(Objective):
             refuse_batch_norm(critic)
         self.model, self.critics = model, nn.ModuleList(judges)
         self.losses, self.even = losses, losses.even
-        self.critic_steps, self.conditional = critic_steps, conditional
+        self.critic_steps, self.reuse_samples, self.conditional = critic_steps, reuse_samples, conditional
         self.penalties, self.clip = tuple(penalties), clip
         self.shown, self.replay = shown or Shown(), replay
         self.combined, self.unroll, self.diversity = combined, unroll, diversity
@@ -157,11 +173,12 @@ class Adversarial(Objective):
         context = batch.context if self.conditional else None
         contexts = packed(context, self.pack)
         x = self.model.scaling(batch.x)
-        logged: dict[str, Tensor] = {}
-        for _ in range(self.critic_steps):
-            with torch.no_grad():
-                made = self.model.scaled(self.model.codes(len(batch)), context)
-                again = made if self.replay is None else self.replay(made)
+        drawn, logged = None, {}
+        for left in reversed(range(self.critic_steps)):
+            with torch.set_grad_enabled(self.reuse_samples and not left):
+                drawn = self._draw(len(batch), context)
+            made = drawn.rows.detach()
+            again = made if self.replay is None else self.replay(made)
             real, fake = self.shown_to_critics(x), self.shown_to_critics(again)
             terms = self.critic_terms(real, fake, contexts)
             penalty = self.penalty(real, fake, contexts)
@@ -169,7 +186,7 @@ class Adversarial(Objective):
             if self.clip is not None:
                 clip_weights_(self.critics, self.clip)
             logged = self._told(terms, x, made) | ({"critic_penalty": penalty} if self.penalties else {})
-        loss = self.generator_loss(batch.x, context)
+        loss = self.generator_loss(batch.x, context, drawn if self.reuse_samples else None)
         yield "generator", loss
         return {name: value.detach() for name, value in ({"generator_loss": loss} | logged).items()}
 
@@ -213,10 +230,9 @@ class Adversarial(Objective):
         ]
         return torch.stack(values).sum() if values else real.new_zeros(())
 
-    def generator_loss(self, x: Tensor, context: Tensor | None) -> Tensor:
-        """Return the generator's mean loss on as many new rows as there are real ones."""
-        codes = self.model.codes(len(x))
-        made = self.model.scaled(codes, context)
+    def generator_loss(self, x: Tensor, context: Tensor | None, drawn: Drawn | None = None) -> Tensor:
+        """Return the generator's mean loss on samples, or on as many new ones as there are real rows."""
+        codes, made = self._draw(len(x), context) if drawn is None else drawn
         fake, contexts = self.shown_to_critics(made), packed(context, self.pack)
         real = self.seen(x) if self._reads_real else fake.new_empty(0)
         scores = self._scores(contexts) if self.unroll is None else self._later(real, fake, contexts)
@@ -227,6 +243,10 @@ class Adversarial(Objective):
         features = partial(self._features, real, fake, contexts)
         term = DIVERSITY[self.diversity.name](Made(codes, made, features, context))
         return loss + self.diversity.weight * term
+
+    def _draw(self, n: int, context: Tensor | None) -> Drawn:
+        codes = self.model.codes(n)
+        return Drawn(codes, self.model.scaled(codes, context))
 
     @property
     def _reads_real(self) -> bool:

@@ -201,7 +201,7 @@ def sn_gan(data: DataSpec, **options: Any) -> Recipe:
 
 
 @recipes.register("dc-gan")
-@with_options_of(implicit_game, network="conv", norm="batch")
+@with_options_of(implicit_game, network="conv", norm="batch", reuse_samples=True)
 def dc_gan(data: DataSpec, *, critic_norm: str = "auto", **options: Any) -> Recipe:
     """GAN of images by strided and transposed convolutions with batch norm.
 

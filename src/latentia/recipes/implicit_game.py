@@ -42,6 +42,7 @@ def implicit_game(
     dropout: float = 0.0,
     loss: str = "non-saturating",
     critic_steps: int = 1,
+    reuse_samples: bool = False,
     penalty: str = "none",
     penalty_weight: float | None = None,
     penalty_every: int = 1,
@@ -85,6 +86,8 @@ def implicit_game(
             wasserstein (with a penalty, clip_weights or critic_norm="spectral"), relativistic-average,
             relativistic-paired, or an f-divergence's, as kl, alpha(0.5) or non-saturating-kl
         critic_steps: moves of the critic for each move of the generator, on the same real rows and new samples
+        reuse_samples: whether the generator's move is judged on the samples of the critic's last move, which saves a
+            forward pass, and not on new ones
         penalty: on the critic's gradient: none, gradient (WGAN-GP), one-sided-gradient, r1, r2, r1-r2 or dragan
         penalty_weight: of the penalty; without, 10, or 1 for r1, r2 and r1-r2, which are to be tuned to the data
         penalty_every: steps from one penalty to the next, each with so many times the weight (lazy regularisation)
@@ -142,6 +145,7 @@ def implicit_game(
         [parts.critic(norm=critic_norm, minibatch=minibatch, pack=pack) for _ in range(critics)],
         _labelled(loss_pair(loss), label_smoothing, label_flips),
         critic_steps=critic_steps,
+        reuse_samples=reuse_samples,
         conditional=conditional,
         penalties=[] if penalty == "none" else [Penalty(penalty, penalty_weight, penalty_every)],
         clip=clip_weights,
