@@ -124,3 +124,16 @@ def test_critic_surfaces_have_level_lines_where_the_scores_are():
     for vertices in lines:  # the level lines of x stand upright, over the whole height
         assert np.ptp(vertices[:, 0]) < 1e-6
         assert np.ptp(vertices[:, 1]) > 2.0
+
+
+def test_numbers_beside_square_plots_are_on_the_paper():
+    """The grid of 25: a frame whose axes, one scale for both directions, fill the height."""
+    rows = torch.cartesian_prod(*2 * [2.0 * torch.arange(-2, 3)])
+    figure = critic_surfaces({"a": lambda x: x[:, 0], "b": lambda x: x[:, 1]}, rows)
+    png(figure)
+    for axes in figure.axes:
+        box = axes.get_tightbbox()
+        assert box.y0 >= 0
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.x1
+        assert box.y1 <= figure.bbox.y1

@@ -89,7 +89,7 @@ def surfaces(data: str, steps: int, seed: int) -> dict[str, float]:
         real, fake = rows.x[:2000], last.model.rsample(2000).detach()
         between = interpolate(critic.scaling(real), critic.scaling(fake))
         norms[name] = gradient_norms(critic.score, between).mean().item()
-        scores[f"{name}: {norms[name]:.2f}"] = critic
+        scores[f"{name}: slope {norms[name]:.2f}"] = critic
     (RESULTS / f"wasserstein_critics_{data}.png").write_bytes(png(critic_surfaces(scores, rows.x[:400])))
     return norms
 

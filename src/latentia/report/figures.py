@@ -123,7 +123,11 @@ def together(plots: Titled, *, square: bool = False) -> Figure:
     columns = 2 if len(plots) == 4 else min(3, len(plots))
     rows = math.ceil(len(plots) / columns)
     with _styled():
-        figure = Figure(figsize=(_size(square)[0] * columns, _size(square)[1] * rows))
+        # Axes of one scale for both directions need the layout that knows of it, or tick labels are cut off.
+        figure = Figure(
+            figsize=(_size(square)[0] * columns, _size(square)[1] * rows),
+            layout="compressed" if square else "constrained",
+        )
         for number, (title, plot) in enumerate(plots, start=1):
             axes = figure.add_subplot(rows, columns, number)
             axes.set_title(plain(title))
