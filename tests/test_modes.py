@@ -131,6 +131,17 @@ def test_evaluate_takes_the_metric_by_name():
     assert table["value"].notna().all()
 
 
+def test_modes_are_counted_unasked_where_they_are_known():
+    counted = {}
+    for data in ("ring", "moons"):
+        rows = lt.datasets[data](n=50)
+        counted[data] = [each.metric for each in score(Subject(Given(rows.x), rows, permutations=19))]
+    assert {"modes/captured", "modes/high-quality", "modes/reverse-kl", "energy-distance"} <= {
+        *counted["ring"]
+    }
+    assert not [name for name in counted["moons"] if "modes" in name]
+
+
 # --- the functions ----------------------------------------------------------------------------------------------
 
 

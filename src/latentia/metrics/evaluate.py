@@ -15,16 +15,17 @@ from latentia.metrics.subject import Subject, measure_of
 from latentia.registry import metrics
 
 
-def default_metrics(model: nn.Module, spec: DataSpec) -> list[str]:
-    """Return the metrics that a model's capabilities, its measure and known factors allow, in alphabetical order.
+def default_metrics(model: nn.Module, spec: DataSpec, *, modes: bool = False) -> list[str]:
+    """Return the metrics that a model's capabilities, its measure and what is known of data allow, alphabetically.
 
     A model without any likelihood keeps "log-likelihood", whose row then says so.
 
     Args:
         model: the model.
         spec: what its data is.
+        modes: whether the modes of the data are known.
     """
-    names = [name for name in metrics if _unasked(name, spec)]
+    names = [name for name in metrics if _unasked(name, spec, modes=modes)]
     silent = bool(_no_likelihood(model))
     return [name for name in names if not _lack(name, model, spec) or (silent and name == "log-likelihood")]
 
@@ -43,7 +44,9 @@ def score(subject: Subject, names: Iterable[str] | None = None) -> list[Score]:
     Raises:
         UnknownNameError: for a metric that is not there, before anything is computed.
     """
-    chosen = default_metrics(subject.model, subject.rows.spec) if names is None else list(names)
+    if names is None:
+        names = default_metrics(subject.model, subject.rows.spec, modes=subject.modes is not None)
+    chosen = list(names)
     for name in chosen:
         _ = metrics[name]
     return [result for name in chosen for result in _score(name, subject)]
@@ -61,10 +64,11 @@ def _score(name: str, subject: Subject) -> list[Score]:
     return [result] if isinstance(result, Score) else list(result)
 
 
-def _unasked(name: str, spec: DataSpec) -> bool:
-    """Return whether a metric is computed unasked: one of factors only where they are known, not for classes alone."""
+def _unasked(name: str, spec: DataSpec, *, modes: bool) -> bool:
+    """Return whether a metric is computed unasked: one of factors (not classes alone) or modes where they are known."""
     facts = metrics.facts(name)
-    return facts.get("default", False) and len(spec.factors) >= facts.get("factors", 0)
+    known = len(spec.factors) >= facts.get("factors", 0) and (modes or not facts.get("modes", False))
+    return facts.get("default", False) and known
 
 
 def _lack(name: str, model: nn.Module, spec: DataSpec) -> tuple[str, str] | None:

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from latentia.core.model import Generative
-from latentia.data.rows import Rows
 from latentia.functional.modes import (
     count_kl,
     count_kl_bias,
@@ -22,7 +21,7 @@ from latentia.registry import metrics
 _RADIUS = 3.0  # standard deviations within which a sample is good
 
 
-@metrics.register("modes", needs=Generative)
+@metrics.register("modes", needs=Generative, default=True, modes=True)
 def modes(subject: Subject) -> list[Score]:
     """Modes captured, share of samples within 3 sd of a mode, and reverse KL over modes: of rows that know their modes.
 
@@ -31,7 +30,7 @@ def modes(subject: Subject) -> list[Score]:
 
     Reference: Lin et al. (2018), PacGAN, section 4.
     """
-    known = subject.rows.modes if isinstance(subject.rows, Rows) else None
+    known = subject.modes
     if known is None:
         reason = (
             "the modes of the rows are not known: those of ring and grid are, and Rows(modes=...) gives them"

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from latentia.core.model import Bounded, Density, Encodes, Generative
 from latentia.core.objective import Batch, Blocks
+from latentia.data.modes import Modes
+from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Measure
 from latentia.errors import DataError, UsageError
 
@@ -81,6 +83,11 @@ class Subject:
         for name, value in numbers.items():
             if value < 1:
                 raise UsageError(f"{name} must be at least 1; got {value}")
+
+    @property
+    def modes(self) -> Modes | None:
+        """The modes of the rows, where they are known."""
+        return self.rows.modes if isinstance(self.rows, Rows) else None
 
     @property
     def measure(self) -> Measure:
