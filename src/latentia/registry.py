@@ -15,7 +15,7 @@ import ast
 import difflib
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -181,6 +181,18 @@ def unknown(what: str, given: str, known: Iterable[str]) -> str:
     if near:
         return f"unknown {what} {given!r}; did you mean {' or '.join(map(repr, near))}?"
     return f"unknown {what} {given!r}; there are: {', '.join(known) or 'none'}"
+
+
+def check_name(what: str, given: str, known: Collection[str]) -> None:
+    """Raise `UnknownNameError` with the nearest names, unless a name is known.
+
+    Example:
+        >>> check_name("norm", "bach", ["batch", "none"])
+        Traceback (most recent call last):
+        latentia.errors.UnknownNameError: unknown norm 'bach'; did you mean 'batch'?
+    """
+    if given not in known:
+        raise UnknownNameError(unknown(what, given, known))
 
 
 def _plain(name: str) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from latentia.errors import NonFiniteError, UsageError
 from latentia.functional.schedules import SCHEDULES, learning_rate_factor
-from latentia.registry import unknown
+from latentia.registry import check_name
 
 OPTIMISERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -49,10 +49,8 @@ class Optim:
     clip: float | None = None
 
     def __post_init__(self) -> None:
-        if self.name not in OPTIMISERS:
-            raise UsageError(unknown("optimiser", self.name, OPTIMISERS))
-        if self.schedule not in SCHEDULES:
-            raise UsageError(unknown("schedule", self.schedule, SCHEDULES))
+        check_name("optimiser", self.name, OPTIMISERS)
+        check_name("schedule", self.schedule, SCHEDULES)
         if not self.lr > 0:
             raise UsageError(f"lr must be positive; got {self.lr}")
         if self.clip is not None and not self.clip > 0:

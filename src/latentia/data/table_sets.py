@@ -14,7 +14,7 @@ from latentia.data.rows import Rows
 from latentia.data.spec import Support
 from latentia.data.splits import seeded_part
 from latentia.errors import DataError, UsageError
-from latentia.registry import datasets, unknown
+from latentia.registry import check_name, datasets, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +41,7 @@ def fremont(split: str = "train", seed: int = 0, *, export: str = "2019") -> Row
         seed: of the split.
         export: 2019 (the file of many textbooks) or 2025 (today's columns); it may be a later one of that form.
     """
-    if export not in _EXPORTS:
-        raise UsageError(unknown("export", export, _EXPORTS))
+    check_name("export", export, _EXPORTS)
     counts, weekdays = daily_counts(fetch(_EXPORTS[export]))
     hours = tuple(f"{hour:02}:00" for hour in range(24))
     raw = Raw(counts, weekdays, Support("real"), _WEEKDAYS, hours)

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from latentia.data.factors import Factor
 from latentia.data.spec import Support
-from latentia.errors import DataError, UsageError
-from latentia.registry import unknown
+from latentia.errors import DataError
+from latentia.registry import check_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,8 +27,7 @@ def take_labels(frame: pd.DataFrame, column: str | None) -> tuple[pd.DataFrame, 
     if column is None:
         return frame, None
     named = {str(name): name for name in frame.columns}
-    if column not in named:
-        raise UsageError(unknown("label column", column, named))
+    check_name("label column", column, named)
     labels = frame[named[column]]
     return frame.drop(columns=[named[column]]), labels.to_numpy()
 
@@ -52,8 +51,7 @@ def take_context(
     """
     places = {str(column): j for j, column in enumerate(frame.columns)}
     for column in columns:
-        if column not in places:
-            raise UsageError(unknown("context column", column, places))
+        check_name("context column", column, places)
     taken = [_condition(frame.iloc[:, places[column]], column, name) for column in columns]
     rest = frame.iloc[:, [j for column, j in places.items() if column not in columns]]
     return rest, [factor for factor, _ in taken], torch.from_numpy(np.stack([x for _, x in taken], axis=1))

@@ -18,7 +18,7 @@ from latentia.distributions.flows import Flows, flow_named
 from latentia.distributions.planar import PlanarFlow
 from latentia.distributions.pushforward import Pushforward
 from latentia.errors import UsageError
-from latentia.registry import posteriors, unknown
+from latentia.registry import check_name, posteriors
 
 
 class Posterior(nn.Module, ABC):
@@ -43,8 +43,7 @@ def make_posterior(name: str, dim: int, flows: Flows | None = None) -> Posterior
     Raises:
         UsageError: for another name, or a size that means nothing.
     """
-    if name not in posteriors:
-        raise UsageError(unknown("posterior", name, posteriors))
+    check_name("posterior", name, posteriors)
     if dim < 1:
         raise UsageError(f"latent_dim must be at least 1; got {dim}")
     return posteriors[name](dim, flows or Flows())

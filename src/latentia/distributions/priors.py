@@ -22,7 +22,7 @@ from latentia.distributions.flows import Flows, flow_named
 from latentia.distributions.pushforward import Pushforward
 from latentia.errors import DataError, UsageError
 from latentia.networks.scaling import Scaling
-from latentia.registry import priors, unknown
+from latentia.registry import check_name, priors
 
 Encode = Callable[[Tensor], Distribution]
 _CONTRAST = 0.5  # of the rows that learned pseudo-inputs begin as
@@ -85,8 +85,7 @@ def make_prior(name: str, setting: PriorSetting) -> Prior:
     Raises:
         UsageError: for another name.
     """
-    if name not in priors:
-        raise UsageError(unknown("prior", name, priors))
+    check_name("prior", name, priors)
     return priors[name](setting)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from latentia.errors import UsageError
-from latentia.registry import unknown
+from latentia.registry import check_name
 
 _SHIFTED, _CUT = 1 / 8, 1 / 2  # shares of the height and the width
 
@@ -99,8 +99,7 @@ def augmented(images: Tensor, names: Sequence[str], generator: torch.Generator |
             f"augmentation is for images (channels, height, width); got {tuple(images.shape[1:])}"
         )
     for name in names:
-        if name not in AUGMENTATIONS:
-            raise UsageError(unknown("augmentation", name, AUGMENTATIONS))
+        check_name("augmentation", name, AUGMENTATIONS)
         images = AUGMENTATIONS[name](images, generator)
     return images
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from latentia.errors import DataError, UnknownNameError, UsageError
-from latentia.registry import unknown
+from latentia.errors import DataError, UsageError
+from latentia.registry import check_name
 
 T = TypeVar("T")
 
@@ -55,8 +55,7 @@ def member(table: Mapping[str, T], name: str, what: str) -> T:
         Traceback (most recent call last):
         latentia.errors.UnknownNameError: unknown schedule 'cosin'; did you mean 'cosine'?
     """
-    if name not in table:
-        raise UnknownNameError(unknown(what, name, table))
+    check_name(what, name, table)
     return table[name]
 
 

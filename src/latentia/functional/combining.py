@@ -7,8 +7,7 @@ from types import MappingProxyType
 
 from torch import Tensor
 
-from latentia.errors import UsageError
-from latentia.registry import unknown
+from latentia.registry import check_name
 
 
 def mean(losses: Tensor) -> Tensor:
@@ -45,6 +44,5 @@ def combined(losses: Tensor, how: str) -> Tensor:
         >>> [combined(torch.tensor([0.0, 1.0]), how).item() for how in ("mean", "hardest")]
         [0.5, 1.0]
     """
-    if how not in COMBINED:
-        raise UsageError(unknown("way to combine critics", how, COMBINED))
+    check_name("way to combine critics", how, COMBINED)
     return COMBINED[how](losses)

@@ -9,8 +9,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from latentia.errors import UsageError
-from latentia.registry import unknown
+from latentia.registry import check_name
 
 _SWEEPS = 100  # of varimax over all pairs of columns; it converges in a few
 
@@ -95,8 +94,7 @@ ROTATIONS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"none": canonical
 
 def rotation_named(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     """Return a member of `ROTATIONS`; `UsageError` lists near matches for a name that is none."""
-    if name not in ROTATIONS:
-        raise UsageError(unknown("rotation", name, ROTATIONS))
+    check_name("rotation", name, ROTATIONS)
     return ROTATIONS[name]
 
 

@@ -17,7 +17,7 @@ from latentia.errors import UsageError
 from latentia.functional.covariances import factor_of, floored, typical_variances
 from latentia.functional.gaussians import LOG_2PI
 from latentia.networks.moments import Moments, moments_of
-from latentia.registry import unknown
+from latentia.registry import check_name
 
 COVARIANCES = ("full", "diagonal", "spherical")
 _ADVICE = "give a variance_floor or (in closed form) shrinkage above 0, or drop these entries"
@@ -38,8 +38,7 @@ class GaussianLaw(Generative, Density):
 
     def __init__(self, data: DataSpec, *, covariance: str = "full") -> None:
         super().__init__()
-        if covariance not in COVARIANCES:
-            raise UsageError(unknown("covariance", covariance, COVARIANCES))
+        check_name("covariance", covariance, COVARIANCES)
         self.data = data
         self.family = covariance
 

@@ -15,7 +15,7 @@ from latentia.errors import DataError, UsageError
 from latentia.functional.gaussians import LOG_2PI
 from latentia.models.latent_density import Codec
 from latentia.networks.scaling import moments
-from latentia.registry import unknown
+from latentia.registry import check_name
 
 NOISES = ("isotropic", "diagonal")
 
@@ -108,8 +108,7 @@ class LinearGaussian(Generative, Density, Encodes, Decodes):
 
     def __init__(self, data: DataSpec, *, latent_dim: int, noise: str = "isotropic") -> None:
         super().__init__()
-        if noise not in NOISES:
-            raise UsageError(unknown("noise", noise, NOISES))
+        check_name("noise", noise, NOISES)
         if not 1 <= latent_dim < data.size:
             raise UsageError(
                 f"latent_dim must be at least 1 and less than {data.size}, the entries of a row, so that noise is "

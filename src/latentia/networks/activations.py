@@ -7,8 +7,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from latentia.errors import UsageError
-from latentia.registry import unknown
+from latentia.registry import check_name
 
 
 class Maxout(nn.Module):
@@ -51,6 +50,5 @@ PIECES: Mapping[str, int] = {"gated": 2, "maxout": 5}
 
 def activation_named(name: str) -> nn.Module:
     """Return a new activation layer; `UsageError` lists near matches for a name that is none."""
-    if name not in ACTIVATIONS:
-        raise UsageError(unknown("activation", name, ACTIVATIONS))
+    check_name("activation", name, ACTIVATIONS)
     return ACTIVATIONS[name]()

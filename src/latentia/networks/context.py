@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 
-from latentia.errors import UsageError
-from latentia.registry import unknown
+from latentia.registry import check_name
 
 PLACES = ("concatenation", "batch-norm", "projection")
 """Where a context may enter: the input, the gain and bias of batch norm, or the features before a critic's score."""
@@ -43,6 +42,5 @@ def entries_at(conditioning: str, context: int, places: Sequence[str] = PLACES) 
     Raises:
         UsageError: for a way of conditioning that the network does not have, with near matches.
     """
-    if conditioning not in places:
-        raise UsageError(unknown("conditioning", conditioning, places))
+    check_name("conditioning", conditioning, places)
     return tuple(context if place == conditioning else 0 for place in places)

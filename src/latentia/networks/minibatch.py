@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from latentia.errors import UsageError
 from latentia.networks.precision import at_least_float32
-from latentia.registry import unknown
+from latentia.registry import check_name
 
 _FAR = 80.0  # e⁻⁸⁰ is the smallest number worth having: smaller ones soon become subnormal, which is slow
 
@@ -111,8 +111,7 @@ def minibatch_layer(name: str, features: int) -> MinibatchDiscrimination | Minib
     Raises:
         UsageError: for a name that is none, with near matches.
     """
-    if name not in MINIBATCH:
-        raise UsageError(unknown("minibatch layer", name, MINIBATCH))
+    check_name("minibatch layer", name, MINIBATCH)
     if name == "discrimination":
         return MinibatchDiscrimination(features)
     return MinibatchDeviation() if name == "deviation" else None

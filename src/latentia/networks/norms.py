@@ -11,7 +11,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from latentia.errors import UsageError
 from latentia.networks.context import ReadsContext
-from latentia.registry import unknown
+from latentia.registry import check_name
 
 NORMS = ("none", "batch", "spectral")
 
@@ -85,8 +85,7 @@ def normed(
 
 def check_norm(norm: str, known: Sequence[str] = NORMS, of: str = "a network") -> None:
     """Raise `UsageError` for a norm that is none, or one that a kind of network does not have."""
-    if norm not in NORMS:
-        raise UsageError(unknown("norm", norm, NORMS))
+    check_name("norm", norm, NORMS)
     if norm not in known:
         raise UsageError(f"the norm of {of} is {' or '.join(known)}; got {norm!r}")
 

@@ -18,7 +18,7 @@ from latentia.networks.images import SMALLEST
 from latentia.networks.mlp import MLP
 from latentia.networks.norms import check_norm
 from latentia.networks.resnet import ResNetDecoder, ResNetEncoder
-from latentia.registry import unknown
+from latentia.registry import check_name, unknown
 
 CONDITIONINGS = ("concatenation", "projection")
 
@@ -212,8 +212,7 @@ def _image_writer(
 
 
 def _known(conditioning: str) -> str:
-    if conditioning not in CONDITIONINGS:
-        raise UsageError(unknown("conditioning", conditioning, CONDITIONINGS))
+    check_name("conditioning", conditioning, CONDITIONINGS)
     return conditioning
 
 

@@ -24,7 +24,7 @@ from latentia.objectives.diagnosis import diagnosis, is_due
 from latentia.objectives.replay import Replay
 from latentia.objectives.shown import Shown
 from latentia.objectives.unroll import Unroll
-from latentia.registry import unknown
+from latentia.registry import check_name, unknown
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,7 @@ class Adversarial(Objective):
             raise UsageError(f"critic_steps must be at least 1; got {critic_steps}")
         if clip is not None and not clip > 0:
             raise UsageError(f"clip_weights must be positive, or left out; got {clip}")
-        if combined not in COMBINED:
-            raise UsageError(unknown("way to combine critics", combined, COMBINED))
+        check_name("way to combine critics", combined, COMBINED)
         if len({critic.pack for critic in judges}) != 1:
             raise UsageError(f"critics must be at least 1, all of one pack; got {len(judges)}")
         if conditional and replay is not None:

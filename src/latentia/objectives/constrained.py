@@ -14,7 +14,7 @@ from latentia.distributions.posteriors import drawn
 from latentia.errors import UsageError
 from latentia.models.latent import LatentVariable, RelaxedLatentVariable
 from latentia.objectives.variational import refuse_uniform_prior
-from latentia.registry import unknown
+from latentia.registry import check_name
 
 CONSTRAINTS = ("kl", "reconstruction")
 
@@ -67,8 +67,7 @@ class Constrained(Objective):
         conditional: bool = False,
     ) -> None:
         super().__init__()
-        if constraint not in CONSTRAINTS:
-            raise UsageError(unknown("constraint", constraint, CONSTRAINTS))
+        check_name("constraint", constraint, CONSTRAINTS)
         if not math.isfinite(limit) or (constraint == "kl" and limit <= 0):
             raise UsageError(f"limit must be finite, and that of a KL above 0; got {limit}")
         refuse_uniform_prior(model)

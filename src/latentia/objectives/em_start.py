@@ -14,7 +14,7 @@ from latentia.functional.mixtures.components import Components, free_parameters
 from latentia.models.mixture import MixtureLaw
 from latentia.models.mixture_start import Frame, kmeans_start, random_rows
 from latentia.objectives.em_steps import em_step
-from latentia.registry import unknown
+from latentia.registry import check_name
 
 START_ROWS = 20_000  # rows that the start looks at
 SHORT_RUN = 10  # steps by which starts are compared
@@ -41,8 +41,7 @@ class Start:
     tol: float = 1e-3
 
     def __post_init__(self) -> None:
-        if self.order not in ORDERS:
-            raise UsageError(unknown("order", self.order, ORDERS))
+        check_name("order", self.order, ORDERS)
         if self.restarts < 1:
             raise UsageError(f"restarts must be at least 1; got {self.restarts}")
 

@@ -14,7 +14,7 @@ from latentia.functional.smoothing import SmoothingKernel, log_kernel_sums
 from latentia.models.gaussian import checked_floor, estimate
 from latentia.models.kernel_density import KernelDensity, normalised
 from latentia.networks.moments import Moments
-from latentia.registry import unknown
+from latentia.registry import check_name
 
 RULES = ("scott", "silverman", "loo", "fixed")
 SHAPES: Mapping[str, str] = {"scalar": "spherical", "diagonal": "diagonal", "full": "full"}
@@ -75,12 +75,10 @@ class KernelPlacement(Objective):
         weights: Tensor | None = None,
     ) -> None:
         super().__init__()
-        if bandwidth not in RULES:
-            raise UsageError(unknown("bandwidth", bandwidth, RULES))
+        check_name("bandwidth", bandwidth, RULES)
         if not 0 < factor < math.inf:
             raise UsageError(f"the bandwidth's factor must be positive and finite; got {factor}")
-        if shape not in SHAPES:
-            raise UsageError(unknown("shape of a bandwidth", shape, SHAPES))
+        check_name("shape of a bandwidth", shape, SHAPES)
         self.model = model
         self.rule = bandwidth
         self.factor = factor

@@ -21,7 +21,7 @@ from latentia.objectives.second_moments import (
     dense_covariance,
     streamed_covariance,
 )
-from latentia.registry import unknown
+from latentia.registry import check_name
 
 SOLVERS = ("auto", "covariance", "randomized")
 _QUICK = 256  # entries from which float32 products are worth it
@@ -73,8 +73,7 @@ def principal(rows: Blocks, entries: int, k: int, solver: str = "auto", *, quick
     References:
         Halko, Martinsson and Tropp (2011), Finding structure with randomness, algorithm 4.4.
     """
-    if solver not in SOLVERS:
-        raise UsageError(unknown("solver", solver, SOLVERS))
+    check_name("solver", solver, SOLVERS)
     enough_rows(len(rows), k)
     if solver == "randomized" or (solver == "auto" and entries > DENSE):
         return _randomised(streamed_covariance(rows, entries), k)
@@ -165,8 +164,7 @@ class ClosedFormPCA(_ClosedForm):
 
     def __init__(self, model: PCA, *, solver: str = "auto") -> None:
         super().__init__()
-        if solver not in SOLVERS:
-            raise UsageError(unknown("solver", solver, SOLVERS))
+        check_name("solver", solver, SOLVERS)
         self.model = model
         self.solver = solver
 

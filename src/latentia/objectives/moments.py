@@ -13,7 +13,7 @@ from latentia.functional.covariances import ledoit_wolf_share, oas_share, shrunk
 from latentia.functional.gaussians import LOG_2PI
 from latentia.models.gaussian import Gaussian, checked_floor, estimate
 from latentia.networks.moments import Moments, fourth_moment, moments_of
-from latentia.registry import unknown
+from latentia.registry import check_name
 
 SHRINKAGES = ("none", "fixed", "ledoit-wolf", "oas")
 
@@ -138,8 +138,7 @@ def mean_log_prob(cov: Tensor, factor: Tensor) -> float:
 
 
 def _check_shrinkage(shrinkage: str, share: float, family: str) -> None:
-    if shrinkage not in SHRINKAGES:
-        raise UsageError(unknown("shrinkage", shrinkage, SHRINKAGES))
+    check_name("shrinkage", shrinkage, SHRINKAGES)
     if not 0 <= share <= 1:
         raise UsageError(f"the share of shrinkage must be from 0 to 1; got {share}")
     families = {"none": ("full", "diagonal", "spherical"), "fixed": ("full", "diagonal")}.get(

@@ -25,7 +25,7 @@ from latentia.functional.gaussians import kl_standard_gaussian
 from latentia.functional.kernels import kernel_of_length
 from latentia.functional.mmd import mmd2
 from latentia.functional.rates import free_bits
-from latentia.registry import unknown
+from latentia.registry import check_name
 
 ESTIMATORS = {"stratified": stratified_log_weights, "weighted": weighted_log_weights}
 
@@ -110,8 +110,7 @@ def weighted_total_correlation(weight: float, estimator: str = "stratified") -> 
     Raises:
         UsageError: for an estimator that is neither; later, for codes that are no diagonal Gaussians.
     """
-    if estimator not in ESTIMATORS:
-        raise UsageError(unknown("estimator", estimator, ESTIMATORS))
+    check_name("estimator", estimator, ESTIMATORS)
 
     def weights_of(codes: Codes) -> Tensor:
         return ESTIMATORS[estimator](codes.z.shape[1], int(codes.rows))

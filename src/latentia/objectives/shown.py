@@ -10,7 +10,7 @@ from torch import Tensor
 
 from latentia.errors import UsageError
 from latentia.functional.augmentation import AUGMENTATIONS, augmented
-from latentia.registry import unknown
+from latentia.registry import check_name
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,7 @@ class Shown:
                 f"got {self.noise} and {self.noise_steps}"
             )
         for name in self.augment:
-            if name not in AUGMENTATIONS:
-                raise UsageError(unknown("augmentation", name, AUGMENTATIONS))
+            check_name("augmentation", name, AUGMENTATIONS)
 
     def deviation(self, step: Tensor) -> Tensor:
         """Return the noise's standard deviation at a step: a number."""

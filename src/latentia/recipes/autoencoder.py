@@ -18,7 +18,7 @@ from latentia.networks.pairs import NETWORKS, Size, network_name
 from latentia.networks.scaling import Scaling
 from latentia.objectives.codes import OnCodes
 from latentia.objectives.reconstruction import Reconstruction
-from latentia.registry import recipes, unknown
+from latentia.registry import check_name, recipes
 
 RECONSTRUCTIONS = {
     "squared": "squared-error",
@@ -133,8 +133,7 @@ def with_latent_density(recipe: Recipe, latent_dim: int, name: str | None, compo
     """
     if name is None:
         return recipe
-    if name not in LATENT_DENSITIES:
-        raise UsageError(unknown("latent density", name, LATENT_DENSITIES))
+    check_name("latent density", name, LATENT_DENSITIES)
     options: dict[str, Any] = {"components": components} if name == "gaussian-mixture" else {}
     codes = DataSpec((latent_dim,), Support("real"))
 
@@ -151,8 +150,7 @@ def _autoencoder(
 ) -> Autoencoder:
     if latent_dim < 1:
         raise UsageError(f"latent_dim must be at least 1; got {latent_dim}")
-    if reconstruction not in RECONSTRUCTIONS:
-        raise UsageError(unknown("reconstruction", reconstruction, RECONSTRUCTIONS))
+    check_name("reconstruction", reconstruction, RECONSTRUCTIONS)
     scaling = Scaling(data)
     law = make_likelihood(RECONSTRUCTIONS[reconstruction], data, scaling, sigma=sigma)
     read, write = NETWORKS[network]

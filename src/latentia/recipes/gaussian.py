@@ -9,7 +9,7 @@ from latentia.errors import UsageError
 from latentia.models.gaussian import Gaussian, TrainableGaussian
 from latentia.objectives.likelihood import MaximumLikelihood
 from latentia.objectives.moments import MomentFit
-from latentia.registry import recipes, unknown
+from latentia.registry import check_name, recipes
 
 WAYS = ("closed-form", "gradient")
 
@@ -44,8 +44,7 @@ def gaussian(
         A well-conditioned estimator for large-dimensional covariance matrices; Chen et al. (2010), for oas.
     """
     require(data, "gaussian", ("real", "unit", "discrete"))
-    if by not in WAYS:
-        raise UsageError(unknown("by", by, WAYS))
+    check_name("by", by, WAYS)
     if by == "closed-form":
         model = Gaussian(data, covariance=covariance)
         objective = MomentFit(

@@ -23,7 +23,7 @@ from latentia.objectives.critic_penalties import Penalty
 from latentia.objectives.replay import Replay
 from latentia.objectives.shown import Shown
 from latentia.objectives.unroll import Unroll
-from latentia.registry import unknown
+from latentia.registry import check_name
 
 PRIORS = ("standard-normal", "uniform")  # those that are not learned: a generator moves its network alone
 
@@ -173,8 +173,7 @@ class _Parts:
     conditioning: str
 
     def generator(self, latent_dim: int, prior: str, *, norm: str, dropout: float) -> Implicit:
-        if prior not in PRIORS:
-            raise UsageError(unknown("prior of a generator", prior, PRIORS))
+        check_name("prior of a generator", prior, PRIORS)
         if norm == "auto":
             norm = "none" if "mlp" in self.network else "batch"
         scaling = Scaling(self.data)

@@ -16,7 +16,7 @@ from latentia.objectives.regularisers import nats_for_free
 from latentia.objectives.variational import Variational
 from latentia.recipes.latent_variable import latent_variable
 from latentia.recipes.options import with_options_of
-from latentia.registry import recipes, unknown
+from latentia.registry import check_name, recipes
 
 ANNEALINGS = ("linear", "cyclical")
 
@@ -126,8 +126,7 @@ def annealed_vae(
         Bowman et al. (2016), Generating sentences from a continuous space, section 3.1; Fu et al. (2019), Cyclical
         annealing schedule.
     """
-    if annealing not in ANNEALINGS:
-        raise UsageError(unknown("annealing", annealing, ANNEALINGS))
+    check_name("annealing", annealing, ANNEALINGS)
     if annealing == "linear" and annealing_rise is not None:
         raise UsageError("annealing_rise is a share of a cycle: choose annealing='cyclical'")
     rise = 0.5 if annealing_rise is None else annealing_rise

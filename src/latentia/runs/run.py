@@ -19,7 +19,7 @@ from latentia.data.arrays import as_events, as_tensor
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
 from latentia.functional.paths import PATHS
-from latentia.registry import unknown
+from latentia.registry import check_name
 from latentia.runs.critic_reading import CriticReading
 from latentia.runs.folder import FORMAT, RunFolder
 from latentia.runs.given import by_factor, context_of
@@ -189,8 +189,7 @@ class Run:
             path: linear or spherical.
             given: what to condition on, for conditional models.
         """
-        if path not in PATHS:
-            raise UsageError(unknown("path", path, PATHS))
+        check_name("path", path, PATHS)
         self.able(Encodes, Decodes)
         steps = at_least("steps", steps, 2)
         ends = self.encode(torch.cat([self.rows(a, one=True), self.rows(b, one=True)]), given)

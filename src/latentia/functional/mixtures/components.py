@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from latentia.errors import UsageError
 from latentia.functional.gaussians import LOG_2PI
-from latentia.registry import unknown
+from latentia.registry import check_name
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,7 @@ COVARIANCES: Mapping[str, Covariance] = {
 
 def covariance_named(name: str) -> Covariance:
     """Return a family of covariances; `UsageError` lists near matches for a name that is none."""
-    if name not in COVARIANCES:
-        raise UsageError(unknown("covariance", name, COVARIANCES))
+    check_name("covariance", name, COVARIANCES)
     return COVARIANCES[name]
 
 

@@ -18,7 +18,7 @@ from latentia.metrics.two_sample.ranks import kolmogorov_smirnov, mann_whitney
 from latentia.metrics.two_sample.result import Evidence, TestResult
 from latentia.metrics.two_sample.sliced import sliced_wasserstein
 from latentia.metrics.two_sample.univariate import student_t, welch_t
-from latentia.registry import unknown
+from latentia.registry import check_name
 
 METHODS: Mapping[str, Callable[..., Evidence]] = MappingProxyType(
     {
@@ -103,5 +103,4 @@ def _check_options(method: str, answer: Callable[..., Evidence], options: Mappin
         each.name for each in inspect.signature(answer).parameters.values() if each.kind is each.KEYWORD_ONLY
     ]
     for name in options:
-        if name not in known:
-            raise UsageError(unknown(f"option of method {method!r}", name, known))
+        check_name(f"option of method {method!r}", name, known)
