@@ -285,3 +285,51 @@ def test_dc_gan_uses_samples_again_and_others_draw_new_ones():
         assert [next(told)[0] for _ in range(2)] == ["critic", "generator"]
         drawn.append(len(count))
     assert drawn == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"diversity": "mode-seeking"},
+        {"diversity": "distance-ratio"},
+        {"diversity": "pulling-away"},
+        {"penalty": "dragan"},
+    ],
+    ids=str,
+)
+def test_an_epoch_may_end_with_a_single_row(options):
+    """65 rows of one number in batches of 64; but a first batch of one row is refused, and nothing is done silently."""
+    x = rows(n=65)[:, :1]
+    spec = lt.DataSpec((1,), lt.Support("real"))
+    made = recipe(data=spec, **options)
+    *_, state = train(made.objective, [Batch(x[:64]), Batch(x[64:])], optim=made.optim, steps=4)
+    assert all(math.isfinite(value) for value in state.metrics.values())
+    if "diversity" in options:
+        with pytest.raises(UsageError, match="at least"):
+            list(train(recipe(data=spec, **options).objective, [Batch(x[:1])], optim=made.optim, steps=1))
+
+
+def test_a_pack_is_not_of_more_rows_than_a_batch():
+    made = recipe("pac-gan", pack=20)
+    with pytest.raises(UsageError, match="pack=20 rows are judged together, and batches have 16"):
+        list(train(made.objective, [batch()], optim=made.optim, steps=1))
+    ended = recipe("pac-gan", pack=16)
+    assert len(list(train(ended.objective, [batch(), batch(n=5)], optim=ended.optim, steps=2))) == 2
+
+
+@pytest.mark.parametrize("name", ["hinge", "total-variation"])
+@pytest.mark.parametrize("share", [0.0, 0.1])
+def test_untrue_labels_leave_the_even_score_of_losses_whose_best_score_is_a_sign(name, share):
+    """Real rows that score 0.5 and fake ones that score −0.5 are told right, whatever the critic is told of labels."""
+    for option in ("label_smoothing", "label_flips"):
+        played = game(loss=name, **{option: share})
+        played.critics = torch.nn.ModuleList([Scored()])
+        terms = played.critic_terms(torch.full((4,), 0.5), torch.full((4,), -0.5), None)
+        assert (terms.real_right, terms.fake_right) == (1, 1)
+
+
+class Scored(torch.nn.Module):
+    """A critic whose rows are scores."""
+
+    def score(self, y, context=None):
+        return y

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tests.games import GREY, game
 from torch import Tensor, nn
 
 import latentia as lt
+from latentia.data.factors import Factor
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import UsageError
+from latentia.functional.diversity import DIVERSITY
 from latentia.objectives.adversarial import Adversarial
 
 
@@ -21,6 +25,7 @@ def test_dc_gan_has_batch_norm_where_it_can():
     small = DataSpec((1, 8, 8), Support("unit"))
     assert norms(GREY) == 1
     assert norms(DataSpec((3, 32, 32), Support("unit"))) == 2
+    assert norms(GREY, network="auto") == 1
     assert norms(small) == 0  # a critic of one layer
     assert norms(GREY, penalty="r1") == 0
     assert norms(GREY, critic_norm="none") == 0
@@ -70,6 +75,9 @@ def test_dc_gan_starts_from_small_normal_weights():
             "combined='softmax' compares critics' scores",
         ),
         ({"dropout": 1.0}, "dropout must be a share"),
+        ({"dropout": 0.5, "layers": 0}, "dropout=0.5 is of hidden layers, and this mlp has none"),
+        ({"beta1": 1.0}, "betas .beta1 and beta2. must be from 0 to below 1; got \\(1.0, 0.999\\)"),
+        ({"name": "multi-critic-gan", "critics": 1}, "multi-critic-gan has at least 2 critics; got 1: gan has one"),
         ({"penalty_weight": 3.0}, "penalty_weight=3.0 is for penalty, which is off: set penalty, or leave"),
         ({"penalty_every": 4}, "penalty_every=4 is for penalty"),
         ({"combined": "hardest"}, "combined='hardest' is for critics"),
@@ -82,6 +90,20 @@ def test_dc_gan_starts_from_small_normal_weights():
 def test_what_means_nothing_is_refused(options, message):
     with pytest.raises(UsageError, match=message):
         game(**options)
+
+
+@pytest.mark.parametrize("name", DIVERSITY)
+def test_rows_given_a_measured_number_have_no_others_to_be_compared_with(name):
+    """No two have the same: terms that compare rows of one context would be 0 all the time."""
+    of_age = replace(GREY, classes=(), factors=(Factor("age", (20.0, 80.0), "measured"),))
+    if not DIVERSITY[name].matches:
+        game(data=of_age, conditional=True, diversity=name)
+        return
+    with pytest.raises(
+        UsageError, match="no two have the same age, a measured number: choose gdpp or pulling-away"
+    ):
+        game(data=of_age, conditional=True, diversity=name)
+    game(data=of_age, diversity=name)
 
 
 def test_an_f_gan_names_divergences():

@@ -96,7 +96,8 @@ def test_logits_are_known_of_each_loss_pair(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "reads"), [("gan", True), ("jensen-shannon", True), ("kl", False), ("pearson", False)]
+    ("name", "reads"),
+    [("gan", True), ("jensen-shannon", True), ("kl", False), ("pearson", False), ("reverse-kl", False)],
 )
 def test_logits_are_known_of_f_divergences(name, reads):
     assert (logits_of(rows(4)[:, 0], rows(4)[:, 0], loss_pair(name)) is not None) == reads

@@ -45,6 +45,12 @@ def test_mode_seeking_compares_rows_of_one_class():
     ]
     found = mode_seeking(made(rows, codes, CLASSES)).item()
     assert found == pytest.approx(1 / (sum(ratios) / 3 + 1e-5))
+    found = mode_seeking(made(rows, codes, torch.eye(4)[[0, 1, 1, 2, 2, 3]])).item()  # odd classes between
+    ratios = [
+        (rows[i] - rows[j]).abs().mean().item() / (codes[i] - codes[j]).abs().mean().item()
+        for i, j in ((1, 2), (3, 4))
+    ]
+    assert found == pytest.approx(1 / (sum(ratios) / 2 + 1e-5))
     alone = rows.clone().requires_grad_()
     nothing = mode_seeking(made(alone, codes, torch.eye(6)))
     assert nothing.item() == 0
@@ -137,7 +143,7 @@ def test_gradients_equal_finite_differences(name, context):
     real = draws(6, 7, seed=1)
 
     def term(rows: Tensor) -> Tensor:
-        return DIVERSITY[name](Made(draws(6, 3, seed=2), rows, lambda: (rows, real), context))
+        return DIVERSITY[name].of(Made(draws(6, 3, seed=2), rows, lambda: (rows, real), context))
 
     rows = draws(6, 7).requires_grad_()
     if name != "distance-ratio":
@@ -159,16 +165,20 @@ def test_gradients_equal_finite_differences(name, context):
 def test_rows_that_are_all_one_give_finite_gradients(name):
     """A full collapse is where these terms are needed."""
     rows = torch.ones(6, 4, requires_grad=True)
-    value = DIVERSITY[name](Made(draws(6, 3).float(), rows, lambda: (rows, draws(6, 4, seed=1).float())))
+    value = DIVERSITY[name].of(Made(draws(6, 3).float(), rows, lambda: (rows, draws(6, 4, seed=1).float())))
     (gradient,) = torch.autograd.grad(value, rows)
     assert math.isfinite(value.item())
     assert gradient.isfinite().all()
 
 
-@pytest.mark.parametrize(("name", "n"), [("mode-seeking", 1), ("distance-ratio", 2)])
-def test_batches_that_are_too_small_are_refused(name, n):
-    with pytest.raises(UsageError, match="at least"):
-        DIVERSITY[name](made(draws(n, 2)))
+@pytest.mark.parametrize("name", DIVERSITY)
+def test_batches_that_are_too_small_are_refused(name):
+    """The fewest rows of each term are told, and are the fewest."""
+    fewest = DIVERSITY[name].fewest
+    assert DIVERSITY[name].of(made(draws(fewest, 2))).isfinite()
+    if fewest > 1:
+        with pytest.raises(UsageError, match="at least"):
+            DIVERSITY[name].of(made(draws(fewest - 1, 2)))
 
 
 def test_pulling_away_is_the_mean_squared_cosine_over_pairs():

@@ -57,6 +57,12 @@ class Optim:
             raise UsageError(f"clip must be positive, or left out; got {self.clip}")
         if self.warmup < 0:
             raise UsageError(f"warmup must be at least 0 steps; got {self.warmup}")
+        if not (self.momentum >= 0 and self.weight_decay >= 0):
+            raise UsageError(
+                f"momentum and weight_decay must be at least 0; got {self.momentum} and {self.weight_decay}"
+            )
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise UsageError(f"betas (beta1 and beta2) must be from 0 to below 1; got {self.betas}")
         if self.momentum and self.name in _ADAMS:
             raise UsageError(f"momentum is for sgd and rmsprop; {self.name} has betas")
         if self.betas != Optim.betas and self.name not in _ADAMS:

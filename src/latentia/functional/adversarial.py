@@ -87,9 +87,11 @@ class LossPair:
     @property
     def even(self) -> float | None:
         """The score of a row as likely real as generated; None where no one score says so."""
-        if self.relativistic or self.optimal_critic is None:
+        # Where the best score jumps, labels that are not true move the jump, and an end of it would be read.
+        pair = self if self.tells_ratio else (self.true_labels or self)
+        if pair.relativistic or pair.optimal_critic is None:
             return None
-        return float(self.optimal_critic(torch.zeros(())))
+        return float(pair.optimal_critic(torch.zeros(())))
 
     @property
     def tells_ratio(self) -> bool:
@@ -124,8 +126,9 @@ class LossPair:
         """
         if self.optimal_critic is None or not self.tells_ratio:
             raise UsageError(
-                "this loss's critic tells no density ratio: hinge's optimum is its sign alone, Wasserstein's a "
-                "potential; cross-entropy, least squares and most f-divergences tell it"
+                "this loss's critic tells no density ratio: the relativistic average's optimum is not known, that of "
+                "hinge and total variation is its sign alone, Wasserstein's a potential; cross-entropy, least squares, "
+                "relativistic-paired and most f-divergences tell it"
             )
         finite(scores=scores)
         return _increasing_inverse(self.optimal_critic, scores)

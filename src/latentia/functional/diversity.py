@@ -1,6 +1,6 @@
 """Terms that a generator descends so that its rows differ, each from one batch of codes and what they became.
 
-To add one, write a function of `Made` and add it to `DIVERSITY`.
+To add one, write a function of `Made` and add its `Term` to `DIVERSITY`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,21 @@ class Made:
     rows: Tensor
     features: Callable[[], tuple[Tensor, Tensor]]
     context: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term, and what it needs.
+
+    Attributes:
+        of: what the generator descends.
+        fewest: rows of the smallest batch that it can compare.
+        matches: whether it compares rows of one context only, of which batches then have to hold several.
+    """
+
+    of: Callable[[Made], Tensor]
+    fewest: int = 1
+    matches: bool = False
 
 
 def mode_seeking(made: Made) -> Tensor:
@@ -113,12 +128,12 @@ def pulling_away(made: Made) -> Tensor:
     return ((s @ s.T).square().sum() - B) / (B * (B - 1))
 
 
-DIVERSITY: Mapping[str, Callable[[Made], Tensor]] = MappingProxyType(
+DIVERSITY: Mapping[str, Term] = MappingProxyType(
     {
-        "mode-seeking": mode_seeking,
-        "distance-ratio": distance_ratio,
-        "gdpp": gdpp,
-        "pulling-away": pulling_away,
+        "mode-seeking": Term(mode_seeking, fewest=2, matches=True),
+        "distance-ratio": Term(distance_ratio, fewest=3, matches=True),
+        "gdpp": Term(gdpp),
+        "pulling-away": Term(pulling_away, fewest=2),
     }
 )
 
@@ -132,10 +147,11 @@ def _pairs(made: Made) -> tuple[Tensor, Tensor]:
         numbers = torch.arange(2 * half, device=made.codes.device)
         return numbers[:half], numbers[half:]
     kind = made.context.unique(dim=0, return_inverse=True)[1]
-    order = kind.argsort(stable=True)[: 2 * half]
-    first, second = order[::2], order[1::2]
-    same = kind[first] == kind[second]
-    return first[same], second[same]
+    order = kind.argsort(stable=True)
+    sizes = kind.bincount()
+    before = (sizes.cumsum(0) - sizes)[kind[order]]  # rows of the contexts that come before a row's own
+    ends = ((torch.arange(len(order), device=order.device) - before) % 2).nonzero().squeeze(1)
+    return order[ends - 1], order[ends]
 
 
 def _same_context(made: Made) -> Tensor:

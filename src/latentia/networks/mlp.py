@@ -60,6 +60,10 @@ class MLP(FeatureNetwork):
             raise UsageError(
                 "norm='batch' is of hidden layers, and this mlp has none: choose none or spectral"
             )
+        if dropout and not hidden:
+            raise UsageError(
+                f"dropout={dropout} is of hidden layers, and this mlp has none: leave dropout out"
+            )
         activation_named(activation)  # refuses what is none, without hidden layers too
         self.out_shape = tuple(out_shape)
         at_input, at_norms, at_head = entries_at(conditioning, context)

@@ -96,11 +96,12 @@ class Adversarial(Objective):
         combined: of several critics' losses, the generator descends their mean, softmax-weighted mean or largest.
         unroll: how many of the critics' steps the generator looks ahead, on the rows of its own step, with penalties
             at each of them.
-        diversity: what the generator descends beside its loss, so that its rows differ.
+        diversity: what the generator descends beside its loss, so that its rows differ; left out of the last batch of
+            an epoch where that has too few rows to compare.
 
     Raises:
         UsageError: for numbers out of range, names that are none, critics of different packs, a gradient penalty on a
-            critic with batch norm, and replay of rows with a context.
+            critic with batch norm, and replay of rows with a context; at the first step for a batch that is too small.
 
     References:
         Goodfellow et al. (2014), Generative adversarial nets, algorithm 1. Arjovsky, Chintala and Bottou (2017),
@@ -169,6 +170,11 @@ class Adversarial(Objective):
 
     def step(self, batch: Batch) -> Step:
         """Play one round."""
+        if len(batch) < self.pack and not int(self.clock):
+            raise UsageError(
+                f"pack={self.pack} rows are judged together, and batches have {len(batch)}: take larger batches, "
+                "or a smaller pack"
+            )
         context = batch.context if self.conditional else None
         contexts = packed(context, self.pack)
         x = self.model.scaling(batch.x)
@@ -239,9 +245,13 @@ class Adversarial(Objective):
         loss = terms[0] if len(terms) == 1 else combined(torch.stack(terms), self.combined)
         if self.diversity is None:
             return loss
+        term = DIVERSITY[self.diversity.name]
+        if len(made) < term.fewest and int(
+            self.clock
+        ):  # the end of an epoch; a first batch as small is refused
+            return loss
         features = partial(self._features, real, fake, contexts)
-        term = DIVERSITY[self.diversity.name](Made(codes, made, features, context))
-        return loss + self.diversity.weight * term
+        return loss + self.diversity.weight * term.of(Made(codes, made, features, context))
 
     def _draw(self, n: int, context: Tensor | None) -> Drawn:
         codes = self.model.codes(n)

@@ -39,6 +39,8 @@ def _r1_r2(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:
 
 def _dragan(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
     deviation = float(real.std(correction=0))
+    if len(real) == 1 and not deviation > 0:  # a number alone, the end of an epoch: there is no noise to add
+        return gradient_penalty(critic, real)
     if not deviation > 0:
         raise UsageError(
             "the dragan penalty's noise is half the deviation of a batch, and all entries of this one are equal: "

@@ -15,6 +15,7 @@ EVERY = 10  # steps from one diagnosis to the next, so that all of them cost abo
 MOST = 64  # rows that are compared pair by pair
 
 _SURE = math.log(99)  # a logit beyond which σ is within 0.01 of 0 or 1
+_FLAT = 1e-3  # what a loss with a σ changes at most between the logits 10 and 20
 _MARGIN = 0.1  # of the real rows' range, by which a sample may leave that of a small batch
 
 
@@ -101,9 +102,9 @@ def ranges(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
 def logits_of(real_scores: Tensor, fake_scores: Tensor, losses: LossPair) -> tuple[Tensor, Tensor] | None:
     """Return logits of being real, of real and of generated rows: scores, their differences, or None without any.
 
-    A score is a logit where the best critic's is log p/q. Relativistic losses read differences of scores: each row's
-    is taken from the mean of the other kind, as its accuracy is. In least squares, hinge, Wasserstein and the other
-    f-divergences there is no σ that could saturate.
+    A score is a logit where the best critic's is log p/q and the losses are flat where it is sure. Relativistic losses
+    read differences of scores: each row's is taken from the mean of the other kind, as its accuracy is. In least
+    squares, hinge, Wasserstein and the other f-divergences there is no σ that could saturate.
 
     Example:
         >>> from latentia.functional.adversarial import loss_pair
@@ -129,7 +130,10 @@ def saturated(logits: Tensor) -> Tensor:
 def _reads_logits(losses: LossPair) -> bool:
     ratios = torch.tensor([-2.0, 0.0, 2.0])
     best = None if losses.optimal_critic is None else losses.optimal_critic(ratios)
-    return best is not None and torch.equal(best, ratios)
+    if best is None or not torch.equal(best, ratios):
+        return False
+    sure = torch.tensor([10.0, 20.0])
+    return all(bool(each.diff().abs() < _FLAT) for each in losses.critic(sure, -sure))
 
 
 def _mean_distance(rows: Tensor) -> Tensor:

@@ -6,9 +6,10 @@ from typing import Any
 
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec
-from latentia.errors import UnknownNameError
+from latentia.errors import UnknownNameError, UsageError
 from latentia.networks.first_weights import normal_weights
 from latentia.networks.images import stages
+from latentia.networks.pairs import network_name
 from latentia.recipes.implicit_game import implicit_game
 from latentia.recipes.options import with_options_of
 from latentia.registry import divergences, recipes, unknown
@@ -217,7 +218,7 @@ def dc_gan(data: DataSpec, *, critic_norm: str = "auto", **options: Any) -> Reci
         adversarial networks, sections 3 and 4.
     """
     if critic_norm == "auto":
-        batch = options["network"] == "conv" and options.get("penalty", "none") == "none"
+        batch = network_name(options["network"], data) == "conv" and options.get("penalty", "none") == "none"
         critic_norm = "batch" if batch and data.is_image and stages(*data.event_shape[1:]) > 1 else "none"
     recipe = implicit_game(data, critic_norm=critic_norm, **options)
     normal_weights(recipe.objective)
@@ -279,6 +280,8 @@ def multi_critic_gan(data: DataSpec, **options: Any) -> Recipe:
     References:
         Durugkar, Gemp and Mahadevan (2017), Generative multi-adversarial networks, sections 3 and 4.
     """
+    if options["critics"] < 2:
+        raise UsageError(f"multi-critic-gan has at least 2 critics; got {options['critics']}: gan has one")
     return implicit_game(data, **options)
 
 

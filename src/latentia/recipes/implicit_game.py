@@ -13,6 +13,7 @@ from latentia.data.spec import DataSpec, context_size, require
 from latentia.distributions.priors import PriorSetting, make_prior
 from latentia.errors import UsageError
 from latentia.functional.adversarial import LossPair, loss_pair
+from latentia.functional.diversity import DIVERSITY
 from latentia.functional.labels import flipped, smoothed
 from latentia.models.implicit import Implicit
 from latentia.networks.critic import Critic, packed_shape
@@ -79,8 +80,8 @@ def implicit_game(
         hidden: units of each hidden layer (mlp, gated-mlp, maxout-mlp)
         layers: hidden layers (the same)
         width: feature maps at the widest image (conv, resnet), doubled at each halving
-        norm: the generator's normalisation: none, batch, or auto (batch for images)
-        critic_norm: the critic's normalisation: none, batch (conv; not with a penalty) or spectral
+        norm: the generator's normalisation: none, batch, or auto (batch for conv and resnet)
+        critic_norm: the critic's normalisation: none, batch (not of resnet, nor with a penalty) or spectral
         dropout: share of the generator's hidden units or feature maps that are dropped in training
         loss: non-saturating, minimax (whose gradient dies where the critic is sure), least-squares, hinge,
             wasserstein (with a penalty, clip_weights or critic_norm="spectral"), relativistic-average,
@@ -110,8 +111,8 @@ def implicit_game(
             pulling-away
         diversity_weight: of that
         conditional: learn p(x | class) from labelled data
-        conditioning: how the class enters: concatenation, or projection (in the critic; the generator then has
-            conditional batch norm)
+        conditioning: how the class enters: concatenation, or projection (in the critic; a generator with batch norm
+            then has it conditional)
         lr: learning rate of the generator's Adam
         critic_lr: learning rate of the critic's Adam
         beta1: decay rate of Adam's average of gradients, for both
@@ -137,6 +138,7 @@ def implicit_game(
         _check_wasserstein(combined, bounded=bounded)
     if critics < 1 or pack < 1:
         raise UsageError(f"critics and pack must be at least 1; got {critics} and {pack}")
+    _check_diversity(diversity, data, conditional=conditional)
     network = network_name(network, data)
     size = Size(hidden, layers, width).of(network, implicit_game)
     parts = _Parts(data, network, size, context_size(data, conditional), conditioning)
@@ -227,6 +229,17 @@ def _check_wasserstein(combined: str, *, bounded: bool) -> None:
         raise UsageError(
             f"combined={combined!r} compares critics' scores, and those of a Wasserstein critic are known up to a "
             "constant: leave combined at mean"
+        )
+
+
+def _check_diversity(diversity: str, data: DataSpec, *, conditional: bool) -> None:
+    """Raise `UsageError` where rows of one context are to be compared, and no two rows have the same."""
+    measured = [factor.name for factor in data.context if factor.kind == "measured"] if conditional else []
+    if measured and diversity in DIVERSITY and DIVERSITY[diversity].matches:
+        others = " or ".join(name for name, term in DIVERSITY.items() if not term.matches)
+        raise UsageError(
+            f"diversity={diversity!r} compares rows of one context, and no two have the same {measured[0]}, a "
+            f"measured number: choose {others}"
         )
 
 
