@@ -246,9 +246,7 @@ class Adversarial(Objective):
         if self.diversity is None:
             return loss
         term = DIVERSITY[self.diversity.name]
-        if len(made) < term.fewest and int(
-            self.clock
-        ):  # the end of an epoch; a first batch as small is refused
+        if len(made) < term.fewest and int(self.clock):  # the end of an epoch; the term refuses a first one
             return loss
         features = partial(self._features, real, fake, contexts)
         return loss + self.diversity.weight * term.of(Made(codes, made, features, context))
