@@ -139,9 +139,9 @@ def test_a_wasserstein_critic_may_be_bounded_in_any_way(bound):
 
 def test_critics_of_different_packs_are_refused():
     one, two = game(), game(pack=2)
-    with pytest.raises(UsageError, match="critics must be at least 1, all of one pack; got 2"):
+    with pytest.raises(UsageError, match=r"critics must be at least 1, all of one pack; got packs \[1, 2\]"):
         Adversarial(one.model, [one.critics[0], two.critics[0]], one.losses)
-    with pytest.raises(UsageError, match="critics must be at least 1, all of one pack; got 0"):
+    with pytest.raises(UsageError, match=r"all of one pack; got packs \[\]"):
         Adversarial(one.model, [], one.losses)
 
 

@@ -54,7 +54,9 @@ def test_the_optimal_critic_of_two_gaussians_reads_back_their_ratio(name):
 @pytest.mark.parametrize("name", sorted(SILENT))
 def test_losses_whose_critic_tells_no_ratio_say_so(name):
     assert not loss_pair(name).tells_ratio
-    with pytest.raises(UsageError, match="this loss's critic tells no density ratio: the relativistic average"):
+    with pytest.raises(
+        UsageError, match="this loss's critic tells no density ratio: the relativistic average"
+    ):
         loss_pair(name).log_ratio(torch.zeros(2))
 
 

@@ -181,6 +181,16 @@ def test_batches_that_are_too_small_are_refused(name):
             DIVERSITY[name].of(made(draws(fewest - 1, 2)))
 
 
+def test_pulling_away_compares_packs_where_the_critic_judges_packs():
+    features = draws(3, 5)
+    of_packs = pulling_away(Made(draws(6, 2), draws(6, 2), lambda: (features, features)))
+    assert of_packs == pulling_away(Made(draws(3, 2), draws(3, 2), lambda: (features, features)))
+    one = draws(1, 5)
+    assert pulling_away(
+        Made(draws(6, 2), draws(6, 2), lambda: (one.expand(3, 5), one))
+    ).item() == pytest.approx(1)
+
+
 def test_pulling_away_is_the_mean_squared_cosine_over_pairs():
     rows = draws(5, 2, 3)
     s = rows.flatten(1)

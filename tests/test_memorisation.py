@@ -152,8 +152,12 @@ def test_nearness_is_the_test_of_scipy():
 
 
 def test_bad_distances_are_refused():
-    with pytest.raises(DataError, match="at least half of the held-out rows are training rows"):
+    with pytest.raises(DataError, match="of the held-out rows 67% are training rows"):
         nearness(torch.ones(3), torch.tensor([0.0, 0.0, 1.0]))
+    with pytest.raises(DataError, match="10% are training rows too, so that no sample can be nearer"):
+        nearness(torch.zeros(50), torch.cat([torch.zeros(2), torch.ones(18)]))  # copies, that would score 0 %
+    copies = nearness(torch.zeros(50), torch.cat([torch.zeros(2), torch.ones(98)]))
+    assert copies.share_too_near == 1
     with pytest.raises(DataError, match="got 0 of samples"):
         nearness(torch.ones(0), torch.ones(3))
     with pytest.raises(DataError, match="no points"):

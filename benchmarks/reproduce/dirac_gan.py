@@ -5,9 +5,9 @@
 Mescheder, Geiger and Nowozin (2018): data at 0, generator θ, critic ψx, from (θ, ψ) = (1, 1) by steps of 0.2, the
 players at once or in turn. Their critic is high on generated rows and ours on real ones, so ours starts at ψ = −1. The
 eigenvalues are those of the Jacobian, by automatic differentiation, of the losses and penalties that networks train
-with; published are the figures that the authors' notebook gives.
+with; published are the formulas of the paper, and the ends that the authors' notebook gives.
 
-Its consensus field leaves out half of the curvature's part of ∇½‖v‖²; both fields are played here.
+The notebook's consensus field leaves out half of the curvature's part of ∇½‖v‖²; both fields are played here.
 """
 
 from __future__ import annotations

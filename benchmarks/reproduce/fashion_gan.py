@@ -18,7 +18,9 @@ import json
 import sys
 import time
 from dataclasses import replace
+from itertools import islice, pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -66,15 +68,11 @@ def frechet(features: Tensor, others: Tensor) -> float:
 
 
 def steps_within(recipe: str, rows: Rows, seconds: float) -> int:
-    """Return how many steps fit into so many seconds, by a measurement of a few."""
+    """Return how many steps fit into so many seconds, by the median time of some."""
     made = lt.recipes[recipe](rows.spec, **COMMON | RECIPES[recipe])
     states = lt.train(made.objective, Batches(rows, 64), optim=made.optim, precision="bf16")
-    for _ in range(3):
-        next(states)
-    start = time.perf_counter()
-    for _ in range(10):
-        next(states)
-    return int(seconds / (time.perf_counter() - start) * 10)
+    times = [time.perf_counter() for _ in islice(states, 50)]
+    return int(seconds / median(b - a for a, b in pairwise(times[10:])))
 
 
 def one(recipe: str, seconds: float, rows: Rows, reader: ClassReader, real: Tensor) -> dict[str, Any]:

@@ -30,6 +30,7 @@ import pandas as pd
 import torch
 
 import latentia as lt
+from latentia.functional.modes import count_kl, nearest_modes
 from latentia.metrics.evaluate import score
 from latentia.metrics.subject import Subject
 
@@ -187,15 +188,14 @@ def true_row(data: str) -> dict[str, Any]:
     """Return the row of data in place of samples."""
     law = rows_of(data, 0)
     other = torch.as_tensor(rows_of(data, 1).x[:SAMPLES])
-    nearest = torch.cdist(other, law.modes.centres.to(other.dtype))
-    distance, mode = nearest.min(1)
-    good = distance < 3 * law.modes.sd
-    share = torch.bincount(mode[good], minlength=len(law.modes)).double() / good.sum()
-    reverse = (share * (share * len(share)).log()).nansum()
+    nearest, distance = nearest_modes(other, law.modes.centres, law.modes.sd)
+    good = distance < 3
+    counts = torch.bincount(nearest[good], minlength=len(law.modes))
+    reverse = count_kl(counts, torch.full((len(law.modes),), 1 / len(law.modes)))
     return {
         "entry": "data",
         "seeds": 1,
-        "modes": f"{int((share > 0).sum())}",
+        "modes": f"{int((counts > 0).sum())}",
         "good": round(good.double().mean().item(), 3),
         "reverse KL": round(reverse.item(), 4),
     }

@@ -91,7 +91,7 @@ def spectral_normalise_(module: nn.Module, iterations: int = 1) -> None:
 def clip_weights_(module: nn.Module, bound: float) -> None:
     """Move every parameter into [−bound, bound], in place.
 
-    The critics it leaves are K-Lipschitz with a K that nobody knows, so their Wasserstein value is K times W₁.
+    The critics it leaves are K-Lipschitz with a K that nobody knows, so the best of their values is at most K times W₁.
 
     Args:
         module: a critic; biases and normalisation weights are clipped too.

@@ -26,7 +26,8 @@ class Made:
     Attributes:
         codes: (B, d) z.
         rows: (B, *event) G(z), scaled as networks read them.
-        features: a critic's activations of G(z), (B, F), and of real rows, (B, F).
+        features: a function that returns a critic's activations of G(z), (B, F), and of real rows, (B, F); one row for
+            each pack where it judges packs.
         context: (B, c) what the rows are given; None without. Rows of different contexts are not compared by their
             distance, for they differ anyway.
     """
@@ -121,11 +122,11 @@ def pulling_away(made: Made) -> Tensor:
 
     Reference: Zhao, Mathieu and LeCun (2017), Energy-based generative adversarial networks, section 2.4.
     """
-    B = len(made.codes)
-    if B < 2:
+    if len(made.codes) < 2:
         raise UsageError("the pulling-away term compares rows: the batch needs at least 2")
     s = torch.nn.functional.normalize(made.features()[0], dim=1)
-    return ((s @ s.T).square().sum() - B) / (B * (B - 1))
+    B = len(s)  # rows, or packs of them
+    return ((s @ s.T).square().sum() - B) / max(1, B * (B - 1))
 
 
 DIVERSITY: Mapping[str, Term] = MappingProxyType(

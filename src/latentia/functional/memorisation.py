@@ -44,7 +44,8 @@ def nearness(samples: Tensor, held_out: Tensor, *, quantile: float = 0.05) -> Ne
         Shares and ratios without unit.
 
     Raises:
-        DataError: for distances that are not finite, or none, and where most held-out rows are training rows.
+        DataError: for distances that are not finite, or none, and where a share ``quantile`` of the held-out rows, or
+            half of them, are training rows.
 
     Reference: Meehan, Chaudhuri & Dasgupta (2020), A non-parametric test to detect data-copying in generative models,
     section 3.1, of which this is the test over all of the space at once.
@@ -62,12 +63,12 @@ def nearness(samples: Tensor, held_out: Tensor, *, quantile: float = 0.05) -> Ne
         raise DataError(
             f"distances of both are needed; got {len(samples)} of samples and {len(held_out)} of rows"
         )
-    if not held_out.median() > 0:
-        raise DataError(
-            "at least half of the held-out rows are training rows too, so their distances tell nothing: "
-            "give rows that the model was not fitted to"
-        )
     threshold = held_out.quantile(quantile)
+    if not threshold > 0 or not held_out.median() > 0:
+        raise DataError(
+            f"of the held-out rows {(held_out == 0).double().mean():.0%} are training rows too, so that no sample can "
+            "be nearer than they are: give rows that the model was not fitted to"
+        )
     test = stats.mannwhitneyu(samples.cpu().numpy(), held_out.cpu().numpy(), alternative="less")
     return Nearness(
         share_too_near=(samples < threshold).to(held_out.dtype).mean(),

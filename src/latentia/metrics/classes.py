@@ -22,8 +22,9 @@ from latentia.registry import metrics
 def classes(subject: Subject) -> list[Score]:
     """Classes captured, and KL of the samples' classes from the data's, as a classifier tells them.
 
-    The classifier is trained on the training rows; its accuracy on held-out rows is in the settings, and so is what as
-    many held-out rows score, which no model is to be told below. A class counts with one sample.
+    The classifier is trained on the training rows; its accuracy on held-out rows is in the settings, and so is the
+    score of as many held-out rows (all, where they are fewer): no model can be told to be better than that. One sample
+    captures a class.
 
     Reference: Metz et al. (2017), Unrolled generative adversarial networks, section 3.3.1 (for stacked digits).
     """

@@ -41,7 +41,7 @@ def nash_gap(
 ) -> NashGap:
     """Estimate the duality gap by k best-response steps of each player, on copies; the game stays as it is.
 
-    gap = Σ_i [L_i(x) − min_{x_i'} L_i(x_i', x_{−i})]; of a zero-sum game max_D V(G, D) − min_G V(G, D)
+    gap = Σ_i [L_i(x) − min_{x_i'} L_i(x_i', x_{−i})]; of a zero-sum game max_D′ V(G, D′) − min_G′ V(G′, D)
 
     Each minimum is estimated by the player's own descent from where it is, so the gap is estimated from below, and
     may come out a little below 0 for answers that fit the batches and not the held-out rows. Both losses of a

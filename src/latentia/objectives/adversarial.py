@@ -137,7 +137,9 @@ class Adversarial(Objective):
             raise UsageError(f"clip_weights must be positive, or left out; got {clip}")
         check_name("way to combine critics", combined, COMBINED)
         if len({critic.pack for critic in judges}) != 1:
-            raise UsageError(f"critics must be at least 1, all of one pack; got {len(judges)}")
+            raise UsageError(
+                f"critics must be at least 1, all of one pack; got packs {[critic.pack for critic in judges]}"
+            )
         if conditional and replay is not None:
             raise UsageError(
                 "replay keeps rows without what they were given: leave replay or conditional out"
@@ -178,20 +180,23 @@ class Adversarial(Objective):
         context = batch.context if self.conditional else None
         contexts = packed(context, self.pack)
         x = self.model.scaling(batch.x)
-        drawn, logged = None, {}
-        for left in reversed(range(self.critic_steps)):
-            with torch.set_grad_enabled(self.reuse_samples and not left):
+        drawn: Drawn | None = None
+        logged: dict[str, Tensor] = {}
+        for number in range(1, self.critic_steps + 1):
+            last = number == self.critic_steps
+            with torch.set_grad_enabled(self.reuse_samples and last):
                 drawn = self._draw(len(batch), context)
             made = drawn.rows.detach()
-            again = made if self.replay is None else self.replay(made)
-            real, fake = self.shown_to_critics(x), self.shown_to_critics(again)
+            judged = made if self.replay is None else self.replay(made)
+            real, fake = self.shown_to_critics(x), self.shown_to_critics(judged)
             terms = self.critic_terms(real, fake, contexts)
             penalty = self.penalty(real, fake, contexts)
             yield "critic", terms.real_loss + terms.fake_loss + penalty
             if self.clip is not None:
                 clip_weights_(self.critics, self.clip)
-            logged = self._told(terms, x, made) | ({"critic_penalty": penalty} if self.penalties else {})
-        loss = self.generator_loss(batch.x, context, drawn if self.reuse_samples else None)
+            if last:
+                logged = self._told(terms, x, made) | ({"critic_penalty": penalty} if self.penalties else {})
+        loss = self.generator_loss(x, context, drawn if self.reuse_samples else None)
         yield "generator", loss
         return {name: value.detach() for name, value in ({"generator_loss": loss} | logged).items()}
 
@@ -236,10 +241,16 @@ class Adversarial(Objective):
         return torch.stack(values).sum() if values else real.new_zeros(())
 
     def generator_loss(self, x: Tensor, context: Tensor | None, drawn: Drawn | None = None) -> Tensor:
-        """Return the generator's mean loss on samples, or on as many new ones as there are real rows."""
+        """Return the generator's mean loss on samples, or on as many new ones as there are real rows.
+
+        Args:
+            x: (B, *event) real rows, scaled as networks read them.
+            context: (B, c) of real rows and samples alike; None without.
+            drawn: the samples; None draws new ones.
+        """
         codes, made = self._draw(len(x), context) if drawn is None else drawn
         fake, contexts = self.shown_to_critics(made), packed(context, self.pack)
-        real = self.seen(x) if self._reads_real else fake.new_empty(0)
+        real = self.shown_to_critics(x) if self._reads_real else fake.new_empty(0)
         scores = self._scores(contexts) if self.unroll is None else self._later(real, fake, contexts)
         terms = [self._generator_term(score, real, fake) for score in scores]
         loss = terms[0] if len(terms) == 1 else combined(torch.stack(terms), self.combined)

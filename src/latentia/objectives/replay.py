@@ -11,7 +11,7 @@ from latentia.errors import UsageError
 
 
 class Replay(nn.Module):
-    """A store of earlier rows, half of which each batch of new ones is exchanged with.
+    """A store of earlier rows, which take the place of half of each new batch.
 
     The store is a buffer: a resumed training goes on with the same rows.
 

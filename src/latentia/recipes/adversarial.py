@@ -82,7 +82,7 @@ def hinge_gan(data: DataSpec, **options: Any) -> Recipe:
 @recipes.register("relativistic-gan", aliases=("ragan",))
 @with_options_of(implicit_game, loss="relativistic-average")
 def relativistic_gan(data: DataSpec, **options: Any) -> Recipe:
-    """GAN whose critic says how much more real data is than samples, and samples than data.
+    """GAN whose critic says how much more real data looks than samples do.
 
     With loss="relativistic-paired" each row is compared with one of the other kind; else with their average.
 
@@ -148,10 +148,11 @@ def f_gan(data: DataSpec, *, divergence: str = "kl", non_saturating: bool = Fals
     critic_lr=5e-5,
 )
 def w_gan(data: DataSpec, **options: Any) -> Recipe:
-    """Wasserstein GAN with clipped weights: the critic's value ranks how far samples are from data.
+    """Wasserstein GAN with clipped weights: the critic's value says, up to a scale, how far samples are from data.
 
     max_s E s(x) - E s(G(z)) over critics with weights in [-c, c], which are Lipschitz with some constant. Adam without
-    an average of gradients is the paper's RMSProp: with one, training becomes unstable.
+    an average of gradients is the paper's RMSProp, but for Adam's correction of the first steps; with an average
+    training becomes unstable.
 
     Args:
         data: what a row is.
@@ -192,6 +193,8 @@ def wgan_gp(data: DataSpec, **options: Any) -> Recipe:
 def sn_gan(data: DataSpec, **options: Any) -> Recipe:
     """GAN with spectral norm: each layer of the critic is divided by its largest singular value.
 
+    W ← W/σ₁(W) of each layer; the losses are those of hinge-gan.
+
     Args:
         data: what a row is.
 
@@ -230,6 +233,8 @@ def dc_gan(data: DataSpec, *, critic_norm: str = "auto", **options: Any) -> Reci
 def conditional_gan(data: DataSpec, **options: Any) -> Recipe:
     """Conditional GAN: samples of a class, told to generator and critic alike.
 
+    critic: -E log D(x, c) - E log(1 - D(G(z, c), c)); generator: -E log D(G(z, c), c), with the classes c of the rows
+
     Args:
         data: what a row is; its rows have classes.
 
@@ -245,6 +250,9 @@ def conditional_gan(data: DataSpec, **options: Any) -> Recipe:
 def minibatch_gan(data: DataSpec, **options: Any) -> Recipe:
     """GAN whose critic sees how near a row is to the others of its batch, so that samples have to differ.
 
+    The losses are those of gan; beside a row's features the last layer reads 1/(B - 1) Σ_j exp(-‖M_i - M_j‖₁), with M
+    linear in the features.
+
     Args:
         data: what a row is.
 
@@ -258,7 +266,9 @@ def minibatch_gan(data: DataSpec, **options: Any) -> Recipe:
 @recipes.register("unrolled-gan")
 @with_options_of(implicit_game, unroll_steps=5)
 def unrolled_gan(data: DataSpec, **options: Any) -> Recipe:
-    """GAN whose generator looks ahead: it descends against the critic as that will be in some steps.
+    """GAN whose generator looks ahead: it descends against the critic as it will be in some steps.
+
+    generator: -E log D_k(G(z)), with D_k the critic after k steps of gradient descent, through which is differentiated
 
     Args:
         data: what a row is.
@@ -273,6 +283,8 @@ def unrolled_gan(data: DataSpec, **options: Any) -> Recipe:
 @with_options_of(implicit_game, critics=3, combined="softmax")
 def multi_critic_gan(data: DataSpec, **options: Any) -> Recipe:
     """GAN of several critics, of which the generator descends a mean or meets the hardest.
+
+    generator: Σ_i w_i L_i of its losses L_i to the critics, with w_i = 1/K, softmax(L)_i, or 1 at the largest
 
     Args:
         data: what a row is.
@@ -290,6 +302,8 @@ def multi_critic_gan(data: DataSpec, **options: Any) -> Recipe:
 def pac_gan(data: DataSpec, **options: Any) -> Recipe:
     """GAN whose critic judges several rows together, and so sees that samples are too alike.
 
+    The losses are those of gan with D(x_1, …, x_m) in place of D(x).
+
     Args:
         data: what a row is.
 
@@ -302,7 +316,9 @@ def pac_gan(data: DataSpec, **options: Any) -> Recipe:
 @recipes.register("mode-seeking-gan", aliases=("msgan",))
 @with_options_of(implicit_game, diversity="mode-seeking")
 def mode_seeking_gan(data: DataSpec, **options: Any) -> Recipe:
-    """GAN whose generator is asked for rows that are far apart beside their codes.
+    """GAN whose generator keeps rows far apart, for how far apart their codes are.
+
+    generator: -E log D(G(z)) + w / E[|G(z₁) - G(z₂)| / |z₁ - z₂|]
 
     Args:
         data: what a row is.

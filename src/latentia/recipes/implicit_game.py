@@ -97,8 +97,8 @@ def implicit_game(
         label_flips: share of rows whose kind the critic is told wrong
         instance_noise: deviation of noise on all that the critic sees, in units of the scaled rows
         instance_noise_steps: steps in which that noise fades to 0; 0 keeps it
-        augment: random changes of all images that the critic sees: none, or of colour, shift and cutout some, as
-            shift+cutout
+        augment: random changes of all images that the critic sees: none, or some of colour, shift and cutout joined
+            by +, as shift+cutout
         replay: earlier samples that the critic sees again
         critics: number of critics
         combined: how the generator weighs several critics: mean, softmax or hardest

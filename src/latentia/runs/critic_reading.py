@@ -122,7 +122,7 @@ class CriticReading:
 
 
 def _capped(log_ratio: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """Return log-ratios of which none is above the greatest that was met before the end of what a score can tell."""
+    """Return log-ratios in which scores beyond those of any ratio count as the greatest ratio met so far."""
     greatest = -LARGEST_LOG_RATIO
 
     def capped(rows: Tensor) -> Tensor:

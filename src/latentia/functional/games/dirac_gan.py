@@ -140,8 +140,9 @@ def jacobian(game: DiracGan, point: Tensor) -> Tensor:
 def eigenvalues(game: DiracGan, point: Tensor | None = None) -> Tensor:
     """Return the eigenvalues of the Jacobian at the equilibrium, sorted by their imaginary parts.
 
-    Small steps h lead there if all real parts are negative, and away if one is positive. Where both are 0 the
-    continuous players go round, and simultaneous steps lead away, for |1 + hλ| > 1. In theory, with
+    Small steps h lead there if all real parts are negative, and away if one is positive. Where both are 0, to first
+    order the continuous players go round and simultaneous steps lead away, for |1 + hλ| > 1; terms beyond it decide,
+    and let non-saturating players creep in. In theory, with
     f′ = √(−g′(e) c′(e)) from the slopes of the generator's and the critic's loss on generated rows, c″ the
     curvature of the critic's two losses together, and γ the weight of r1 or r2 (their sum):
 
@@ -157,7 +158,7 @@ def eigenvalues(game: DiracGan, point: Tensor | None = None) -> Tensor:
     Raises:
         UsageError: where the players do not rest, or the field has no Jacobian: that of WGAN-GP jumps at ψ = 0.
 
-    Reference: Mescheder, Geiger & Nowozin (2018), lemmas 2.3, 3.2 (instance noise) and 4.1 (r1 and r2).
+    Reference: Mescheder, Geiger & Nowozin (2018), lemmas 2.3, 3.2 (instance noise) and 3.3 (r1 and r2).
 
     Example:
         >>> from latentia.functional import loss_pair

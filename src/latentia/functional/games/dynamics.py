@@ -51,7 +51,7 @@ def alternating(
     """Move the generator, then the critic from where the generator now is.
 
     Without a penalty both eigenvalues of a round have modulus 1 as long as the product of both rates (times
-    ``critic_steps``) and of f′² is at most 4: the players go round for ever.
+    ``critic_steps``) and of f′² is at most 4: to first order the players go round for ever.
 
     Args:
         game: what is played.
@@ -102,7 +102,7 @@ def flow(game: DiracGan, start: Tensor, times: Tensor) -> Tensor:
         (T, 2) the points in float64.
 
     Raises:
-        UsageError: where the field is so that no step is small enough.
+        UsageError: where no step is small enough to follow the field.
 
     Example:
         >>> from latentia.functional import loss_pair

@@ -37,7 +37,8 @@ def critic_too_strong(case: Case) -> Finding | None:
         "critic-too-strong",
         "warning",
         f"{_right(case)}, and the generator's gradient norm fell from {before:.3g} to {now:.3g}",
-        "unless it is so: set loss=non-saturating, penalty=r1, a lower critic_lr, fewer critic_steps; or take r3-gan",
+        "where it is not so already: set loss=non-saturating, penalty=r1, a lower critic_lr or fewer critic_steps; "
+        "or take r3-gan",
     )
 
 
@@ -97,7 +98,7 @@ def rows_mixed_under_a_penalty(case: Case) -> Finding | None:
         "batch-norm-under-penalty",
         "warning",
         f"the critic's {_listed(case.facts.mixing)} mixes the rows of a batch, so no score has a gradient of its own",
-        "normalise the critic by layers, spectrally or not at all",
+        "set critic_norm=spectral or critic_norm=none",
     )
 
 
