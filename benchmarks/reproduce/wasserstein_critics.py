@@ -89,7 +89,8 @@ def surfaces(data: str, steps: int, seed: int) -> dict[str, float]:
         real, fake = rows.x[:2000], last.model.rsample(2000).detach()
         between = interpolate(critic.scaling(real), critic.scaling(fake))
         norms[name] = gradient_norms(critic.score, between).mean().item()
-        scores[f"{name}: slope {norms[name]:.2f}"] = critic
+        digits = 2 if norms[name] < 10 else 0  # what a title has room for
+        scores[f"{name}: slope {norms[name]:.{digits}f}"] = critic
     (RESULTS / f"wasserstein_critics_{data}.png").write_bytes(png(critic_surfaces(scores, rows.x[:400])))
     return norms
 
