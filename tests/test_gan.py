@@ -105,6 +105,30 @@ def test_a_relativistic_generator_is_given_the_real_scores():
     assert empty.shape == (0,)
 
 
+def test_both_players_read_real_rows_once_scaled():
+    """A critic scales rows of data itself, so its scores of these are those that both moves of a step read."""
+    game = small(loss="relativistic-paired").objective
+    x, seen = 50 * rows() + 7, []
+    game.begin(Batch(x))
+
+    losses = game.losses
+
+    def critic_loss(real_scores, fake_scores):
+        seen.append(real_scores)
+        return losses.critic(real_scores, fake_scores)
+
+    def generator_loss(fake_scores, real_scores):
+        seen.append(real_scores)
+        return losses.generator(fake_scores, real_scores)
+
+    game.losses = replace(losses, critic=critic_loss, generator=generator_loss)
+    told = game.step(Batch(x))
+    assert [next(told)[0] for _ in range(2)] == ["critic", "generator"]
+    expected = game.critics[0](x)
+    assert len(seen) == 2
+    assert all(torch.allclose(each, expected, atol=1e-6) for each in seen)
+
+
 @pytest.mark.parametrize(
     ("loss", "real", "fake", "shares"),
     [
