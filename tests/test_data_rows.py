@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+import latentia as lt
 from latentia.data.batches import Batches
 from latentia.data.read import read_rows
 from latentia.data.rows import Rows
@@ -60,6 +61,27 @@ def test_whole_is_the_stored_tensor_itself():
     rows = make_rows()
     assert rows.whole().x.data_ptr() == rows.x.data_ptr()
     assert rows.whole().x.dtype == torch.uint8
+
+
+def test_rows_are_an_array_of_the_values_that_were_given():
+    rows = make_rows()
+    array = np.asarray(rows)
+    assert array.dtype == np.uint8
+    assert array.tolist() == rows.x.tolist()
+    assert np.shares_memory(array, rows.x.numpy())
+    assert np.shares_memory(np.array(rows, copy=False), rows.x.numpy())
+    assert not np.shares_memory(np.array(rows, copy=True), rows.x.numpy())
+    assert np.asarray(rows, dtype="float64").dtype == np.float64
+    assert np.asarray(rows.transformed(Binarise("fixed"))).tolist() == rows.x.tolist()
+    ring = lt.datasets["ring"](split="test")
+    assert np.asarray(ring).shape == (len(ring), 2)
+
+
+def test_selected_rows_are_an_array_in_their_order_and_a_copy():
+    rows = make_rows().select(torch.tensor([9, 4]))
+    assert np.asarray(rows).tolist() == [[27, 28, 29], [12, 13, 14]]
+    with pytest.raises(ValueError, match="leave out copy=False"):
+        np.array(rows, copy=False)
 
 
 def test_split_is_disjoint_complete_and_seeded():

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import importlib
+import pickle
+import pkgutil
 import subprocess
 import sys
 
@@ -136,6 +140,7 @@ def test_the_public_names_are_all_there():
     for name in lt.__all__:
         assert getattr(lt, name) is not None
         assert name in dir(lt)
+    assert {name for name in dir(lt) if not name.startswith("__")} == set(lt.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = lt.nothing
 
@@ -178,3 +183,48 @@ def test_an_alias_of_a_member_in_memory_is_known():
     assert registry["Quad"] == 1
     with pytest.raises(UnknownNameError, match="unknown shape name 'quod'"):
         registry["quod"]
+
+
+MODULES = [
+    module.name
+    for package in ("metrics", "recipes")
+    for module in pkgutil.walk_packages(
+        importlib.import_module(f"latentia.{package}").__path__, f"latentia.{package}."
+    )
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_modules_of_packages_that_are_named_like_registries_have_dotted_names(name):
+    importlib.import_module(name)
+    found = lt
+    for part in name.split(".")[1:]:
+        found = getattr(found, part)
+    package, _, last = name.rpartition(".")
+    exported = last in getattr(sys.modules[package], "__all__", ())  # a function called as its module is
+    assert found is (getattr(sys.modules[package], last) if exported else sys.modules[name])
+
+
+def test_dotted_imports_find_modules_in_a_fresh_interpreter():
+    code = (
+        "import latentia.metrics.score\n"
+        "import latentia.recipes.gaussian as by_another_name\n"
+        "assert latentia.metrics.score.Score and by_another_name is latentia.recipes.gaussian\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_module_that_cannot_be_imported_is_not_called_absent(tmp_path, package):
+    (tmp_path / "shapes_of_a_test" / "needy.py").write_text("import a_library_that_is_not_there\n")
+    with pytest.raises(ModuleNotFoundError, match="a_library_that_is_not_there"):
+        _ = package.needy
+    assert package.flat is sys.modules["shapes_of_a_test.flat"]
+
+
+def test_a_registry_has_no_attributes_of_names_that_are_no_modules(package):
+    with pytest.raises(AttributeError, match="no attribute or module 'nothing'"):
+        _ = package.nothing
+    assert not hasattr(package, "__wrapped__")
+    assert not hasattr(package, "_repr_html_")
+    assert list(copy.copy(package)) == list(copy.deepcopy(package)) == list(package)
+    assert list(pickle.loads(pickle.dumps(package))) == list(package)

@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 from latentia.errors import UnknownNameError
@@ -108,6 +109,17 @@ class Registry(Mapping[str, T]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._members or name in self._listings
+
+    def __getattr__(self, name: str) -> ModuleType:
+        """Return a module of the package: `latentia.metrics` names both a registry and the package that fills it."""
+        if not name.startswith("_"):  # copy, pickle and inspect look for names of their own
+            module = f"{self.package}.{name}"
+            try:
+                return importlib.import_module(module)
+            except ModuleNotFoundError as error:
+                if error.name != module:  # the module is there and imports one that is not
+                    raise
+        raise AttributeError(f"a registry has no attribute or module {name!r}")
 
     def __repr__(self) -> str:
         return f"<{self.name}: {', '.join(self)}>"

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Protocol, overload
 
+import numpy as np
 import torch
+from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from latentia.core.objective import Batch
@@ -94,6 +96,16 @@ class Rows:
         if self.numbers is None and isinstance(self.store, Tensor):
             return self.store
         return self.store.index_select(0, self._numbers())
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[np.generic]:
+        """Return the (n, *event) rows as they are stored, untransformed, for ``np.asarray(rows)``.
+
+        Raises:
+            ValueError: with ``copy=False``, where the rows are a selection or a `Store` that is no tensor.
+        """
+        if copy is False and not (self.numbers is None and isinstance(self.store, Tensor)):
+            raise ValueError(f"{self.name} is not one array in memory; leave out copy=False")
+        return np.array(self.x.numpy(), dtype=dtype, copy=copy)
 
     def take(self, index: Tensor, epoch: int = 0) -> Batch:
         """Return the rows at positions ``index`` (B,), transformed, as floating-point numbers."""
