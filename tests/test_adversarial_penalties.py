@@ -1,4 +1,7 @@
-"""Penalties and bounds of adversarial games, by loops over rows. Rows B1, B3 and B4 of the known mistakes."""
+"""Penalties and bounds of adversarial games, by loops over rows.
+
+Rows B1, B3 and B4 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Players of adversarial games, for every recipe. Rows B4, B6 and B13 of the known mistakes."""
+"""Players of adversarial games, for every recipe.
+
+Rows B4, B6 and B13 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

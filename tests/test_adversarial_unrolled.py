@@ -1,4 +1,7 @@
-"""Generators that look ahead, against critics that torch's own SGD trains. Row B11 of the known mistakes."""
+"""Generators that look ahead, against critics that torch's own SGD trains.
+
+Row B11 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Annealed importance sampling on the linear-Gaussian model, where every law on the way is known; A7 of the bounds."""
+"""Annealed importance sampling on the linear-Gaussian model, where every law on the way is known."""
 
 from __future__ import annotations
 

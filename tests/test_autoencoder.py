@@ -70,7 +70,7 @@ def test_each_reconstruction_loss_is_what_it_is_called():
 
 
 def test_the_loss_adds_over_entries_and_averages_over_rows():
-    """Row A1 of the known mistakes: rows twice as often change nothing."""
+    """Row A1 of docs/known-mistakes.md: rows twice as often change nothing."""
     learner, x = objective(), torch.tensor(X)
     once, twice = (learner.terms(each, None)[0].item() for each in (x, torch.cat([x, x])))
     assert twice == pytest.approx(once, rel=1e-5)

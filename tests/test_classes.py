@@ -94,7 +94,7 @@ def test_the_same_rows_give_the_same_classifier():
 
 @pytest.mark.usefixtures("quickly")
 def test_a_classifier_that_is_right_has_no_loss():
-    """Known mistake: a softmax before the cross-entropy, whose loss is at least log(1 + 3/e) = 0.74."""
+    """Row B7 of docs/known-mistakes.md: softmax before cross-entropy, whose loss is at least log(1 + 3/e) = 0.74."""
     reader, rows = class_reader(corners(300, 0)), corners(500, 2)
     assert cross_entropy(reader.network(reader.scaling(rows.x)), rows.labels) < 0.02
 

@@ -84,7 +84,7 @@ def test_eigenvalues_are_those_of_the_table(game, expected):
 
 
 def test_at_the_critical_weight_both_eigenvalues_are_one():
-    """A5: γ = 2 |f′(0)|; a double root is found to the root of the rounding error only."""
+    """By the paper: γ = 2 |f′(0)|; a double root is found to the root of the rounding error only."""
     assert close(eigenvalues(DiracGan(loss_pair("minimax"), with_r1(1.0))), [-0.5, -0.5], 1e-6)
 
 
@@ -218,7 +218,10 @@ def test_games_that_mean_nothing_are_refused(options, message):
     ids=["gan", "ns", "wgan", "clip", "gp", "r1", "r2", "r1-critical", "ns-r1", "consensus"],
 )
 def test_the_ends_are_those_published(game, together, in_turn):
-    """A5, to the digits printed. Consensus: by the exact gradient of ½‖v‖² (see benchmarks/reproduce/dirac_gan.py)."""
+    """The published figures, to the digits printed.
+
+    Consensus: by the exact gradient of ½‖v‖² (see benchmarks/reproduce/dirac_gan.py).
+    """
     ends = [play(game, START, steps=STEPS, lr=H)[-1].norm().item() for play in (simultaneous, alternating)]
     assert ends == pytest.approx([together, in_turn], rel=1e-3)
 

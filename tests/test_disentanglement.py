@@ -1,4 +1,7 @@
-"""Disentanglement metrics of planted codes equal their known answers. Rows A8 of the published figures, A21."""
+"""Disentanglement metrics of planted codes equal their known answers and the published figures.
+
+Row A21 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 
@@ -123,7 +126,7 @@ def test_the_bias_of_information_is_the_known_one():
     assert abs(information.mean() - expected) < 4 * math.sqrt(162) / 4000 / math.sqrt(66)  # false alarm 6e-5
 
 
-# --- MIG and modularity (A8, A21) -----------------------------------------------------------------------------------
+# --- MIG and modularity (A21) -----------------------------------------------------------------------------------
 
 PLANTED = {
     "perfect": (Z, 1, 1),
@@ -207,7 +210,7 @@ def test_twenty_bins_tell_no_more_than_log_20():
 
 
 def test_modularities_of_matrices_are_the_published_ones():
-    """The cases of A8, and a naive loop."""
+    """The published cases, and a naive loop."""
     five = 5 * torch.eye(5)
     assert modularities(torch.tensor([[1.0, 0], [0, 1], [0, 0]])).mean() == pytest.approx(2 / 3)
     assert modularities(five.repeat(2, 1)).tolist() == [1] * 10

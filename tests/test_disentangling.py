@@ -1,4 +1,7 @@
-"""Disentangling objectives against naive sums, integrals and NumPy. Rows A10-A13, A15, A18 of the known mistakes."""
+"""Disentangling objectives against naive sums, integrals and NumPy.
+
+Rows A10-A13, A15, A18 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

@@ -65,3 +65,35 @@ def test_the_readmes_python_runs_and_its_scores_are_printed_whole(tmp_path, monk
     assert {line.split()[0] for line in lines[1:]} >= {"elbo", "iwae", "mmd-test", "reconstruction-error"}
     assert max(map(len, lines)) <= 90
     assert {each.name for each in (tmp_path / "runs/digits").iterdir()} >= {"report.html", "scores.json"}
+
+
+MISTAKES = (ROOT / "docs/known-mistakes.md").read_text(encoding="utf-8")
+ROWS = dict(re.findall(r"^\| ([A-D]\d+) \| (.*)$", MISTAKES, re.MULTILINE))
+CITATION = re.compile(r"\b[Rr]ows? ((?:[A-D]\d+(?:, | and |-| to )?)+) of\s+docs/known-mistakes\.md")
+CITING = [path for folder in ("src", "tests", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_each_known_mistake_is_caught_by_tests_that_exist_or_by_none_yet(row):
+    tests = re.findall(r"`([\w/]+\.py)::(\w+)`", ROWS[row])
+    assert tests or "*not in the package yet*" in ROWS[row]
+    for file, name in tests:
+        text = (ROOT / "tests" / file).read_text(encoding="utf-8")
+        assert f"\ndef {name}(" in text, f"{row} names {file}::{name}, which is not there"
+
+
+def test_the_known_mistakes_are_numbered_throughout():
+    counts = {"A": 21, "B": 17, "C": 11, "D": 23}
+    assert list(ROWS) == [f"{part}{n}" for part, last in counts.items() for n in range(1, last + 1)]
+
+
+def test_rows_of_known_mistakes_that_are_cited_exist():
+    cited = {}
+    for path in CITING:
+        text = path.read_text(encoding="utf-8")
+        citations = CITATION.findall(text)
+        cited |= {row: path for each in citations for row in re.findall(r"[A-D]\d+", each)}
+        mentions = text.count("docs/known-mistakes.md") if path != Path(__file__) else 0
+        assert len(citations) == mentions, f"{path.name} cites the page without a row"
+    assert len(cited) > 30
+    assert not {row: path.name for row, path in cited.items() if row not in ROWS}

@@ -1,4 +1,7 @@
-"""Loss pairs against closed forms, naive loops and the theory of their games. Row B15; errata E4, E25, E26."""
+"""Loss pairs against closed forms, naive loops and the theory of their games.
+
+Row B15 of docs/known-mistakes.md; errata E4, E25, E26.
+"""
 
 from __future__ import annotations
 

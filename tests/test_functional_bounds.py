@@ -1,4 +1,7 @@
-"""Bounds against their definitions and a linear-Gaussian model with known answers. Known mistakes A6, A7."""
+"""Bounds against their definitions and a linear-Gaussian model with known answers.
+
+Rows A6, A7 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

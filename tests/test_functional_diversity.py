@@ -201,7 +201,7 @@ def test_pulling_away_is_the_mean_squared_cosine_over_pairs():
 
 
 def test_pulling_away_is_0_of_orthogonal_rows_and_1_of_equal_ones():
-    """Known mistake: features normalised over the batch in place of each row's own."""
+    """Row B10 of docs/known-mistakes.md: features normalised over the batch in place of each row's own."""
     scales = torch.tensor([1.0, 3.0, 0.1]).double()
     assert pulling_away(made(torch.diag(scales))).item() == pytest.approx(0, abs=1e-12)
     equal = scales[:, None] * draws(1, 4)

@@ -1,4 +1,7 @@
-"""Gaussians against torch.distributions, SciPy, POT and quadrature. Known mistakes A2 and A8."""
+"""Gaussians against torch.distributions, SciPy, POT and quadrature.
+
+Rows A2 and A8 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

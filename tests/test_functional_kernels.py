@@ -1,4 +1,7 @@
-"""Kernels and MMD against naive loops. Known mistakes A16, D7, D8 and D9; the energy distance likewise."""
+"""Kernels and MMD against naive loops.
+
+Rows A16, D7, D8 and D9 of docs/known-mistakes.md; the energy distance likewise.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Penalties and constraints on critics. Rows B1, B2 and B3 of the known mistakes."""
+"""Penalties and constraints on critics.
+
+Rows B1, B2 and B3 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Entropic transport against POT, finite differences and its limits. Known mistakes D11 and D12."""
+"""Entropic transport against POT, finite differences and its limits.
+
+Rows D11 and D12 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Sliced Wasserstein against sorted loops, SciPy, POT and closed forms. Known mistakes A17, D11; errata E15."""
+"""Sliced Wasserstein against sorted loops, SciPy, POT and closed forms.
+
+Rows A17, D11 of docs/known-mistakes.md; errata E15.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Unrolled descent. Row B11 of the known mistakes: no gradient through the critic's steps."""
+"""Unrolled descent.
+
+Row B11 of docs/known-mistakes.md: no gradient through the critic's steps.
+"""
 
 from __future__ import annotations
 

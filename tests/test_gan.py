@@ -1,4 +1,7 @@
-"""The adversarial family. Rows B4, B5, B6, B13, B15, B17 of the known mistakes."""
+"""The adversarial family.
+
+Rows B4, B5, B6, B13, B15, B17 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Importance-weighted training: values, gradients and their means. Rows A6, A7, A18 of the known mistakes."""
+"""Importance-weighted training: values, gradients and their means.
+
+Rows A6, A7, A18 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Estimates of log p(x) against the closed form of the linear-Gaussian model, and where they fail. Row A5.
+"""Estimates of log p(x) against the closed form of the linear-Gaussian model, and where they fail.
+
+Row A5 of docs/known-mistakes.md.
 
 Errors are of seeded draws: an assertion of 3 standard errors has a false alarm of 0.3 % when a seed is changed.
 """

@@ -345,7 +345,10 @@ def test_ppca_noise_is_the_mean_of_the_discarded_eigenvalues(k):
 
 @pytest.mark.parametrize("k", [1, 2, 5])
 def test_ppca_scores_held_out_rows_as_scikit_learns_pca_does(k):
-    """D23. Scikit-learn takes covariances with 1/(n − 1): rows that lie √(n/(n − 1)) farther out have them with 1/n."""
+    """Row D23 of docs/known-mistakes.md.
+
+    Scikit-learn takes covariances with 1/(n − 1): rows that lie √(n/(n − 1)) farther out have them with 1/n.
+    """
     wider = X.mean(0) + (X - X.mean(0)) * math.sqrt(len(X) / (len(X) - 1))
     reference, held_out = decomposition.PCA(k, svd_solver="full").fit(X), factors(100, seed=1)
     model = ppca(wider, k)

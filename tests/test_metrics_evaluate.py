@@ -1,4 +1,7 @@
-"""Metrics of planted models equal their known answers, and each asked for comes back. Rows A5, A7, D14."""
+"""Metrics of planted models equal their known answers, and each asked for comes back.
+
+Rows A5, A7, C1, D14 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from latentia.errors import DataError, UnknownNameError, UsageError
 from latentia.metrics.evaluate import default_metrics, score
 from latentia.metrics.score import Score
 from latentia.metrics.subject import Subject
-from latentia.registry import metrics
+from latentia.registry import metrics, recipes
 
 REAL = DataSpec((2,), Support("real"))
 
@@ -120,6 +123,20 @@ def test_fair_coins_are_one_bit_per_dimension():
     assert bits.value == pytest.approx(1.0, rel=1e-6)
     assert (bits.kind, bits.unit, bits.measure, bits.direction) == ("exact", "bits/dim", "counting", "lower")
     assert nats.value == pytest.approx(-8 * math.log(2), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("levels", "likelihood"), [(2, "bernoulli"), (17, "categorical"), (256, "categorical")]
+)
+def test_a_uniform_model_has_log_2_of_the_levels_bits_per_dimension_through_all_scaling(levels, likelihood):
+    """C1: 8 bits for bytes, neither 255 levels nor an offset of 8-bit images for others."""
+    support = "binary" if levels == 2 else f"discrete({levels})"
+    spec = DataSpec((1, 4, 4), Support.parse(support))
+    model = recipes["vae"](spec, likelihood=likelihood, network="mlp", hidden=4).objective.model
+    for parameter in model.parameters():
+        parameter.data.zero_()  # the posterior is the prior, and every level has the same logit
+    rows = Rows(torch.arange(32).reshape(2, 1, 4, 4) % levels, spec)
+    assert only(Subject(model.eval(), rows), "bits-per-dim").value == pytest.approx(math.log2(levels))
 
 
 def test_bits_per_dim_from_a_bound_are_an_upper_bound():

@@ -1,4 +1,7 @@
-"""Scores are whole: a number with its meaning, or a reason. Known mistakes C4, D14 and D15."""
+"""Scores are whole: a number with its meaning, or a reason.
+
+Rows C4, D14 and D15 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The call of two-sample tests, and the tests by permutation. Known mistakes D5 to D9."""
+"""The call of two-sample tests, and the tests by permutation.
+
+Rows D5 to D9 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

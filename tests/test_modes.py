@@ -47,7 +47,7 @@ def scored(x: Tensor, rows: Rows) -> dict[str, Score]:
     return {each.metric.partition("/")[2]: each for each in score(subject, ["modes"])}
 
 
-# --- A9: true data ----------------------------------------------------------------------------------------------
+# --- true data ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", K)

@@ -1,4 +1,7 @@
-"""Every network by name, with every norm, way of conditioning and minibatch layer. Row B13 of the known mistakes."""
+"""Every network by name, with every norm, way of conditioning and minibatch layer.
+
+Row B13 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

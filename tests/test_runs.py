@@ -1,4 +1,7 @@
-"""Runs and their folders: averages, patience, Ctrl-C, resume, and files that are damaged. Rows D17, D22."""
+"""Runs and their folders: averages, patience, Ctrl-C, resume, and files that are damaged.
+
+Rows D17, D22 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""ELBO surgery and gaps against quadrature, closed forms and planted models. Rows A10, A11.
+"""ELBO surgery and gaps against quadrature, closed forms and planted models.
+
+Rows A10, A11 of docs/known-mistakes.md.
 
 Errors are of seeded draws: an assertion of 4 standard errors has a false alarm of 6e-5 when a seed is changed.
 """

@@ -1,4 +1,7 @@
-"""Tables whose columns are of different kinds: their law, their scaling, and a VAE of them. Rows A3, A4, A8."""
+"""Tables whose columns are of different kinds: their law, their scaling, and a VAE of them.
+
+Rows A3, A4, A8 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Every rule of the training loop (docs/design.md, section 3). Rows B6, D18, D19, D20, D21, D22."""
+"""Every rule of the training loop (docs/design.md, section 3).
+
+Rows B6, D18, D19, D20, D21, D22 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Two-sample tests that learn: by a classifier, and by a deep kernel. Known mistake D10, reproduction B7."""
+"""Two-sample tests that learn: by a classifier, and by a deep kernel.
+
+Row D10 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

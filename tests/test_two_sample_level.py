@@ -1,4 +1,7 @@
-"""Every two-sample test keeps its level, and finds more the more points it has. Known mistakes D6 and D10."""
+"""Every two-sample test keeps its level, and finds more the more points it has.
+
+Rows D6 and D10 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +109,7 @@ def test_power_of_boosted_trees_grows_with_n_on_blobs():
 
 
 @pytest.mark.slow
-def test_a_deep_kernel_learned_on_blobs_tells_new_blobs_apart():  # B7: power at least 0.90, level at most 0.08
+def test_a_deep_kernel_learned_on_blobs_tells_new_blobs_apart():  # power at least 0.90, level at most 0.08
     found, false = 0, 0
     for training in range(3):
         x, y = (torch.from_numpy(each) for each in blobs(40, training))

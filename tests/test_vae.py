@@ -1,4 +1,7 @@
-"""The VAE against closed forms: a linear-Gaussian model whose bounds and posterior are known. Rows A1-A8, A18-A20."""
+"""The VAE against closed forms: a linear-Gaussian model whose bounds and posterior are known.
+
+Rows A1-A8, A18-A20 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

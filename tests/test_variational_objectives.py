@@ -1,4 +1,7 @@
-"""What is descended in place of the bound: weights, capacities, free bits, constraints. Rows A1, A18-A20."""
+"""What is descended in place of the bound: weights, capacities, free bits, constraints.
+
+Rows A1, A18-A20 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

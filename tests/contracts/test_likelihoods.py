@@ -1,4 +1,7 @@
-"""Every registered likelihood is the law it says it is. Rows A3, A4, A8 of the known mistakes."""
+"""Every registered likelihood is the law it says it is.
+
+Rows A3, A4, A8 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Every registered prior and posterior is the law it says it is. Rows A8, A9 and A18 of the known mistakes."""
+"""Every registered prior and posterior is the law it says it is.
+
+Rows A8, A9 and A18 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What every recipe does, on every kind of data that it models. Rows A19, D17, D22 of the known mistakes."""
+"""What every recipe does, on every kind of data that it models.
+
+Rows A19, D17, D22 of docs/known-mistakes.md.
+"""
 
 from __future__ import annotations
 
