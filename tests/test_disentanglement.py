@@ -53,7 +53,7 @@ from latentia.metrics.disentanglement import (
     sap,
     sap_regression,
 )
-from latentia.metrics.disentanglement.estimate import bootstrapped, stream, two_parts
+from latentia.metrics.disentanglement.estimate import bootstrapped, infinitesimal_jackknife, stream, two_parts
 from latentia.metrics.evaluate import default_metrics, score
 from latentia.metrics.subject import Subject
 from latentia.registry import metrics
@@ -444,6 +444,23 @@ def test_the_bootstrap_of_a_mean_is_its_standard_error():
     x = torch.randn(400, generator=generator(), dtype=torch.float64)
     found = bootstrapped(lambda sample: x[sample].mean(), 400, generator(1))
     assert found == pytest.approx(float(x.std()) / 20, rel=0.29)  # 4 sd of an sd of 100: false alarm 6e-5
+
+
+def test_weights_of_rows_are_what_repeated_rows_are():
+    z, v = drawn(40, F=3, values=4), drawn(40, F=2, values=3, seed=1)
+    times = torch.randint(4, (40,), generator=generator(2))
+    again = torch.arange(40).repeat_interleave(times)
+    weights = times.double() / times.sum()
+    torch.testing.assert_close(mutual_information(z, v, weights), mutual_information(z[again], v[again]))
+    gaps = mutual_information_gaps(z, v, weights)
+    torch.testing.assert_close(gaps, mutual_information_gaps(z[again], v[again]))
+
+
+def test_the_infinitesimal_jackknife_of_a_ratio_is_the_delta_methods():
+    a, b = torch.rand(2, 50, generator=generator(), dtype=torch.float64) + 1
+    found = infinitesimal_jackknife(lambda w: (w * a).sum() / (w * b).sum(), 50)
+    ratio = a.mean() / b.mean()
+    assert found == pytest.approx(float((a - ratio * b).square().mean().sqrt() / b.mean() / math.sqrt(50)))
 
 
 def test_the_standard_error_of_mig_is_its_spread_over_data():

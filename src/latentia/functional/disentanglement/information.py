@@ -40,7 +40,7 @@ def histogram_bins(codes: Tensor, bins: int = 20) -> Tensor:
     return ((codes - low) / width * bins).long().clamp(max=bins - 1)
 
 
-def mutual_information(codes: Tensor, factors: Tensor) -> Tensor:
+def mutual_information(codes: Tensor, factors: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return the mutual information of each code and each factor, in the rows given.
 
     I(z_i; v_j) = Σ_{z,v} p(z, v) log p(z, v) / (p(z) p(v)) = H(z_i) + H(v_j) − H(z_i, v_j), p the shares of rows
@@ -50,6 +50,7 @@ def mutual_information(codes: Tensor, factors: Tensor) -> Tensor:
     Args:
         codes: (n, d) whole numbers from 0, as `histogram_bins` returns.
         factors: (n, F) whole numbers from 0.
+        weights: (n,) of the rows, which sum to 1; differentiable in them. Default: 1/n each.
 
     Returns:
         (d, F) nats, float64.
@@ -69,27 +70,32 @@ def mutual_information(codes: Tensor, factors: Tensor) -> Tensor:
     if len(codes) != len(factors):
         raise UsageError(f"codes and factors must be of the same rows; got {len(codes)} and {len(factors)}")
     values = int(factors.max()) + 1
-    joint = [entropies(code[:, None] * values + factors) for code in codes.unbind(1)]
-    own = entropies(codes)[:, None] + entropies(factors)
+    joint = [entropies(code[:, None] * values + factors, weights) for code in codes.unbind(1)]
+    own = entropies(codes, weights)[:, None] + entropies(factors, weights)
     return (own - torch.stack(joint)).clamp(min=0)
 
 
-def entropies(numbers: Tensor) -> Tensor:
-    """Return the entropy of each column, H = −Σ_v p(v) log p(v) with p the shares of rows.
+def entropies(numbers: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Return the entropy of each column, H = −Σ_v p(v) log p(v) with p the fractions of rows, or their weights.
 
     Args:
         numbers: (n, k) whole numbers from 0.
+        weights: (n,) of the rows, which sum to 1; differentiable in them. Default: 1/n each.
 
     Returns:
         (k,) nats, float64.
     """
     (n, k), values = numbers.shape, int(numbers.max()) + 1
     columns = values * torch.arange(k, device=numbers.device)
-    counts = (numbers + columns).flatten().bincount(minlength=values * k).view(k, values)
-    return torch.special.entr(counts.double() / n).sum(1)
+    cells = (numbers + columns).flatten()
+    if weights is None:
+        p = cells.bincount(minlength=values * k).double() / n
+    else:
+        p = weights.new_zeros(values * k).index_add(0, cells, weights.repeat_interleave(k))
+    return torch.special.entr(p).view(k, values).sum(1)
 
 
-def mutual_information_gaps(codes: Tensor, factors: Tensor) -> Tensor:
+def mutual_information_gaps(codes: Tensor, factors: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return each factor's mutual information gap; MIG is their mean.
 
     MIG_j = (I(z_i*; v_j) − max_{i ≠ i*} I(z_i; v_j)) / H(v_j),  i* = argmax_i I(z_i; v_j)
@@ -101,6 +107,7 @@ def mutual_information_gaps(codes: Tensor, factors: Tensor) -> Tensor:
     Args:
         codes: (n, d) whole numbers from 0, as `histogram_bins` returns.
         factors: (n, F) whole numbers from 0.
+        weights: (n,) of the rows, which sum to 1; differentiable in them. Default: 1/n each.
 
     Returns:
         (F,) float64.
@@ -116,7 +123,8 @@ def mutual_information_gaps(codes: Tensor, factors: Tensor) -> Tensor:
         >>> mutual_information_gaps(factors, factors).tolist()
         [1.0, 1.0]
     """
-    gaps, H = top_two_gaps(mutual_information(codes, factors)), entropies(factors)
+    gaps = top_two_gaps(mutual_information(codes, factors, weights))
+    H = entropies(factors, weights)
     return gaps / H.where(H > 0, 1)
 
 

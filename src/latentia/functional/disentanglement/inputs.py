@@ -54,5 +54,5 @@ def matrix(at_least: tuple[int, int], **tensors: Tensor) -> None:
                 f"{name} must have shape (d, F) with at least {at_least[0]} codes and {at_least[1]} factors; "
                 f"got {shape}"
             )
-        if not bool(tensor.isfinite().all()) or float(tensor.min()) < 0:
+        if not bool(tensor.isfinite().all()) or float(tensor.detach().min()) < 0:
             raise DataError(f"{name} must be finite and not negative")

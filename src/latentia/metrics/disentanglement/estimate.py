@@ -61,5 +61,29 @@ def bootstrapped(statistic: Callable[[Tensor], Tensor], n: int, generator: torch
     return float(torch.stack(drawn).std())
 
 
+def infinitesimal_jackknife(statistic: Callable[[Tensor], Tensor], n: int) -> float:
+    """Return the standard error √Σ_k (∂θ/∂w_k − mean)²/n of a smooth statistic θ of n rows, from their weights' slopes.
+
+    At w_k = 1/n the centred slope is the influence of a row, the derivative of θ as its weight grows and the others'
+    shrink in proportion; θ̂ − θ is the mean of the influences to first order.
+
+    Args:
+        statistic: (n,) float64 weights, which sum to 1 → (), differentiable.
+        n: rows.
+
+    Reference: Jaeckel (1972), The Infinitesimal Jackknife; Efron (1982), The Jackknife, the Bootstrap and Other
+    Resampling Plans, chapter 6.
+
+    Example:
+        >>> x = torch.tensor([1.0, 3.0], dtype=torch.float64)
+        >>> round(infinitesimal_jackknife(lambda w: (w * x).sum(), 2), 6)  # √(Σ (x − x̄)²)/n
+        0.707107
+    """
+    weights = torch.full((n,), 1 / n, dtype=torch.float64, requires_grad=True)
+    with torch.enable_grad():
+        (slopes,) = torch.autograd.grad(statistic(weights), weights)
+    return float((slopes - slopes.mean()).norm() / n)
+
+
 BOOTSTRAP = f"bootstrap over rows, {_DRAWS} draws"
 """How `bootstrapped` standard errors are described in settings."""

@@ -28,8 +28,7 @@ def permutation_p_value(observed: Tensor, permuted: Tensor) -> float:
         >>> permutation_p_value(torch.tensor(3.0), torch.tensor([1.0, 2.0, 4.0]))
         0.5
     """
-    rounding = _ROUNDING * (permuted - observed).abs().max()
-    return (1 + int((permuted >= observed - rounding).sum())) / (1 + len(permuted))
+    return (1 + int((_ties_equal(observed, permuted) >= observed).sum())) / (1 + len(permuted))
 
 
 def permutation_threshold(permuted: Tensor, level: float) -> float:
@@ -62,7 +61,7 @@ def by_permutation(statistics: Tensor, question: Question) -> dict[str, Any]:
     """Return what `Evidence` begins with, from (1 + P,) statistics of the given split and of permutations."""
     return {
         "statistic": float(statistics[0]),
-        "threshold": permutation_threshold(statistics[1:], question.level),
+        "threshold": permutation_threshold(_ties_equal(statistics[0], statistics[1:]), question.level),
         "p_value": permutation_p_value(statistics[0], statistics[1:]),
     }
 
@@ -70,3 +69,9 @@ def by_permutation(statistics: Tensor, question: Question) -> dict[str, Any]:
 def drawn(question: Question) -> dict[str, Any]:
     """Return the settings that decide the permutations."""
     return {"permutations": question.permutations, "seed": question.seed}
+
+
+def _ties_equal(observed: Tensor, permuted: Tensor) -> Tensor:
+    """Return permuted statistics; those that differ from the observed one by rounding only are it exactly."""
+    apart = (permuted - observed).abs()
+    return torch.where(apart <= _ROUNDING * apart.max(), observed, permuted)
