@@ -1,6 +1,7 @@
 """The documents agree with the code."""
 
 import importlib.util
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -8,8 +9,10 @@ from pkgutil import resolve_name
 
 import pytest
 
+import latentia as lt
 import latentia.cli
 from latentia.cli.verb import verbs
+from latentia.runs.options import Training
 
 ROOT = Path(__file__).parent.parent
 NAMED = re.findall(r"`(latentia(?:\.\w+)+)`", (ROOT / "docs/equations.md").read_text(encoding="utf-8"))
@@ -97,3 +100,30 @@ def test_rows_of_known_mistakes_that_are_cited_exist():
         assert len(citations) == mentions, f"{path.name} cites the page without a row"
     assert len(cited) > 30
     assert not {row: path.name for row, path in cited.items() if row not in ROWS}
+
+
+GLOSSARY = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+
+
+def test_the_glossary_names_options_that_exist():
+    known = {
+        f"--{name}".replace("_", "-")
+        for member in (*lt.recipes.values(), *verbs.values(), Training)
+        for name in inspect.signature(member).parameters
+    }
+    assert set(re.findall(r"`(--[a-z0-9-]+)", GLOSSARY)) - {"--critic-"} <= known
+
+
+def test_the_glossary_names_members_and_verbs_that_exist():
+    for registry, kind in ((lt.recipes, "recipe"), (lt.metrics, "metric")):
+        for listed in re.findall(rf"\b{kind}s? ((?:`[\w-]+`(?:, )?)+)", GLOSSARY):
+            assert set(re.findall(r"`([\w-]+)`", listed)) <= set(registry)
+    assert set(re.findall(r"`latentia ([a-z]+)", GLOSSARY)) <= set(verbs)
+    for name in re.findall(r"`lt\.(\w+)", GLOSSARY):
+        assert name in lt.__all__
+
+
+def test_each_term_of_the_glossary_is_defined_once():
+    terms = re.findall(r"^\| ([^|]+?) \| [^|-]", GLOSSARY, re.MULTILINE)
+    assert len(terms) > 80
+    assert len(set(terms) - {"term"}) == len([term for term in terms if term != "term"])
