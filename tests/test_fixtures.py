@@ -20,6 +20,7 @@ from torch import Tensor
 
 import latentia as lt
 
+pytestmark = pytest.mark.filterwarnings("ignore::latentia.errors.RenamedWarning")  # of options
 FOLDERS = sorted(path.name for path in RUNS.iterdir() if path.is_dir())
 TOLERANCE = 1e-6
 FLIPPED = 1 / 200

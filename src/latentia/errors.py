@@ -23,6 +23,10 @@ class DataWarning(UserWarning):
     """Data that is not read quite as it stands; the command line prints it as a note."""
 
 
+class RenamedWarning(UserWarning):
+    """An option under the name that it had in an earlier version; the command line prints it as a note."""
+
+
 class RunError(LatentiaError):
     """A run folder that cannot be written, read or continued."""
 

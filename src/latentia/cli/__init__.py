@@ -15,7 +15,7 @@ from typing import Any
 
 from latentia import __version__
 from latentia.cli.verb import arguments, verbs
-from latentia.errors import DataWarning, LatentiaError, UsageError
+from latentia.errors import DataWarning, LatentiaError, RenamedWarning, UsageError
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
@@ -69,12 +69,12 @@ def _run(words: list[str]) -> int:
 
 @contextmanager
 def _noting() -> Generator[None]:
-    """Print each warning about data as a line on standard error, once."""
+    """Print each warning about data or an old name as a line on standard error, once."""
     with warnings.catch_warnings():
         plain = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
-            if issubclass(category, DataWarning):
+            if issubclass(category, DataWarning | RenamedWarning):
                 print(f"latentia: note: {message}", file=sys.stderr)
             else:
                 plain(message, category, *rest)

@@ -10,6 +10,7 @@ from latentia.cli.verb import about, keyword_options_of, options_of, section
 from latentia.errors import UsageError
 from latentia.registry import recipes
 from latentia.runs.options import Training, owned_elsewhere
+from latentia.runs.renamed import current_words
 
 
 def parse_with_recipe(name: str, verb: Callable[..., Any], words: Sequence[str]) -> dict[str, Any]:
@@ -31,8 +32,9 @@ def parse_with_recipe(name: str, verb: Callable[..., Any], words: Sequence[str])
     chosen = recipes.name_of(words[0])
     recipe, command = recipes[chosen], f"latentia {name} {chosen}"
     groups = {"": own, f"{chosen} options": keyword_options_of(recipe), "training options": training}
-    _refuse_others([option.flag for group in groups.values() for option in group], recipe, words[1:])
-    values = parse(command, _one_recipe(verb, recipe, chosen), groups, words[1:])
+    words = current_words(chosen, words[1:])
+    _refuse_others([option.flag for group in groups.values() for option in group], recipe, words)
+    values = parse(command, _one_recipe(verb, recipe, chosen), groups, words)
     return {"recipe": chosen, **values}
 
 

@@ -27,7 +27,8 @@ from latentia.runs.monitor import make_monitor
 from latentia.runs.options import Training, split_options
 from latentia.runs.place import device_named, rank, world
 from latentia.runs.progress import print_finding, progress_bar
-from latentia.runs.resume import as_begun, check_length, is_over, last_checkpoint, restore
+from latentia.runs.renamed import current_options
+from latentia.runs.resume import as_begun, check_length, check_names, is_over, last_checkpoint, restore
 from latentia.runs.run import Run
 from latentia.runs.symptoms.finding import Case, columns_of
 
@@ -86,6 +87,7 @@ def fit(
         refuse_existing(path, overwrite=overwrite)
     recipe = recipes.name_of(recipe) if isinstance(recipe, str) else recipe
     maker = recipes[recipe] if isinstance(recipe, str) else None
+    options = current_options(recipe if isinstance(recipe, str) else None, options)
     training, recipe_options = split_options(maker, as_begun(options, path) if resume and path else options)
     reading = {"support": support, "labels": labels, "context": context, "resize": resize}
     rows, held_out = read_parts(data, training, **reading)
@@ -123,6 +125,7 @@ def _is_done(run: Run, rows: Rows | Stream, checkpoint: Checkpoint, path: Path) 
     if is_over(run, checkpoint, path, steps):
         restore(run, checkpoint, path)
         return True
+    check_names(run, checkpoint, path)
     check_length(run, checkpoint, steps, steps_per_epoch)
     return False
 

@@ -16,6 +16,7 @@ from latentia import __version__
 from latentia.core.objective import Objective
 from latentia.errors import RunError
 from latentia.runs.files import read_json, read_tensors, write_atomically, write_json, write_tensors
+from latentia.runs.renamed import current_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,7 @@ class Checkpoint:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Read a run folder's config.json.
+    """Read a run folder's config.json, with options under the names of today.
 
     Raises:
         RunError: if the folder or the file is missing, damaged or from a newer version.
@@ -72,6 +73,8 @@ def read_config(path: Path) -> dict[str, Any]:
             f"{FORMAT}: install a newer one"
         )
     _check_parts(config, path / CONFIG)
+    for part in ("options", "training"):
+        config[part] = current_options(config["recipe"], config[part], stacklevel=4)
     return config
 
 

@@ -18,6 +18,7 @@ from latentia.runs.files import read_tensors
 from latentia.runs.folder import CHECKPOINTS, CONFIG, METRICS, MODEL, read_config, read_metrics
 from latentia.runs.options import TRAINING, Training, split_options
 from latentia.runs.place import device_named
+from latentia.runs.renamed import fitting
 from latentia.runs.run import Run
 
 
@@ -54,7 +55,7 @@ def load(path: str | Path, *, recipe: Recipe | None = None, device: str = "cpu")
         )
     tensors, _ = read_tensors(path / MODEL)
     try:
-        load_module(made.objective, tensors)
+        load_module(made.objective, fitting(made.objective, tensors, config["format"]))
     except RunError as error:
         raise RunError(f"{path / MODEL}: {error}") from None
     made.objective.to(place).eval()

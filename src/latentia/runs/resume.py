@@ -22,6 +22,7 @@ from latentia.runs.folder import (
 )
 from latentia.runs.monitor import load_best
 from latentia.runs.place import device_named, rank
+from latentia.runs.renamed import fits, fitting
 from latentia.runs.run import Run
 
 _UNTIL = ("epochs", "steps")  # of which one is given
@@ -95,8 +96,35 @@ def check_length(run: Run, checkpoint: Checkpoint, steps: int, steps_per_epoch: 
     )
 
 
+def check_names(run: Run, checkpoint: Checkpoint, path: Path) -> None:
+    """Raise `RunError` where a checkpoint's tensors have other names than those of this version.
+
+    Only finished models are carried over to new names: an optimiser's state is of the modules as they were.
+    """
+    if not fits(run.recipe.objective, within("objective", checkpoint.tensors)):
+        raise RunError(
+            f"{path} cannot be resumed: its checkpoint was written by latentia "
+            f"{read_config(path)['versions'].get('latentia')}, whose weights have other names: "
+            "resume it with that version, or begin anew with --overwrite"
+        )
+
+
 def restore(run: Run, checkpoint: Checkpoint, path: Path) -> None:
     """Make a run what it was at the end of its training; write its model unless the folder holds it."""
+    objective = run.recipe.objective
+    if fits(objective, within("objective", checkpoint.tensors)):
+        _load_weights(run, checkpoint)
+    else:  # of an earlier version, and finished: its model is carried over to the names of today
+        stored, _ = read_tensors(path / MODEL)
+        load_module(objective, fitting(objective, stored, read_config(path)["format"]))
+    objective.to(device_named(run.training.device)).eval()
+    run.history = read_metrics(path / METRICS)
+    if rank() == 0 and not _holds_model_of(path, checkpoint):
+        RunFolder(path, run.config(), objective, overwrite=True, begun=True).close()
+
+
+def _load_weights(run: Run, checkpoint: Checkpoint) -> None:
+    """Load a checkpoint's weights: the best ones, or the averages, where it has them."""
     objective = run.recipe.objective
     load_module(objective, within("objective", checkpoint.tensors))
     best, averaged = within("best", checkpoint.tensors), within("ema.module", checkpoint.tensors)
@@ -104,10 +132,6 @@ def restore(run: Run, checkpoint: Checkpoint, path: Path) -> None:
         load_best(objective, best)
     elif averaged:
         load_module(run.model, averaged)
-    objective.to(device_named(run.training.device)).eval()
-    run.history = read_metrics(path / METRICS)
-    if rank() == 0 and not _holds_model_of(path, checkpoint):
-        RunFolder(path, run.config(), objective, overwrite=True, begun=True).close()
 
 
 def _done(checkpoint: Checkpoint) -> int:

@@ -20,6 +20,7 @@ from latentia.registry import recipes
 from latentia.runs.fit import fit
 from latentia.runs.load import load
 from latentia.runs.options import split_options
+from latentia.runs.renamed import current_options
 from latentia.runs.run import Run
 
 ArrayLike = Any
@@ -124,6 +125,7 @@ def _checked(recipe: object, options: object) -> dict[str, Any]:
     asked = dict(options or {})
     if "seed" in asked:
         raise UsageError("options hold a seed: give it as random_state")
+    asked = current_options(recipes.name_of(recipe) if isinstance(recipe, str) else None, asked)
     split_options(recipes[recipe] if isinstance(recipe, str) else None, asked)
     return asked
 
