@@ -287,8 +287,6 @@ def test_published_counts(name: str):
     assert len(parts["test"]) == test
     for rows in parts.values():
         assert len(rows.spec.classes) == classes
-        assert (rows.labels is None) == (classes == 0)
-        rows.spec.check(rows.take(torch.arange(min(500, len(rows)))).x)
 
 
 def class_counts(rows: Rows) -> list[int]:
