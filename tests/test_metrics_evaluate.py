@@ -21,7 +21,7 @@ from latentia.errors import DataError, UnknownNameError, UsageError
 from latentia.metrics.evaluate import default_metrics, score
 from latentia.metrics.score import Score
 from latentia.metrics.subject import Subject
-from latentia.registry import metrics, recipes
+from latentia.registry import recipes
 
 REAL = DataSpec((2,), Support("real"))
 
@@ -245,45 +245,6 @@ def test_a_continuous_law_on_whole_numbers_has_no_bits_per_dimension():
     assert bits.value is None
     assert "Lebesgue" in bits.reason
     assert nats.measure == "Lebesgue"
-
-
-@pytest.mark.parametrize("name", sorted(metrics))
-def test_every_metric_asked_of_a_model_that_can_nothing_is_a_row_with_a_reason(name):  # D14
-    result = only(Subject(nn.Identity(), rows(10)), name)
-    assert result.metric == name
-    assert result.value is None
-    assert result.reason
-    assert result.kind.startswith("none")
-
-
-class CountedCoins(Coins):
-    free_parameters = 8
-
-
-COUNTED = ("bits-per-dim", "aic", "bic")  # what is not defined for every model with a density
-OF_FACTORS = {  # of rows with factors: tests/test_deconvolution.py, tests/test_disentanglement.py
-    "factor-error", "beta-vae-score", "dci", "factor-vae-score", "mig", "modularity", "sap", "sap-regression",
-}  # fmt: skip
-OF_CODES = {
-    "gaps",
-    "parzen",
-    "surgery",
-}  # several scores, or of fewer rows: tests/test_surgery.py, tests/test_likelihood_estimates.py
-OF_CLASSES = {"classification-accuracy"}  # of models that classify: tests/test_semi_supervised.py
-OF_TRAINING_ROWS = {  # or of rows that know more: tests/test_modes.py, test_memorisation.py, test_classes.py,
-    "classes", "linear-probe-accuracy", "memorisation", "modes", "nearest-neighbour-accuracy",
-}  # and test_critic_reading.py  # fmt: skip
-
-
-@pytest.mark.parametrize("name", sorted(set(metrics) - OF_FACTORS - OF_CODES - OF_CLASSES - OF_TRAINING_ROWS))
-def test_every_metric_of_a_full_model_is_a_finite_number_with_its_meaning(name):
-    model = CountedCoins(8) if name in COUNTED else linear_gaussian()
-    result = only(Subject(model, model.rows(30), permutations=19, ais_temperatures=20), name)
-    assert math.isfinite(result.value)
-    assert name in ("aic", "bic") or result.stderr >= 0
-    assert result.unit
-    assert result.kind
-    assert result.n == 30
 
 
 def test_names_come_back_in_order_and_unknown_ones_are_refused_before_anything_runs():
