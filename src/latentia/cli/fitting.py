@@ -90,7 +90,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 def _is_judged(run: Run, path: Path, rows: Rows | None) -> bool:
     """Whether report, scores, if there are rows to score, and samples, if the model has some, are there."""
     from latentia.core.model import Generative
-    from latentia.runs.folder import REPORT, SAMPLES, SCORES
+    from latentia.runs.entries import REPORT, SAMPLES, SCORES
 
     samples = [SAMPLES] if isinstance(run.model, Generative) else []
     scores = [] if rows is None else [SCORES]

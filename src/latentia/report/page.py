@@ -22,9 +22,10 @@ from latentia.report.heldout import SEED, HeldOut, choose
 from latentia.report.sections import MOST_ROWS, samples_png, sections
 from latentia.runs.context import any_given
 from latentia.runs.doctor import findings_of
+from latentia.runs.entries import CONFIG, REPORT, SAMPLES
 from latentia.runs.evaluate import held_out_rows, own_scores
 from latentia.runs.files import write_atomically
-from latentia.runs.folder import CONFIG, REPORT, SAMPLES, read_config
+from latentia.runs.folder import read_config
 from latentia.runs.options import Training, explanations, recipe_options
 from latentia.runs.run import Run
 

@@ -16,8 +16,9 @@ from latentia.models.mixture import MixtureLaw
 from latentia.networks.critic import batch_norm_layers
 from latentia.objectives.adversarial import Adversarial
 from latentia.runs.context import any_given
+from latentia.runs.entries import METRICS, MODEL
 from latentia.runs.evaluate import own_scores
-from latentia.runs.folder import METRICS, MODEL, read_config, read_metrics, read_stopped
+from latentia.runs.folder import read_config, read_metrics, read_stopped
 from latentia.runs.load import load
 from latentia.runs.options import Training
 from latentia.runs.run import Run

@@ -17,8 +17,8 @@ from latentia.metrics.score import Score, table
 from latentia.metrics.subject import Subject
 from latentia.runs.context import in_context_of
 from latentia.runs.data import fingerprint, is_named, own_part, part_name, read_again
+from latentia.runs.entries import CONFIG, SCORES
 from latentia.runs.files import read_json, write_json
-from latentia.runs.folder import CONFIG, SCORES
 from latentia.runs.load import load
 from latentia.runs.run import Run
 

@@ -21,7 +21,8 @@ from latentia.registry import recipes
 from latentia.runs.build import build, with_training
 from latentia.runs.data import description, read_parts
 from latentia.runs.doctor import noticing, training_facts, why_not_finite
-from latentia.runs.folder import METRICS, Checkpoint, RunFolder, read_metrics, refuse_existing
+from latentia.runs.entries import METRICS, refuse_existing
+from latentia.runs.folder import Checkpoint, RunFolder, read_metrics
 from latentia.runs.loop import Loop
 from latentia.runs.monitor import make_monitor
 from latentia.runs.options import Training, split_options
@@ -107,6 +108,8 @@ def fit(
     checkpoint = last_checkpoint(run) if resume else None
     if checkpoint is not None and path is not None and _is_done(run, rows, checkpoint, path):
         return run
+    if path is not None and resume and checkpoint is None:
+        refuse_existing(path, overwrite=True)  # there is nothing to go on from: it begins anew
     _train(run, rows, checkpoint, overwrite=overwrite or resume, progress=progress)
     while run.recipe.then is not None and not run.interrupted:
         enter_stage(run, run.stage + 1)

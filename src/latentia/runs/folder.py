@@ -15,6 +15,17 @@ from torch import Tensor
 from latentia import __version__
 from latentia.core.objective import Objective
 from latentia.errors import RunError
+from latentia.runs.entries import (
+    CHECKPOINTS,
+    CONFIG,
+    JUDGED,
+    METRICS,
+    MODEL,
+    STOPPED,
+    beside,
+    checkpoint_files,
+    refuse_existing,
+)
 from latentia.runs.files import read_json, read_tensors, write_atomically, write_json, write_tensors
 from latentia.runs.renamed import current_options
 
@@ -22,12 +33,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT = 1  # of config.json; raised when an older program could no longer read it
-CONFIG, MODEL, METRICS, CHECKPOINTS = "config.json", "model.safetensors", "metrics.csv", "checkpoint"
-SCORES, SAMPLES, REPORT = "scores.json", "samples.png", "report.html"
-STOPPED = "stopped.json"  # of a training that could not go on: why
-JUDGED = (SCORES, SAMPLES, REPORT, STOPPED)
-"""What is said of a model; a new model makes it untrue."""
-
 _PARTS = {
     "options": dict,
     "training": dict,
@@ -90,18 +95,6 @@ def _check_parts(config: Mapping[str, Any], file: Path) -> None:
         raise RunError(f"{file} does not say its data's {', '.join(sorted(missing))}; it is damaged")
 
 
-def refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Raise `RunError` if something is at the path that may not be replaced."""
-    if not path.exists():
-        return
-    if not overwrite:
-        raise RunError(
-            f"{path} exists already: choose another folder, --resume it, or replace it with --overwrite"
-        )
-    if not (path / CONFIG).is_file() and (not path.is_dir() or any(path.iterdir())):
-        raise RunError(f"{path} is not a run folder, so --overwrite leaves it alone: choose another folder")
-
-
 def new_folder(place: Path, *, overwrite: bool) -> Path:
     """Make an empty folder beside the place that it is to take.
 
@@ -109,7 +102,7 @@ def new_folder(place: Path, *, overwrite: bool) -> Path:
         RunError: if something is at the place that may not be replaced, or the folder cannot be made.
     """
     refuse_existing(place, overwrite=overwrite)
-    new = _beside(place, "new")
+    new = beside(place, "new")
     try:
         shutil.rmtree(new, ignore_errors=True)  # of a program that was killed
         new.mkdir(parents=True)
@@ -120,25 +113,20 @@ def new_folder(place: Path, *, overwrite: bool) -> Path:
 
 def take_place(new: Path, place: Path) -> None:
     """Move a folder to its place; the older one there is deleted last."""
-    old = _beside(place, "old")
+    old = beside(place, "old")
     try:
-        shutil.rmtree(old, ignore_errors=True)
-        if place.exists():
+        if place.exists():  # else the older one may be what an earlier program left there
+            shutil.rmtree(old, ignore_errors=True)
             place.rename(old)
         try:
             new.rename(place)
-        except OSError:
-            if old.exists():
+        except BaseException:  # Ctrl-C among them
+            if old.exists() and not place.exists():
                 old.rename(place)
             raise
     except OSError as error:
         raise RunError(f"cannot make the run folder {place}: {error.strerror or error}") from error
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _beside(place: Path, ending: str) -> Path:
-    place = place.resolve()  # also of "."
-    return place.with_name(f".{place.name}.{ending}")
 
 
 def write_model(objective: Objective, path: Path) -> None:
@@ -185,14 +173,14 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     write_tensors(
         folder / f"{checkpoint.facts['step']:010d}.safetensors", checkpoint.tensors, checkpoint.facts
     )
-    for old in sorted(folder.glob("*.safetensors"))[:-2]:
+    for old in checkpoint_files(path)[:-2]:
         old.unlink()
 
 
 def read_checkpoint(path: Path) -> Checkpoint | None:
     """Read the last checkpoint, or the one before it if the last is damaged; None if there is none."""
     damaged: RunError | None = None
-    for file in sorted((path / CHECKPOINTS).glob("*.safetensors"), reverse=True):
+    for file in reversed(checkpoint_files(path)):
         try:
             return Checkpoint(*read_tensors(file))
         except RunError as error:
@@ -273,5 +261,6 @@ class RunFolder:
 
     def _settle(self, path: Path) -> None:
         if path != self.place:
+            refuse_existing(self.place, overwrite=self.overwrite)  # again: what may have come since
             take_place(path, self.place)
             self.path = self.place
