@@ -1,4 +1,4 @@
-"""Runs that were stopped: kill -9 and Ctrl-C in the middle, and the command line's --resume to equal bytes."""
+"""Runs that were stopped by kill -9, Ctrl-C and other signals, and the command line's --resume to equal bytes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,13 @@ def history(run: Path) -> list[dict[str, str]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("recipe", "how"), [*((recipe, signal.SIGKILL) for recipe in OPTIONS), ("vae", signal.SIGINT)]
+    ("recipe", "how"),
+    [
+        *((recipe, signal.SIGKILL) for recipe in OPTIONS),
+        ("vae", signal.SIGINT),
+        ("vae", signal.SIGTERM),
+        ("gan", signal.SIGHUP),
+    ],
 )
 def test_a_stopped_run_resumes_to_equal_bytes(
     recipe: str, how: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -51,9 +57,10 @@ def test_a_stopped_run_resumes_to_equal_bytes(
     assert main([*words, "--out", "whole"]) == 0
     code, err = stop_after_two_checkpoints([*words, "--out", "stopped"], Path("stopped"), how)
     assert "Traceback" not in err
-    if how == signal.SIGINT:
-        assert code == 130
-        told = "latentia: interrupted; stopped is saved: the same command with --resume goes on"
+    if how != signal.SIGKILL:
+        assert code == 128 + how
+        by = "" if how == signal.SIGINT else f" by {how.name}"
+        told = f"latentia: interrupted{by}; stopped is saved: the same command with --resume goes on"
         assert err.splitlines()[-1] == told
         assert main(["sample", "stopped"]) == 0
     else:

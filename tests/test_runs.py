@@ -28,8 +28,9 @@ import latentia as lt
 from latentia.core.objective import Batch, Objective
 from latentia.core.player import Optim
 from latentia.errors import DataError, LatentiaError, NonFiniteError, RunError, UsageError
+from latentia.interrupts import interruptible
 from latentia.runs import files, folder, monitor
-from latentia.runs.loop import Averages, interruptible
+from latentia.runs.loop import Averages
 from latentia.runs.monitor import Monitor
 from latentia.runs.options import Training
 

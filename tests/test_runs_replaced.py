@@ -104,8 +104,8 @@ def test_what_was_said_of_an_older_model_goes_with_it(out):
     assert not {"scores.json", "samples.png", "report.html"} & {each.name for each in out.iterdir()}
 
 
-def test_checkpoints_come_every_half_minute_within_epochs_too(out, monkeypatch):
-    """Steps of 12 seconds: the first ends at 0, and the fourth is the first after more than half a minute."""
+def test_checkpoints_come_at_once_and_every_half_minute_within_epochs_too(out, monkeypatch):
+    """Steps of 2 seconds: the first ends at 0, and the third is the first after more than 3; then each 16th."""
     written, now = [], [0.0]
     plain = folder.write_checkpoint
 
@@ -114,13 +114,13 @@ def test_checkpoints_come_every_half_minute_within_epochs_too(out, monkeypatch):
         plain(checkpoint, path)
 
     def tick(state):
-        now[0] = 12.0 * (state.step - 1)
+        now[0] = 2.0 * (state.step - 1)
 
     monkeypatch.setattr(folder, "write_checkpoint", write)
     monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
     with watching(monkeypatch, tick):
-        vae(steps=11, batch_size=1, out=out)
-    assert written == [4, 7, 10, 11]
+        vae(steps=40, batch_size=1, out=out)
+    assert written == [3, 19, 35, 40]
 
 
 class Falls(Objective):

@@ -1,23 +1,26 @@
 """The command line: ``latentia VERB …``. Verbs are functions of this package's files; see `latentia.cli.verb`.
 
-Exit codes: 0 done; 1 it failed; 2 the words typed make no sense; 130 interrupted by Ctrl-C.
+Exit codes: 0 done; 1 it failed; 2 the words typed make no sense; 130 interrupted by Ctrl-C, 143 by
+SIGTERM, 129 by SIGHUP.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 from latentia import __version__
 from latentia.cli.verb import arguments, verbs
 from latentia.errors import DataWarning, LatentiaError, RenamedWarning, UsageError
+from latentia.interrupts import StopRequest, stoppable
 
-FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+FAILED, MISUSED, STOPPED_BY = 1, 2, 128  # the last and the signal's number
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -32,25 +35,51 @@ def main(words: Sequence[str] | None = None) -> int:
         0
     """
     typed = sys.argv[1:] if words is None else words
-    debug = "--debug" in typed
-    try:
-        with _noting():
-            code = _run([word for word in typed if word != "--debug"])
-        sys.stdout.flush()
-    except SystemExit as end:  # after a help screen
-        return int(end.code or 0)
-    except BrokenPipeError:  # the reader has seen enough, as in `latentia recipes | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
-        return FAILED
-    except KeyboardInterrupt:
-        print("latentia: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except Exception as error:
-        if debug:
-            traceback.print_exc()
-        print(f"latentia: error: {_line(error)}", file=sys.stderr)
+    with stoppable() as request:
+        try:
+            with _noting():
+                code = _run([word for word in typed if word != "--debug"])
+            sys.stdout.flush()
+        except SystemExit as end:  # after a help screen
+            return int(end.code or 0)
+        except BrokenPipeError:  # the reader has seen enough, as in `latentia recipes | head -1`
+            _drop(sys.stdout)
+            return FAILED
+        except (Exception, KeyboardInterrupt) as error:
+            if "--debug" in typed and isinstance(error, Exception):
+                traceback.print_exc()
+            return _failed(error, request)
+        return code
+
+
+def _failed(error: BaseException, request: StopRequest) -> int:
+    """Say in one line why a command did not come to its end, and return the exit code.
+
+    While a signal stops it, other code may turn the `KeyboardInterrupt` into an error that nobody foresaw.
+    """
+    if isinstance(error, LatentiaError) or not (request.is_set() or isinstance(error, KeyboardInterrupt)):
+        _say(f"error: {_line(error)}")
         return MISUSED if isinstance(error, UsageError) else FAILED
-    return code
+    number = request.by or signal.SIGINT
+    by = "" if number == signal.SIGINT else f" by {number.name}"
+    about = f"; {error}" if isinstance(error, KeyboardInterrupt) and str(error) else ""
+    _say(f"interrupted{by}{about}")
+    return STOPPED_BY + number
+
+
+def _say(line: str) -> None:
+    """Print a line on standard error; where the terminal is gone, nobody reads what is left in the streams."""
+    try:
+        print(f"latentia: {line}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+    except OSError:
+        _drop(sys.stdout)
+        _drop(sys.stderr)
+
+
+def _drop(stream: TextIO) -> None:
+    """Let what a stream still holds go nowhere, for the flush at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _run(words: list[str]) -> int:
@@ -96,7 +125,7 @@ def _values(name: str, words: list[str]) -> dict[str, Any]:
     return parse(f"latentia {name}", about(verb), {"": options_of(verb)}, words)
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     """Return an error's message as one line; of an error that nobody foresaw, also its type and what to do."""
     told = " ".join(str(error).split())
     if isinstance(error, LatentiaError):

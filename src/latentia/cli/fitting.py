@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +36,7 @@ def fit(
         data: a name that `latentia datasets` lists; a .npy, .npz, .csv or .parquet file; a folder of images
         out: the run folder to write; runs/RECIPE-DATA without
         resume: go on from the folder's last checkpoint, exactly, to the length it was begun with or one that is given
-        overwrite: replace a run folder that is there already
+        overwrite: replace a run folder that is there already, and holds nothing else
         support: the values an entry may take: binary, discrete(K), unit, real, ...; inferred without
         labels: the column of a table that holds classes
         context: columns of a table that a conditional model is given; they leave the rows
@@ -58,10 +57,8 @@ def fit(
     reading = {"support": support, "labels": labels, "context": context, "resize": resize}
     run = fit_run(recipe, data, out=path, resume=resume, overwrite=overwrite, **reading, **options)
     if run.interrupted:
-        print(
-            f"latentia: interrupted; {path} is saved: the same command with --resume goes on", file=sys.stderr
-        )
-        return 130
+        how = "with --resume in the place of --overwrite" if overwrite else "with --resume"
+        raise KeyboardInterrupt(f"{path} is saved: the same command {how} goes on")
     rows = held_out_rows(run) if data in datasets or run.held_out is not None else None
     if before is not None and _stamp(path) == before and _is_judged(run, path, rows):
         print(f"{path} is finished already; nothing was changed")

@@ -58,7 +58,8 @@ def fit(
         data: a name of ``lt.datasets``; an array (n, ...), a tensor, a DataFrame, a ``Dataset`` or ``DataLoader``;
             or the path of a .npy, .npz, .csv or .parquet file or of a folder of images.
         out: the run folder to write; without one the run stays in memory.
-        overwrite: replace a run folder that is there already, once the new run has something to keep.
+        overwrite: replace a run folder that is there already, once the new run has something to keep; one that
+            holds anything else, and the working directory, is refused.
         resume: go on from the last checkpoint in ``out``, exactly; a finished run is returned as it is. ``epochs``,
             ``steps`` and ``patience`` are those that it was begun with where they are not given.
         progress: show a progress bar, and print what seems to go wrong, as ``doctor`` tells it.
@@ -71,7 +72,7 @@ def fit(
     Raises:
         UsageError: for a name, an option or a combination that does not exist; nothing is written then.
         DataError: for data that cannot be read or breaks its support.
-        RunError: for a folder that exists, or cannot be written.
+        RunError: for a folder that exists, holds what no run writes, or cannot be written.
         NonFiniteError: for a loss that is not finite; the last good weights are in the error's ``run``, and in the
             folder; the message says what went before.
 

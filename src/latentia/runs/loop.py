@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +13,13 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from latentia.core.state import State, load_module, prefixed, within
+from latentia.interrupts import interruptible
 from latentia.runs.folder import Checkpoint, RunFolder
 from latentia.runs.monitor import Monitor, load_best
 from latentia.runs.run import Run
 
-_BETWEEN_CHECKPOINTS = 30.0  # seconds, unless steps are asked for
+_FIRST_CHECKPOINT = 3.0  # seconds after the training's start, unless steps are asked for
+_BETWEEN_CHECKPOINTS = 30.0  # seconds from then on
 
 
 @dataclass
@@ -53,7 +52,7 @@ class Loop:
         steps: when the training ends.
         monitor: what is watched, or None.
         ema: the decay of the averaged weights, or None.
-        checkpoint_every: steps between checkpoints, or None for every half minute.
+        checkpoint_every: steps between checkpoints, or None for one at once and then every half minute.
         folder: what is written as the training goes, or None for a run in memory.
         notice: what is done with the history after each epoch, or None.
         stage: which of the recipe's trainings this is, from 0.
@@ -73,6 +72,7 @@ class Loop:
     averages: Averages = field(default_factory=Averages)
     averaged: AveragedModel | None = None
     saved_at: float = field(default_factory=lambda: time.monotonic())
+    save_after: float = _FIRST_CHECKPOINT
     interrupted: bool = False
     before: tuple[int, int] = (0, 0)  # epochs and steps of earlier stages
 
@@ -86,12 +86,12 @@ class Loop:
         return self.model if self.averaged is None else self.averaged.module
 
     def run(self, states: Iterable[State], show: Callable[[State], None]) -> State | None:
-        """Go through the states until the training ends, patience does, or Ctrl-C is pressed."""
+        """Go through the states until the training ends, patience does, or a signal asks to stop."""
         state: State | None = None
-        with interruptible() as pressed:
+        with interruptible() as request:
             for state in states:
                 stopping = self._after(state) or self._over(state)
-                self.interrupted = pressed.is_set() and not stopping
+                self.interrupted = request.is_set() and not stopping
                 show(state)
                 if self._checkpoint_due(state) or stopping or self.interrupted:
                     self._checkpoint(state, finished=stopping)
@@ -162,7 +162,7 @@ class Loop:
     def _checkpoint_due(self, state: State) -> bool:
         if self.checkpoint_every is not None:
             return state.step % self.checkpoint_every == 0
-        return time.monotonic() - self.saved_at > _BETWEEN_CHECKPOINTS
+        return time.monotonic() - self.saved_at > self.save_after
 
     def _checkpoint(self, state: State, *, finished: bool) -> None:
         if self.folder is None:
@@ -177,24 +177,4 @@ class Loop:
             tensors |= prefixed("best", self.monitor.weights)
             facts |= {"best": self.monitor.best, "waited": self.monitor.waited}
         self.folder.keep(Checkpoint(tensors, facts))
-        self.saved_at = time.monotonic()
-
-
-@contextmanager
-def interruptible() -> Generator[threading.Event]:
-    """Turn the first Ctrl-C into a flag, so that a step ends before the training stops; a second one raises."""
-    pressed = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield pressed
-        return
-
-    def press(*_: object) -> None:
-        if pressed.is_set():
-            raise KeyboardInterrupt
-        pressed.set()
-
-    before = signal.signal(signal.SIGINT, press)
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
+        self.saved_at, self.save_after = time.monotonic(), _BETWEEN_CHECKPOINTS

@@ -5,10 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from latentia.core.state import State
 from latentia.runs.symptoms.finding import Finding
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _SHOWN = {  # what is logged: how it is called here, for a bar has to fit into 80 columns
     "elbo": "elbo",
@@ -41,7 +45,7 @@ def progress_bar(
     )
     epochs = -(-steps // steps_per_epoch)
     drawn = 0.0
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with _shown(Progress(*columns, console=Console(stderr=True))) as bar:
         task = bar.add_task(title, total=steps, epoch=0, epochs=epochs, numbers="")
 
         def move(state: State) -> None:
@@ -60,6 +64,18 @@ def progress_bar(
         yield move
 
 
+@contextmanager
+def _shown(bar: Progress) -> Generator[Progress]:
+    """Show a bar for a while; a terminal that is closed meanwhile is no reason to fail."""
+    bar.start()
+    try:
+        yield bar
+    finally:
+        with suppress(OSError):
+            bar.stop()
+
+
 def print_finding(finding: Finding) -> None:
-    """Print a finding as a line on standard error, above a bar that is shown there."""
-    print(f"latentia: {finding.severity}: {finding}", file=sys.stderr)
+    """Print a finding as a line on standard error, above a bar that is shown there, if the terminal still is."""
+    with suppress(OSError):
+        print(f"latentia: {finding.severity}: {finding}", file=sys.stderr)

@@ -241,7 +241,8 @@ class Run:
         """Write the run as a folder that ``lt.load`` reads.
 
         Raises:
-            RunError: if the folder exists and ``overwrite`` is not asked, or cannot be written.
+            RunError: if the folder exists and ``overwrite`` is not asked or it holds what no run writes, or cannot
+                be written.
         """
         path = Path(path)
         folder = RunFolder(path, self.config(), self.recipe.objective, overwrite=overwrite, begun=False)
