@@ -38,7 +38,7 @@ class Training:
         stop_on: the monitor to stop by, with a patience of 10 epochs unless another is given
         validation: share of the rows to hold out, for data that comes without a validation part
         split_seed: of the split into training, validation and test rows, for data that comes without one
-        checkpoint_every: steps between checkpoints; half a minute without
+        checkpoint_every: steps between checkpoints; without, one after three seconds and then every half minute
     """
 
     epochs: int | None = None
