@@ -234,7 +234,7 @@ def test_resume_begins_anew_in_no_folder_with_something_else(ours, monkeypatch):
     vae(epochs=1, out=ours, resume=True)
 
 
-def test_resume_goes_on_beside_somebody_elses_files(ours):
+def test_resume_goes_on_next_to_somebody_elses_files(ours):
     names = ("notes.md", "checkpoint/best.safetensors", "checkpoint/00.safetensors")
     for name in names:
         make_file(ours / name)
@@ -250,7 +250,7 @@ def test_what_comes_while_it_trains_stays(overwrite, out, monkeypatch):
         vae(epochs=1, out=out)
 
     def come(state):
-        if state.step == 3:  # after metrics.csv was written beside the place
+        if state.step == 3:  # after metrics.csv was written next to the place
             make_file(out / "notes.md")
 
     told = "with notes.md in it" if overwrite else "exists already"
@@ -261,12 +261,12 @@ def test_what_comes_while_it_trains_stays(overwrite, out, monkeypatch):
 
 
 @pytest.mark.parametrize("ending", ["new", "old"])
-def test_folders_beside_that_are_not_ours_stay(ending, ours, monkeypatch):
+def test_folders_next_to_it_that_are_not_ours_stay(ending, ours, monkeypatch):
     make_file(ours.parent / f".run.{ending}" / "mine.txt")
     refused(ours, rf"\.run\.{ending} is in the way, with mine.txt in it: move it", monkeypatch)
 
 
-def test_what_a_killed_program_left_beside_is_cleared(ours):
+def test_what_a_killed_program_left_next_to_it_is_cleared(ours):
     shutil.copytree(ours, ours.with_name(".run.new"))
     shutil.copytree(ours, ours.with_name(".run.old"))
     vae(epochs=1, seed=5, out=ours, overwrite=True)

@@ -26,11 +26,11 @@ _NAMED = 3  # foreign entries that a message names
 
 
 def checkpoint_files(path: Path) -> list[Path]:
-    """Return a run folder's checkpoints, the oldest first; other files beside them are none."""
+    """Return a run folder's checkpoints, the oldest first; other files next to them are not."""
     return sorted(each for each in (path / CHECKPOINTS).glob("*") if _CHECKPOINT.fullmatch(each.name))
 
 
-def beside(place: Path, ending: str) -> Path:
+def sibling(place: Path, ending: str) -> Path:
     """Return where a folder waits that is to take a place ("new"), or that leaves it ("old")."""
     place = place.resolve()  # also of "."
     return place.with_name(f".{place.name}.{ending}")
@@ -54,12 +54,12 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
     if reason:
         within = f", with {_listed(names)} in it" if names else ""
         raise RunError(f"{path} {reason}, so --overwrite leaves it alone{within}: choose another folder")
-    _refuse_beside(place, there=there or overwrite)
+    _refuse_siblings(place, there=there or overwrite)
 
 
-def _refuse_beside(place: Path, *, there: bool) -> None:
-    """Raise `RunError` where the folders beside a place that come and go with a run are not ours to delete."""
-    new, old = beside(place, "new"), beside(place, "old")
+def _refuse_siblings(place: Path, *, there: bool) -> None:
+    """Raise `RunError` where the folders next to a place that come and go with a run are not ours to delete."""
+    new, old = sibling(place, "new"), sibling(place, "old")
     for path in (new, old):
         foreign = [path.name] if path.is_symlink() or path.is_file() else foreign_entries(path)
         if foreign:

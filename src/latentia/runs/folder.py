@@ -22,9 +22,9 @@ from latentia.runs.entries import (
     METRICS,
     MODEL,
     STOPPED,
-    beside,
     checkpoint_files,
     refuse_existing,
+    sibling,
 )
 from latentia.runs.files import read_json, read_tensors, write_atomically, write_json, write_tensors
 from latentia.runs.renamed import current_options
@@ -96,13 +96,13 @@ def _check_parts(config: Mapping[str, Any], file: Path) -> None:
 
 
 def new_folder(place: Path, *, overwrite: bool) -> Path:
-    """Make an empty folder beside the place that it is to take.
+    """Make an empty folder next to the place that it is to take.
 
     Raises:
         RunError: if something is at the place that may not be replaced, or the folder cannot be made.
     """
     refuse_existing(place, overwrite=overwrite)
-    new = beside(place, "new")
+    new = sibling(place, "new")
     try:
         shutil.rmtree(new, ignore_errors=True)  # of a program that was killed
         new.mkdir(parents=True)
@@ -113,7 +113,7 @@ def new_folder(place: Path, *, overwrite: bool) -> Path:
 
 def take_place(new: Path, place: Path) -> None:
     """Move a folder to its place; the older one there is deleted last."""
-    old = beside(place, "old")
+    old = sibling(place, "old")
     try:
         if place.exists():  # else the older one may be what an earlier program left there
             shutil.rmtree(old, ignore_errors=True)
@@ -198,7 +198,7 @@ def read_stopped(path: Path) -> str:
 class RunFolder:
     """The folder that a training writes as it goes.
 
-    A new one is filled beside its place, and takes it with the first checkpoint or the model: until then, and
+    A new one is filled next to its place, and takes it with the first checkpoint or the model: until then, and
     whatever fails, an older run at that place is as it was.
 
     Args:
