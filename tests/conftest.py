@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tests.draws import seeded
 
 torch.set_num_threads(1)  # one thread per test worker: more of them collapse by 5 to 30 times
 
@@ -31,6 +33,19 @@ def digits() -> np.ndarray:
     from sklearn.datasets import load_digits
 
     return load_digits().images[:200].astype(np.int64)
+
+
+@pytest.fixture
+def seeded_draws() -> Iterator[None]:
+    """Draw from torch's global generator as from seed 0, and put it back."""
+    with seeded():
+        yield
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in a folder of the test's own."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
+from tests.draws import seeded
 from tests.problems import small_sizes
-from torch import Tensor, nn
+from torch import Tensor
 
 import latentia as lt
 from latentia.core.objective import Batch
@@ -21,8 +19,7 @@ GREY = DataSpec((1, 16, 16), Support("unit"), classes=("cat", "dog"))
 def recipe(name: str = "gan", data: DataSpec = PLANE, **options):
     """Return a small recipe with weights from a fixed seed."""
     sizes = small_sizes(options.get("network", "auto"), data) | {"latent_dim": 3}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded():
         return lt.recipes[name](data, **(sizes | options))
 
 
@@ -38,15 +35,3 @@ def rows(data: DataSpec = PLANE, n: int = 16, seed: int = 0) -> Tensor:
 def batch(data: DataSpec = PLANE, n: int = 16) -> Batch:
     classes = torch.eye(2)[torch.arange(n) % 2]
     return Batch(rows(data, n), context=classes if data.classes else None)
-
-
-@contextmanager
-def seeded(seed: int = 0) -> Iterator[None]:
-    """Draw from torch's global generator as from a seed, and put it back."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        yield
-
-
-def tensors(module: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in module.state_dict().items()}

@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 import torch
 from scipy.stats import norm
+from tests.draws import seeded_generator
 from tests.problems import Coins, LinearGaussian, as_latent_variable, linear_gaussian
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Independent, MultivariateNormal, Normal
@@ -57,10 +58,6 @@ class Planted:
 def scores(subject: Subject, name: str) -> dict[str, Score]:
     """Return a metric's scores by name."""
     return {each.metric: each for each in score(subject, [name])}
-
-
-def stream(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def spec(size: int, *, support: str = "real", classes: int = 0) -> DataSpec:
@@ -118,7 +115,7 @@ def of_bits() -> float:
 
 def parzen(seed: int) -> Found:
     """In one dimension, where the windows around 10,000 samples are as good as fixed."""
-    held_out = Rows(torch.randn(100, 1, generator=stream(seed)), spec(1))
+    held_out = Rows(torch.randn(100, 1, generator=seeded_generator(seed)), spec(1))
     return scores(Subject(Shifted(), held_out, seed=seed), "parzen")
 
 
@@ -162,7 +159,7 @@ class Given(Generative):
 
 
 def shifted_energy(seed: int) -> Found:
-    held_out = Rows(torch.randn(100, 1, generator=stream(seed)), spec(1))
+    held_out = Rows(torch.randn(100, 1, generator=seeded_generator(seed)), spec(1))
     return scores(Subject(Shifted(1.0), held_out, seed=seed), "energy-distance")
 
 
@@ -174,7 +171,7 @@ def energy_of_a_shift() -> float:
 
 def permuted(seed: int) -> Found:
     """Fresh permutations of the same rows and samples, whose p-value is about 0.3."""
-    x, y = (shift + torch.randn(20, 2, generator=stream(s)) for shift, s in ((0.0, 1), (0.2, 2)))
+    x, y = (shift + torch.randn(20, 2, generator=seeded_generator(s)) for shift, s in ((0.0, 1), (0.2, 2)))
     return scores(Subject(Given(x), Rows(y, spec(2)), seed=seed, permutations=99), "mmd-test")
 
 
@@ -184,7 +181,7 @@ UNEVEN = torch.tensor([0.6, 0.25, 0.1, 0.05])
 
 def of_corners(n: int, seed: int, fractions: Tensor = UNEVEN) -> Rows:
     """Return rows around four corners that are 10 apart, with a standard deviation of 1."""
-    generator = stream(seed)
+    generator = seeded_generator(seed)
     labels = torch.multinomial(fractions, n, replacement=True, generator=generator)
     x = CENTRES[labels] + torch.randn(n, 2, generator=generator)
     return Rows(x, spec(2, classes=4), labels=labels, modes=Modes(CENTRES.double(), 1.0))
@@ -213,8 +210,8 @@ def smoothed_kl() -> float:
 
 def near(seed: int) -> Found:
     """Samples of the rows' own distribution; the training rows stay."""
-    train = Rows(torch.randn(300, 2, generator=stream(10**6)), spec(2))
-    held_out = Rows(torch.randn(400, 2, generator=stream(seed)), spec(2))
+    train = Rows(torch.randn(300, 2, generator=seeded_generator(10**6)), spec(2))
+    held_out = Rows(torch.randn(400, 2, generator=seeded_generator(seed)), spec(2))
     subject = Subject(Shifted(size=2), held_out, seed=seed, train_rows=lambda: train)
     return scores(subject, "memorisation")
 
@@ -249,7 +246,7 @@ class Reads(nn.Module):
 
 def noisy(n: int, seed: int, wrong: float = 0.3) -> Rows:
     """Return rows around 0 and 1 whose class is the nearer one's, but for a fraction of them."""
-    generator = stream(seed)
+    generator = seeded_generator(seed)
     near_one, flipped = (
         torch.randint(2, (n,), generator=generator),
         torch.rand(n, generator=generator) < wrong,
@@ -266,7 +263,7 @@ def of_noisy(name: str, model: nn.Module) -> Callable[[int], Found]:
 
 def of_unit(name: str) -> Callable[[int], Found]:
     return lambda seed: scores(
-        Subject(Half(), Rows(torch.randn(60, 1, generator=stream(seed)), spec(1))), name
+        Subject(Half(), Rows(torch.randn(60, 1, generator=seeded_generator(seed)), spec(1))), name
     )
 
 
@@ -277,7 +274,7 @@ FACTORS = (Factor("first", (0.0, 1.0, 2.0), "number"), Factor("second", (0.0, 1.
 
 def codes_and_factors(n: int, seed: int, noise: float = 0.7) -> tuple[Tensor, Tensor]:
     """Return codes (n, 2) that are noisy copies of the two factors (n, 2), each a little of the other too."""
-    generator = stream(seed)
+    generator = seeded_generator(seed)
     v = torch.randint(3, (n, 2), generator=generator)
     mixed = v.double() @ torch.tensor([[1.0, 0.3], [0.1, 1.0]], dtype=torch.float64)
     return mixed + noise * torch.randn(n, 2, generator=generator, dtype=torch.float64), v

@@ -21,6 +21,9 @@ from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
 from latentia.distributions.diagonal_gaussian import DiagonalGaussian, StandardGaussian
 from latentia.functional.bounds import iwae
+from latentia.metrics.evaluate import score
+from latentia.metrics.score import Score
+from latentia.metrics.subject import Subject
 from latentia.networks.pairs import NETWORKS, network_name
 
 
@@ -148,6 +151,12 @@ class Coins(Generative, Density):
         """Return n rows drawn from the law."""
         x = self.sample(n, generator=torch.Generator().manual_seed(seed))
         return Rows(x, DataSpec((self.size,), Support("binary")))
+
+
+def only(subject: Subject, name: str) -> Score:
+    """Return the one score of a metric."""
+    (result,) = score(subject, [name])
+    return result
 
 
 def small_sizes(network: str, data: DataSpec) -> dict[str, int]:

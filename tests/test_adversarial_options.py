@@ -6,7 +6,8 @@ import math
 
 import pytest
 import torch
-from tests.games import GREY, PLANE, batch, game, recipe, rows, seeded
+from tests.draws import seeded
+from tests.games import GREY, PLANE, batch, game, recipe, rows
 from torch.nn.functional import softplus
 
 import latentia as lt

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.games import GREY, PLANE, batch, game, recipe, rows, seeded
+from tests.draws import seeded
+from tests.games import GREY, PLANE, batch, game, recipe, rows
 from torch import Tensor
 from torch.nn.functional import softplus
 

@@ -9,7 +9,8 @@ import copy
 
 import pytest
 import torch
-from tests.games import GREY, PLANE, batch, game, recipe, rows, tensors
+from tests.games import GREY, PLANE, batch, game, recipe, rows
+from tests.running import weights
 from torch import nn
 
 import latentia as lt
@@ -50,28 +51,28 @@ def test_no_player_s_move_leaves_anything_in_the_other(name):
         for player, loss in Adversarial.step(played, rows):
             other = played.players()[{"critic": "generator", "generator": "critic"}[player]]
             assert all(p.grad is None for p in other.parameters())
-            before[player] = tensors(other)
+            before[player] = weights(other)
             yield player, loss
             assert all(p.grad is None for p in other.parameters())
-            assert all(torch.equal(value, before[player][key]) for key, value in tensors(other).items())
+            assert all(torch.equal(value, before[player][key]) for key, value in weights(other).items())
             moved.append(player)
         return {}
 
     loss_of = played.generator_loss
 
     def untouched(*arguments):
-        critic = tensors(played.critics)
+        critic = weights(played.critics)
         value = loss_of(*arguments)
-        for key, each in tensors(played.critics).items():
+        for key, each in weights(played.critics).items():
             assert torch.equal(each, critic[key]) or (tracked(key) and played.unroll is None), key
         return value
 
     played.step, played.generator_loss = watched, untouched
-    start = {player: tensors(module) for player, module in played.players().items()}
+    start = {player: weights(module) for player, module in played.players().items()}
     list(train(played, [batch(data)], optim=made.optim, steps=2))
     assert set(moved) == {"critic", "generator"}
     for player, module in played.players().items():
-        assert any(not torch.equal(value, start[player][key]) for key, value in tensors(module).items())
+        assert any(not torch.equal(value, start[player][key]) for key, value in weights(module).items())
 
 
 @pytest.mark.parametrize("name", GAMES)

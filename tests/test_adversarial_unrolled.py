@@ -9,7 +9,9 @@ import copy
 
 import pytest
 import torch
-from tests.games import game, rows, seeded, tensors
+from tests.draws import seeded
+from tests.games import game, rows
+from tests.running import weights
 from torch import Tensor, nn
 
 from latentia.objectives.adversarial import Adversarial
@@ -49,10 +51,10 @@ UNROLLED = [
 def test_the_generator_meets_the_critic_of_some_steps_later(options, steps):
     """The loss is that to a copy trained by torch's SGD; the critic, and its norms, stay bit for bit."""
     played = game(unroll_steps=steps, unroll_lr=0.2, layers=2, **options)
-    before, x = tensors(played.critics), rows()
+    before, x = weights(played.critics), rows()
     with seeded(5):
         value = played.generator_loss(x, None)
-    assert all(torch.equal(each, before[key]) for key, each in tensors(played.critics).items())
+    assert all(torch.equal(each, before[key]) for key, each in weights(played.critics).items())
     with seeded(5):
         fake = played.seen(played.model.rsample(16))
     critic = answered(played, played.seen(x), fake, steps, 0.2)

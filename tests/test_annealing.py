@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from tests.draws import seeded, seeded_generator
 from torch.distributions import Normal
 
 from latentia.errors import UnknownNameError, UsageError
@@ -27,25 +28,21 @@ LINE = GaussianPath(
 )  # z ~ N(0, 1), x | z ~ N(z, .01), x = 1
 
 
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def plane() -> GaussianPath:
     """Return a path of 3 rows of 4 entries with 2 codes."""
-    draws = generator(5)
+    draws = seeded_generator(5)
     weight = torch.randn(4, 2, generator=draws).double()
     return GaussianPath(weight, torch.randn(3, 4, generator=draws).double(), noise=0.5)
 
 
 def prior(chains: int, problem: GaussianPath, seed: int) -> torch.Tensor:
     shape = (chains, len(problem.deviations), problem.weight.shape[1])
-    return torch.randn(shape, generator=generator(seed), dtype=torch.float64)
+    return torch.randn(shape, generator=seeded_generator(seed), dtype=torch.float64)
 
 
 def hmc(problem: GaussianPath, betas: torch.Tensor, seed: int = 1):
     """Return moves whose step sizes other chains have found."""
-    draws, path = generator(seed), problem.path()
+    draws, path = seeded_generator(seed), problem.path()
     sizes = adapted_step_sizes(path, prior(16, problem, seed + 100), betas, leapfrog=5, generator=draws)
     return hamiltonian(path, betas, sizes, leapfrog=5, generator=draws)
 
@@ -85,9 +82,9 @@ def test_the_laws_on_the_way_are_those_of_the_path():
 def test_with_exact_moves_mean_log_weights_are_the_expected_ones(schedule):
     """4 standard errors in 3 rows and 2 directions: false alarm 4e-4."""
     problem, betas = plane(), temperatures(schedule, 12)
-    move, path = problem.exact_move(betas, generator(1)), problem.path()
+    move, path = problem.exact_move(betas, seeded_generator(1)), problem.path()
     posterior = problem.law(1.0)
-    noise = torch.randn((4000, 3, 2), generator=generator(2), dtype=torch.float64)
+    noise = torch.randn((4000, 3, 2), generator=seeded_generator(2), dtype=torch.float64)
     exact = posterior.mean + (posterior.scale_tril @ noise[..., None])[..., 0]
     for found, reverse in (
         (ais(path, prior(4000, problem, 3), betas, move), False),
@@ -109,8 +106,7 @@ def test_mean_weights_are_the_evidence_with_hamiltonian_moves_both_ways(schedule
     problem, betas, chains = plane(), temperatures(schedule, 120), 600
     move, path, exact = hmc(problem, betas), problem.path(), problem.log_evidence()
     forward = ais(path, prior(chains, problem, 3), betas, move)
-    with torch.random.fork_rng():
-        torch.manual_seed(4)
+    with seeded(4):
         start = problem.law(1.0).sample((chains,))
     reverse = reverse_ais(path, start, betas, move)
     for log_w, alpha in ((forward.log_w, 0.0), (reverse.log_w, 2.0)):
@@ -124,7 +120,7 @@ def test_mean_weights_are_the_evidence_with_hamiltonian_moves_both_ways(schedule
 def test_weights_seldom_exceed_the_evidence():
     """P(log w > log p + b) < e⁻ᵇ, as Markov's inequality has it."""
     betas = linear_temperatures(10)
-    log_w = ais(LINE.path(), prior(4000, LINE, 0), betas, LINE.exact_move(betas, generator(1))).log_w
+    log_w = ais(LINE.path(), prior(4000, LINE, 0), betas, LINE.exact_move(betas, seeded_generator(1))).log_w
     for b in (0.5, 1.0, 2.0, 3.0):
         assert (log_w > LINE.log_evidence() + b).double().mean() < math.exp(-b)
 
@@ -145,7 +141,7 @@ def test_a_start_that_is_an_encoder_gives_the_same_evidence():
     with torch.random.fork_rng():
         z = q.sample((7,))
     sizes = torch.full((4, 3), 0.1).double()
-    found = ais(other, z, betas, hamiltonian(other, betas, sizes, leapfrog=3, generator=generator()))
+    found = ais(other, z, betas, hamiltonian(other, betas, sizes, leapfrog=3, generator=seeded_generator()))
     assert torch.allclose(found.log_w, problem.log_evidence().expand(7, 3), atol=1e-9)
 
 
@@ -155,9 +151,8 @@ def test_a_start_that_is_an_encoder_gives_the_same_evidence():
 def test_moves_leave_the_law_as_it_is():
     """From exact draws, 4 moves with steps so large that a third is refused; 4.5 errors of 18 numbers: 2e-4."""
     problem, beta, chains = plane(), 0.7, 6000
-    law, path, draws = problem.law(beta), problem.path(), generator(8)
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
+    law, path, draws = problem.law(beta), problem.path(), seeded_generator(8)
+    with seeded(7):
         point = path.at(law.sample((chains,)))
     for _ in range(4):
         step = 1.6 * law.covariance_matrix.diagonal(dim1=1, dim2=2).amin(1).sqrt().expand(3)
@@ -177,7 +172,7 @@ def test_small_steps_are_always_accepted_and_steps_of_no_end_never():
     for size, expected in ((1e-3, 1.0), (1e3, 0.0)):
         step = torch.full((3,), size).double()
         moved, acceptance = hamiltonian_move(
-            problem.path(), point, 1.0, step, leapfrog=5, generator=generator()
+            problem.path(), point, 1.0, step, leapfrog=5, generator=seeded_generator()
         )
         assert acceptance.mean().item() == pytest.approx(expected, abs=1e-3)
         assert torch.equal(moved.z, point.z) == (expected == 0)
@@ -193,13 +188,17 @@ def test_steps_are_each_rows_own_and_come_to_the_acceptance_aimed_at():
     )
     betas = sigmoid_temperatures(60)
     sizes = adapted_step_sizes(
-        path, torch.randn(32, 2, 3, generator=generator()), betas, leapfrog=5, generator=generator(1)
+        path,
+        torch.randn(32, 2, 3, generator=seeded_generator()),
+        betas,
+        leapfrog=5,
+        generator=seeded_generator(1),
     )
     assert sizes.shape == (59, 2)
     assert 20 < sizes[-1, 0] / sizes[-1, 1] < 60
     assert sizes[0, 1] > 10 * sizes[-1, 1]
-    move = hamiltonian(path, betas, sizes, leapfrog=5, generator=generator(2))
-    found = ais(path, torch.randn(32, 2, 3, generator=generator(3)), betas, move)
+    move = hamiltonian(path, betas, sizes, leapfrog=5, generator=seeded_generator(2))
+    found = ais(path, torch.randn(32, 2, 3, generator=seeded_generator(3)), betas, move)
     assert (found.acceptance - 0.8).abs().max() < 0.1
 
 
@@ -207,7 +206,9 @@ def test_decoder_calls_are_one_and_the_leapfrog_steps_of_each_move():
     problem, calls = plane(), []
     path = Path(problem.path().log_start, lambda z: (calls.append(z.shape), problem.log_ratio(z))[1])
     betas = linear_temperatures(6)
-    move = hamiltonian(path, betas, torch.full((5, 3), 0.1).double(), leapfrog=4, generator=generator())
+    move = hamiltonian(
+        path, betas, torch.full((5, 3), 0.1).double(), leapfrog=4, generator=seeded_generator()
+    )
     ais(path, prior(2, problem, 0), betas, move)
     assert len(calls) == 1 + 5 * 4
     calls.clear()

@@ -27,11 +27,6 @@ TABLE = DataSpec((6,), Support("real"))
 X = torch.randn(100, 6, generator=torch.Generator().manual_seed(0)).numpy()
 
 
-@pytest.fixture
-def out(tmp_path):
-    return tmp_path / "run"
-
-
 def objective(spec=TABLE, **options):
     torch.manual_seed(0)
     return lt.recipes["autoencoder"](spec, latent_dim=2, hidden=8, **options).objective

@@ -13,15 +13,12 @@ from PIL import Image
 
 from latentia.cli import main
 
+pytestmark = pytest.mark.usefixtures("own_folder")
+
 
 def typed(line: str) -> int:
     """Return the exit code of what is typed after ``latentia``."""
     return main(line.split())
-
-
-@pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,11 @@ from latentia.cli import main
 from latentia.cli.verb import about, verbs
 from latentia.metrics.two_sample import CORRECTIONS, METHODS, two_sample_test
 
-
-@pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 @pytest.fixture
-def arrays() -> tuple[np.ndarray, np.ndarray]:
+def arrays(own_folder: None) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(30, 3)), rng.normal([0.0, 2.0, 0.0], size=(40, 3))
     np.save("a.npy", a)

@@ -9,6 +9,7 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
+from tests.draws import seeded
 from torch import Tensor, nn
 from torch.distributions import Normal
 
@@ -195,8 +196,7 @@ def test_runs_without_a_ratio_of_rows_say_so(recipe, message):
 
 
 def critic(**options) -> Critic:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded():
         return Critic(MLP((2,), (1,), hidden=(5, 4)), Scaling(PLANE), **options).eval()
 
 

@@ -19,7 +19,8 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mutual_info_score
 from sklearn.svm import LinearSVC
-from tests.problems import linear_gaussian
+from tests.draws import seeded_generator
+from tests.problems import linear_gaussian, only
 from torch import Tensor, nn
 
 import latentia as lt
@@ -62,10 +63,6 @@ NAMES = {"beta-vae-score", "dci", "factor-vae-score", "mig", "modularity", "sap"
 HALF = 1 - math.log(2) / math.log(10)  # what is spread evenly over 2 of 10, 0.69897
 
 
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def table(*sizes: int) -> Tensor:
     """Return each combination of factors once: mutual information between them is 0, exactly."""
     return torch.cartesian_prod(*(torch.arange(size) for size in sizes))
@@ -82,11 +79,11 @@ def turned(z: Tensor) -> Tensor:
 
 
 def shuffled(z: Tensor, seed: int = 0) -> Tensor:
-    return z[torch.randperm(len(z), generator=generator(seed))]
+    return z[torch.randperm(len(z), generator=seeded_generator(seed))]
 
 
 def drawn(n: int, F: int = 10, values: int = 10, seed: int = 0) -> Tensor:
-    return torch.randint(values, (n, F), generator=generator(seed))
+    return torch.randint(values, (n, F), generator=seeded_generator(seed))
 
 
 # --- bins and information -----------------------------------------------------------------------------------------
@@ -94,7 +91,7 @@ def drawn(n: int, F: int = 10, values: int = 10, seed: int = 0) -> Tensor:
 
 @pytest.mark.parametrize("bins", [2, 7, 20])
 def test_bins_are_those_of_a_histogram(bins):
-    z = torch.randn(500, 3, generator=generator(), dtype=torch.float64)
+    z = torch.randn(500, 3, generator=seeded_generator(), dtype=torch.float64)
     edges = [np.histogram(column, bins)[1] for column in z.T.numpy()]
     expected = [np.digitize(column, edge[:-1]) - 1 for column, edge in zip(z.T.numpy(), edges, strict=True)]
     assert histogram_bins(z, bins).T.numpy().tolist() == np.stack(expected).tolist()
@@ -109,8 +106,10 @@ def test_equally_spaced_values_have_bins_of_their_own():
 
 
 def test_information_is_scikit_learns_for_each_pair():
-    z = torch.randint(7, (300, 4), generator=generator(1))
-    v = torch.stack([z[:, 0] // 2, torch.randint(3, (300,), generator=generator(2)), z[:, 2] + z[:, 3]], 1)
+    z = torch.randint(7, (300, 4), generator=seeded_generator(1))
+    v = torch.stack(
+        [z[:, 0] // 2, torch.randint(3, (300,), generator=seeded_generator(2)), z[:, 2] + z[:, 3]], 1
+    )
     expected = [[mutual_info_score(a, b) for b in v.T.numpy()] for a in z.T.numpy()]
     np.testing.assert_allclose(mutual_information(z, v).numpy(), expected, atol=1e-12)
     own = [stats.entropy(np.bincount(b)) for b in v.T.numpy()]
@@ -188,7 +187,7 @@ def test_shuffled_codes_have_next_to_no_mig():
 def test_the_order_of_codes_changes_nothing_and_that_of_factors_only_theirs():
     """A21: a matrix that is read in the order of its memory, not transposed, fails all of these."""
     z = torch.cat(
-        [turned(Z), Z[:, :1], torch.randn(len(Z), 2, generator=generator(), dtype=torch.float64)], 1
+        [turned(Z), Z[:, :1], torch.randn(len(Z), 2, generator=seeded_generator(), dtype=torch.float64)], 1
     )
     order = torch.tensor([3, 6, 0, 5, 1, 4, 2])
     assert mig(z, V).value == pytest.approx(mig(z[:, order], V).value, abs=1e-12)
@@ -216,7 +215,7 @@ def test_modularities_of_matrices_are_the_published_ones():
     assert modularities(five.repeat(2, 1)).tolist() == [1] * 10
     assert modularities(five.repeat(1, 2)).tolist() == pytest.approx([1 - 1 / 9] * 5)
     assert modularities(torch.zeros(3, 4)).tolist() == [0] * 3
-    information = torch.rand(4, 3, generator=generator(), dtype=torch.float64)
+    information = torch.rand(4, 3, generator=seeded_generator(), dtype=torch.float64)
     naive = []
     for row in information.tolist():
         best = max(range(3), key=row.__getitem__)
@@ -290,14 +289,14 @@ def test_importances_are_scikit_learns():
 
 
 def test_gaps_are_between_the_two_best():
-    scores = torch.rand(6, 4, generator=generator(), dtype=torch.float64)
+    scores = torch.rand(6, 4, generator=seeded_generator(), dtype=torch.float64)
     ordered = np.sort(scores.numpy(), axis=0)
     np.testing.assert_allclose(top_two_gaps(scores), ordered[-1] - ordered[-2])
     assert top_two_gaps(scores[:1]).tolist() == scores[0].tolist()
 
 
 def test_squared_correlations_are_those_of_regressions():
-    z = torch.randn(60, 3, generator=generator(), dtype=torch.float64)
+    z = torch.randn(60, 3, generator=seeded_generator(), dtype=torch.float64)
     v = torch.stack([z[:, 0] + 0.3 * z[:, 1], z[:, 2].exp()], 1)
     expected = [
         [LinearRegression().fit(a[:, None], b).score(a[:, None], b) for b in v.T.numpy()] for a in z.T.numpy()
@@ -317,7 +316,9 @@ def test_sap_by_regression_of_planted_codes():
 
 def test_sap_by_classification_is_scikit_learns():
     v = drawn(300, F=2, values=3)
-    z = torch.stack([v[:, 0] + 0.3 * torch.randn(300, generator=generator()), v[:, 1] * 2.0], 1).double()
+    z = torch.stack(
+        [v[:, 0] + 0.3 * torch.randn(300, generator=seeded_generator()), v[:, 1] * 2.0], 1
+    ).double()
     found = sap(z, v, train=200, test=100, seed=4)
     train, test = (part.numpy() for part in two_parts(300, 200, 100, stream("sap", 4)))
     accuracies = np.empty((2, 2))
@@ -348,18 +349,18 @@ def test_sap_by_classification_of_planted_codes():
 def test_rows_alike_share_the_value_and_are_equally_likely():
     column = torch.tensor([4, 1, 1, 4, 0, 4, 1, 9])
     rows = torch.arange(8).repeat(3000)
-    partners = rows_alike(column, rows, generator())
+    partners = rows_alike(column, rows, seeded_generator())
     assert column[partners].equal(column[rows])
     for value in (4, 1):
         members = (column == value).nonzero().flatten()
         counts = partners[column[rows] == value].bincount(minlength=8)[members]
         assert stats.chisquare(counts.numpy()).pvalue > 1e-6  # the false-alarm rate
-    assert rows_alike(column, rows, generator()).equal(partners)
+    assert rows_alike(column, rows, seeded_generator()).equal(partners)
 
 
 def test_pairs_differ_in_all_but_what_they_share():
     shared = torch.arange(4).repeat(500)
-    means = pair_differences(Z, V, shared, pairs=64, generator=generator())
+    means = pair_differences(Z, V, shared, pairs=64, generator=seeded_generator())
     sizes = torch.tensor([3.0, 4, 5, 6]).double()
     for j in range(4):
         points = means[shared == j]
@@ -371,24 +372,24 @@ def test_pairs_differ_in_all_but_what_they_share():
 
 
 def test_the_steadiest_code_is_that_of_the_shared_factor():
-    shared = torch.randint(4, (400,), generator=generator())
+    shared = torch.randint(4, (400,), generator=seeded_generator())
     order = torch.tensor([2, 0, 3, 1])
     z = torch.cat([1000 * Z[:, order], torch.ones(len(Z), 1)], 1)
-    found = steadiest_codes(z, V, shared, z.var(0), generator=generator(1))
+    found = steadiest_codes(z, V, shared, z.var(0), generator=seeded_generator(1))
     assert order[found].equal(shared)
     without = z.var(0)
     without[0] = 0
-    assert 0 not in steadiest_codes(z, V, shared, without, generator=generator(1))
+    assert 0 not in steadiest_codes(z, V, shared, without, generator=seeded_generator(1))
 
 
 def test_the_steadiest_code_is_relative_to_all_rows():
     """A code with small variance is not the steadiest for that."""
     v = table(2, 50)
-    noise = torch.randn(100, 2, generator=generator(), dtype=torch.float64)
+    noise = torch.randn(100, 2, generator=seeded_generator(), dtype=torch.float64)
     z = torch.stack([100 * v[:, 0] + noise[:, 0], 0.01 * noise[:, 1]], 1)
     shared = torch.zeros(200, dtype=torch.int64)
-    assert steadiest_codes(z, v, shared, z.var(0), generator=generator()).eq(0).all()
-    assert steadiest_codes(z, v, shared, torch.ones(2), generator=generator()).eq(1).all()
+    assert steadiest_codes(z, v, shared, z.var(0), generator=seeded_generator()).eq(0).all()
+    assert steadiest_codes(z, v, shared, torch.ones(2), generator=seeded_generator()).eq(1).all()
 
 
 def test_scores_of_groups_of_planted_codes():
@@ -427,7 +428,7 @@ def test_the_beta_vae_score_does_not_miss_a_factor_and_the_factor_vae_score_does
 def test_groups_that_were_learned_from_are_not_scored(measure):
     """Of so few, a classifier would tell most of its own."""
     v = drawn(500, 4)
-    z = torch.randn(500, 10, generator=generator(1), dtype=torch.float64)
+    z = torch.randn(500, 10, generator=seeded_generator(1), dtype=torch.float64)
     scores = [measure(z, v, train=20, test=20, seed=seed).value for seed in range(20)]
     assert abs(np.mean(scores) - 1 / 4) < 5 * math.sqrt(3 / 16 / 400)  # 400 in all: false alarm 6e-7
 
@@ -441,14 +442,14 @@ def test_the_majority_is_of_each_code():
 
 
 def test_the_bootstrap_of_a_mean_is_its_standard_error():
-    x = torch.randn(400, generator=generator(), dtype=torch.float64)
-    found = bootstrapped(lambda sample: x[sample].mean(), 400, generator(1))
+    x = torch.randn(400, generator=seeded_generator(), dtype=torch.float64)
+    found = bootstrapped(lambda sample: x[sample].mean(), 400, seeded_generator(1))
     assert found == pytest.approx(float(x.std()) / 20, rel=0.29)  # 4 sd of an sd of 100: false alarm 6e-5
 
 
 def test_weights_of_rows_are_what_repeated_rows_are():
     z, v = drawn(40, F=3, values=4), drawn(40, F=2, values=3, seed=1)
-    times = torch.randint(4, (40,), generator=generator(2))
+    times = torch.randint(4, (40,), generator=seeded_generator(2))
     again = torch.arange(40).repeat_interleave(times)
     weights = times.double() / times.sum()
     torch.testing.assert_close(mutual_information(z, v, weights), mutual_information(z[again], v[again]))
@@ -457,7 +458,7 @@ def test_weights_of_rows_are_what_repeated_rows_are():
 
 
 def test_the_infinitesimal_jackknife_of_a_ratio_is_the_delta_methods():
-    a, b = torch.rand(2, 50, generator=generator(), dtype=torch.float64) + 1
+    a, b = torch.rand(2, 50, generator=seeded_generator(), dtype=torch.float64) + 1
     found = infinitesimal_jackknife(lambda w: (w * a).sum() / (w * b).sum(), 50)
     ratio = a.mean() / b.mean()
     assert found == pytest.approx(float((a - ratio * b).square().mean().sqrt() / b.mean() / math.sqrt(50)))
@@ -466,7 +467,7 @@ def test_the_infinitesimal_jackknife_of_a_ratio_is_the_delta_methods():
 def test_the_standard_error_of_mig_is_its_spread_over_data():
     def found(seed: int):
         v = drawn(400, 2, 4, seed)
-        noise = torch.randn(400, 2, generator=generator(1000 + seed), dtype=torch.float64)
+        noise = torch.randn(400, 2, generator=seeded_generator(1000 + seed), dtype=torch.float64)
         return mig(v + 0.3 * noise, v)
 
     values = [found(seed) for seed in range(30)]
@@ -476,17 +477,17 @@ def test_the_standard_error_of_mig_is_its_spread_over_data():
 
 def test_fewer_rows_are_parted_in_proportion():
     for n, sizes in ((30, (10, 5)), (9, (6, 3)), (2, (1, 1))):
-        train, test = two_parts(n, 10, 5, generator())
+        train, test = two_parts(n, 10, 5, seeded_generator())
         assert (len(train), len(test)) == sizes
         assert torch.cat([train, test]).unique().numel() == sum(sizes)
     with pytest.raises(DataError, match="got 1 rows"):
-        two_parts(1, 10, 5, generator())
+        two_parts(1, 10, 5, seeded_generator())
 
 
 @pytest.mark.parametrize("measure", [mig, modularity, sap, beta_vae_score, factor_vae_score])
 def test_seeds_decide_every_draw_and_nothing_else_is_drawn(measure):
     v = drawn(500, 3, 4)
-    z = v.double() + torch.randn(500, 3, generator=generator(1))
+    z = v.double() + torch.randn(500, 3, generator=seeded_generator(1))
     before = torch.get_rng_state()
     sizes = {"points": 300} if measure in (mig, modularity) else {"train": 200, "test": 150}
     first, again, other = (measure(z, v, seed=seed, **sizes) for seed in (3, 3, 4))
@@ -526,7 +527,7 @@ def test_other_input_is_refused():
     with pytest.raises(DataError, match="factor 0 has one value"):
         squared_correlations(Z, torch.ones(360, 1))
     with pytest.raises(UsageError, match="train and test must be at least 1; got 0 and 5"):
-        two_parts(10, 0, 5, generator())
+        two_parts(10, 0, 5, seeded_generator())
 
 
 # --- registered -------------------------------------------------------------------------------------------------------
@@ -557,11 +558,6 @@ def rows(x: Tensor = Z, factors=KINDS, values: Tensor = V, **facts) -> Rows:
         x.float(), DataSpec((x.shape[1],), Support("real"), classes=facts.pop("classes", ())), **facts
     )
     return plain.with_factors(factors, values) if factors else plain
-
-
-def only(subject: Subject, name: str):
-    (result,) = score(subject, [name])
-    return result
 
 
 def test_codes_are_those_of_all_rows_in_their_order():

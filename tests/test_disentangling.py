@@ -11,6 +11,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.draws import seeded
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
@@ -42,8 +43,7 @@ NAMES = ("dip-vae-i", "dip-vae-ii", "beta-tc-vae", "info-vae", "factor-vae")
 def made(name: str, data: DataSpec = REAL, **options):
     """Return the recipe with weights from a fixed seed, its objective begun on `rows`."""
     sizes = {"critic_hidden": 8} if name == "factor-vae" else {}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded():
         recipe = lt.recipes[name](data, **{"hidden": 6, "latent_dim": 3, **sizes, **options})
     recipe.objective.begin(Batch(rows()))
     return recipe
@@ -59,16 +59,14 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 def loss(objective, x: Tensor, seed: int = 0) -> Tensor:
     """Return what the model descends in a step."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         player, descended = next(objective.step(Batch(x)))
     assert player == "model"
     return descended
 
 
 def terms(objective, x: Tensor, seed: int = 0):
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         return objective.terms(x, None)
 
 
@@ -258,8 +256,7 @@ def test_the_total_correlation_of_a_batch_is_added_beta_less_one_times():
     objective = made("beta-tc-vae", beta=6.0).objective
     x = rows(12)  # of 30 rows
     reconstruction, kl, extra = terms(objective, x)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded():
         q = objective.model.encode(x)
         z = q.rsample((1,))[0]
     w = torch.full((12, 12), 29 / (30 * 11)).fill_diagonal_(1 / 30)
@@ -295,8 +292,7 @@ def codes_of(z: Tensor) -> Codes:
 def test_the_discrepancy_is_the_naive_double_loop():
     z = normal(1, 6, 2).float()
     regulariser = discrepancy_from_prior(3.0)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded():
         found = regulariser(codes_of(z)).item()
         torch.manual_seed(0)
         p = codes_of(z).prior.sample((1, 6))[0]
@@ -313,8 +309,7 @@ def test_the_discrepancy_is_the_naive_double_loop():
 def test_the_discrepancy_averages_to_nothing_for_codes_from_the_prior():
     """400 batches: 5 standard errors, false alarm in 2 of a million; and moved codes are far above."""
     regulariser = discrepancy_from_prior(1.0)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded():
         under = torch.stack([regulariser(codes_of(torch.randn(1, 20, 2))) for _ in range(400)])
         moved = torch.stack([regulariser(codes_of(torch.randn(1, 20, 2) + 1)) for _ in range(50)])
     assert under.mean().abs() < 5 * under.std() / 20
@@ -410,8 +405,7 @@ def test_the_critic_sees_one_half_of_a_batch_as_it_is_and_the_other_permuted(n):
 
 def test_the_critic_learns_the_total_correlation():
     """Of codes from N(0, [[1, ρ], [ρ, 1]]): −½ log(1 − ρ²); at equal odds the loss would be log 2."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded():
         critic = MLP((2,), (1,), hidden=[32, 32])
         objective = FactorVAE(made("vae", latent_dim=2).objective.model, critic, gamma=1.0)
         optim = torch.optim.Adam(critic.parameters(), lr=3e-3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.draws import seeded_generator
 from torch import Tensor
 
 from latentia.errors import UsageError
@@ -13,10 +14,6 @@ from latentia.functional.augmentation import AUGMENTATIONS, augmented, colour, c
 def images(n: int = 6, channels: int = 3, height: int = 16, width: int = 24) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randn(n, channels, height, width, dtype=torch.float64, generator=generator)
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def moved(image: Tensor, down: int, along: int) -> Tensor:
@@ -32,7 +29,7 @@ def test_a_shift_moves_each_image_by_some_whole_number_of_pixels():
     """Each result is one of the 5 · 7 moves of up to an eighth of 16 and of 24."""
     x = images(40)
     seen = set()
-    for image, found in zip(x, shift(x, seeded()), strict=True):
+    for image, found in zip(x, shift(x, seeded_generator()), strict=True):
         moves = [(i, j) for i in range(-4, 5) for j in range(-5, 6) if torch.equal(found, moved(image, i, j))]
         assert len(moves) == 1
         seen.add(moves[0])
@@ -44,7 +41,7 @@ def test_a_shift_moves_each_image_by_some_whole_number_of_pixels():
 @pytest.mark.parametrize(("height", "width"), [(16, 24), (8, 8), (9, 15)])
 def test_a_hole_is_half_as_high_and_wide_unless_the_border_cuts_it(height, width):
     x = torch.ones(300, 2, height, width)
-    holes = cutout(x, seeded()) == 0
+    holes = cutout(x, seeded_generator()) == 0
     assert torch.equal(holes[:, 0], holes[:, 1])
     rows, columns = holes[:, 0].any(2), holes[:, 0].any(1)
     assert torch.equal(holes[:, 0], rows[:, :, None] & columns[:, None, :])  # a rectangle
@@ -62,14 +59,14 @@ def test_a_hole_is_half_as_high_and_wide_unless_the_border_cuts_it(height, width
 
 def test_a_hole_leaves_the_rest_as_it_is():
     x = images()
-    found = cutout(x, seeded())
+    found = cutout(x, seeded_generator())
     assert torch.equal(found[found != 0], x[found != 0])
 
 
 def test_colours_change_by_brightness_saturation_and_contrast():
     """Undone with the numbers drawn: x + b, about the mean over channels, about the image's mean."""
     x = images(500)
-    found = colour(x, seeded())
+    found = colour(x, seeded_generator())
     for image, new in zip(x[:50], found[:50], strict=True):
         brightness = (new.mean() - image.mean()).item()  # the other two leave the mean
         assert -0.5 <= brightness <= 0.5
@@ -89,7 +86,7 @@ def test_colours_change_by_brightness_saturation_and_contrast():
 def test_the_numbers_are_uniform_over_their_ranges():
     """2,000 images: means are off by 4 standard deviations once in 15,000 draws."""
     x = images(1, height=8, width=8).expand(2000, -1, -1, -1)
-    found = colour(x, seeded())
+    found = colour(x, seeded_generator())
     grey, new_grey = x.mean(1), found.mean(1)
     contrast = new_grey.std((1, 2)) / grey.std((1, 2))
     saturation = (found - new_grey[:, None]).std((1, 2, 3)) / (x - grey[:, None]).std((1, 2, 3)) / contrast
@@ -103,7 +100,7 @@ def test_the_numbers_are_uniform_over_their_ranges():
 
 def test_an_image_of_one_channel_has_no_saturation():
     x = images(channels=1)
-    for image, new in zip(x, colour(x, seeded()), strict=True):
+    for image, new in zip(x, colour(x, seeded_generator()), strict=True):
         contrast = (new.std() / image.std()).item()
         assert 0.5 <= contrast <= 1.5
         assert torch.allclose(new - new.mean(), contrast * (image - image.mean()))
@@ -114,9 +111,9 @@ def test_each_image_is_changed_by_itself_and_otherwise(name):
     """With the same draws, the other images of a batch do not matter; two equal images come out different."""
     x = images(8)
     other = torch.cat([x[:1], -5 * x[1:]])
-    first, second = (augmented(each, [name], seeded(3)) for each in (x, other))
+    first, second = (augmented(each, [name], seeded_generator(3)) for each in (x, other))
     assert torch.equal(first[0], second[0])
-    same = augmented(x[:1].expand(8, -1, -1, -1), [name], seeded(3))
+    same = augmented(x[:1].expand(8, -1, -1, -1), [name], seeded_generator(3))
     assert not torch.equal(same[0], same[1])
     assert first.shape == x.shape
 
@@ -124,14 +121,14 @@ def test_each_image_is_changed_by_itself_and_otherwise(name):
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_gradients_pass_through(name):
     x = images(2, height=8, width=8).requires_grad_()
-    assert torch.autograd.gradcheck(lambda y: augmented(y, [name], seeded()), x)
-    (gradient,) = torch.autograd.grad(augmented(x, [name], seeded()).sum(), x)
+    assert torch.autograd.gradcheck(lambda y: augmented(y, [name], seeded_generator()), x)
+    (gradient,) = torch.autograd.grad(augmented(x, [name], seeded_generator()).sum(), x)
     assert gradient.abs().sum() > 0
 
 
 def test_they_are_applied_in_turn():
     x = images()
-    draws = seeded(), seeded()
+    draws = seeded_generator(), seeded_generator()
     expected = cutout(shift(colour(x, draws[0]), draws[0]), draws[0])
     assert torch.equal(augmented(x, ["colour", "shift", "cutout"], draws[1]), expected)
     assert augmented(x, []) is x

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy import optimize
 from scipy.special import lambertw
+from tests.draws import line
 from torch import Tensor
 from torch.distributions import Normal
 
@@ -20,10 +21,6 @@ from latentia.functional.f_divergences.stable import inverse_logsigmoid, log_sof
 
 LOG_2 = math.log(2)
 log, exp, sqrt = torch.log, torch.exp, torch.sqrt
-
-
-def line(low: float, high: float, n: int) -> Tensor:
-    return torch.linspace(low, high, n, dtype=torch.float64)
 
 
 def random_vectors(n: int = 50, k: int = 5) -> tuple[Tensor, Tensor]:

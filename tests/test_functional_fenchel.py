@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import special
+from tests.draws import line
 from torch import Tensor
 
 from latentia.errors import DataError, UsageError
@@ -20,11 +21,6 @@ from latentia.functional.fenchel import (
     convex_hull,
     log_wright_omega,
 )
-
-
-def line(low: float, high: float, n: int) -> Tensor:
-    return torch.linspace(low, high, n, dtype=torch.float64)
-
 
 # --- conjugates on a grid ---------------------------------------------------------------------------------------
 

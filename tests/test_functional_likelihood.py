@@ -7,15 +7,12 @@ from itertools import pairwise
 
 import pytest
 import torch
+from tests.draws import normal
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
 from latentia.functional.discrete import entropy, kl_categorical
 from latentia.functional.likelihood import likelihood_gap, mean_log_likelihood
 from latentia.functional.simplex import hardy_weinberg, project_on_hardy_weinberg
-
-
-def normal(seed: int, *shape: int) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def isotropic(mean: float, std: float, D: int) -> Independent:
@@ -30,7 +27,7 @@ def kernel_density(x: torch.Tensor, points: torch.Tensor, bandwidth: float) -> t
 
 
 def test_mean_and_standard_error():
-    log_p = normal(0, 50, 3)
+    log_p = normal(50, 3, seed=0)
     ours = mean_log_likelihood(log_p)
     for b in range(3):
         column = log_p[:, b].tolist()
@@ -49,7 +46,7 @@ def test_likelihood_of_the_law_itself_is_minus_its_entropy():
 
 def test_gap_is_the_kl_divergence_of_the_law_and_the_model():
     law, model = isotropic(0.0, 1.0, 3), isotropic(0.4, 1.3, 3)
-    x = normal(0, 20_000, 3)
+    x = normal(20_000, 3, seed=0)
     gap = likelihood_gap(model.log_prob(x), law.log_prob(x))
     error = (gap.value - kl_divergence(law, model)) / gap.stderr
     assert abs(error) < 4  # false alarm: a normal tail at 4, 6e-5
@@ -62,7 +59,7 @@ def test_gap_is_the_kl_divergence_of_the_law_and_the_model():
 
 def test_standard_error_is_the_spread_over_repetitions():
     law, model = isotropic(0.0, 1.0, 2), isotropic(0.5, 1.0, 2)
-    x = normal(0, 100, 2000, 2)
+    x = normal(100, 2000, 2, seed=0)
     gaps = likelihood_gap(model.log_prob(x), law.log_prob(x))
     assert gaps.value.shape == gaps.stderr.shape == (2000,)
     # both are known to about 2 %: false alarm at 10 % below 1e-5
@@ -70,12 +67,12 @@ def test_standard_error_is_the_spread_over_repetitions():
 
 
 def test_training_points_can_exceed_the_ceiling_and_held_out_points_do_not():
-    x = normal(0, 12, 4)
+    x = normal(12, 4, seed=0)
     fitted = MultivariateNormal(x.mean(0), x.T.cov(correction=0))
     law = isotropic(0.0, 1.0, 4)
     # always so: the law is one of the Gaussians over which the fit is the maximum
     assert likelihood_gap(fitted.log_prob(x), law.log_prob(x)).value < -0.1
-    new = normal(1, 5000, 4)
+    new = normal(5000, 4, seed=1)
     gap = likelihood_gap(fitted.log_prob(new), law.log_prob(new))
     assert gap.value > 10 * gap.stderr
 
@@ -86,7 +83,7 @@ def test_a_share_of_noise_loses_at_most_minus_its_logarithm_in_every_dimension(s
     losses: list[float] = []
     for D in (1, 3, 10, 100, 1000):
         law, noise = isotropic(0.0, 1.0, D), isotropic(0.0, 3.0, D)
-        x = normal(D, 400, D)
+        x = normal(400, D, seed=D)
         log_data = law.log_prob(x)
         log_mixture = torch.logaddexp(log_data + math.log(share), noise.log_prob(x) + math.log(1 - share))
         gap = likelihood_gap(log_mixture, log_data)
@@ -100,12 +97,12 @@ def test_a_share_of_noise_loses_at_most_minus_its_logarithm_in_every_dimension(s
 
 
 def test_a_memorising_model_has_perfect_samples_and_no_likelihood():
-    train, test = normal(0, 100, 2), normal(1, 100, 2)
+    train, test = normal(100, 2, seed=0), normal(100, 2, seed=1)
     held_out, seen = [], []
     for h in (1e-1, 1e-2, 1e-3, 1e-4):
         held_out.append(mean_log_likelihood(kernel_density(test, train, h)).value.item())
         seen.append(mean_log_likelihood(kernel_density(train, train, h)).value.item())
-    samples = train[:50] + 1e-4 * normal(2, 50, 2)  # at the last bandwidth: the data, to the eye
+    samples = train[:50] + 1e-4 * normal(50, 2, seed=2)  # at the last bandwidth: the data, to the eye
     assert torch.cdist(samples, train).min(1).values.max() < 1e-3
     assert held_out == sorted(held_out, reverse=True)
     assert held_out[-1] < -1e4
@@ -122,7 +119,7 @@ def test_a_model_that_rules_a_point_out_is_infinitely_far():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_dtype_is_kept_and_gradients_flow(dtype):
-    log_p = normal(0, 10, 2).to(dtype).requires_grad_()
+    log_p = normal(10, 2, seed=0).to(dtype).requires_grad_()
     gap = likelihood_gap(log_p, torch.zeros(10, 2, dtype=dtype))
     assert gap.value.dtype == gap.stderr.dtype == dtype
     gap.value.sum().backward()
@@ -146,7 +143,7 @@ def test_what_is_no_log_likelihood_is_refused_by_name(model, data, message):
 
 
 def laws_of_three_outcomes(n: int) -> torch.Tensor:
-    return (2 * normal(0, n, 3)).softmax(-1)
+    return (2 * normal(n, 3, seed=0)).softmax(-1)
 
 
 def test_projection_is_the_nearest_of_all_points_of_the_curve():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.draws import seeded_generator
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -27,11 +28,7 @@ EVENTS = [(5,), (3, 4, 4)]
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=seeded(seed), dtype=torch.float64)
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=seeded_generator(seed), dtype=torch.float64)
 
 
 def linear(event: tuple[int, ...], slope: float = 1.0):
@@ -66,7 +63,7 @@ PENALTIES = {
     "centre 0": lambda critic, x: gradient_penalty(critic, x, 0.0),
     "r1": r1,
     "r2": r2,
-    "dragan": lambda critic, x: dragan(critic, x, 0.5, generator=seeded()),
+    "dragan": lambda critic, x: dragan(critic, x, 0.5, generator=seeded_generator()),
     "consistency": lambda critic, x: consistency(critic, x, 1.1 * x + 0.3),
 }
 
@@ -83,12 +80,14 @@ def penalty(request):
 @pytest.mark.parametrize("batch", [1, 4, 64])
 def test_the_penalty_of_a_critic_of_slope_one_is_zero(event, batch):  # B1, B2
     critic = linear(event)
-    points = interpolate(normal(batch, *event), normal(batch, *event, seed=1), seeded())
+    points = interpolate(normal(batch, *event), normal(batch, *event, seed=1), seeded_generator())
     zero = torch.zeros(batch, dtype=torch.float64)
     for one_sided in (False, True):
         value = gradient_penalty(critic, points, one_sided=one_sided)
         torch.testing.assert_close(value, zero, atol=1e-28, rtol=0)
-    torch.testing.assert_close(dragan(critic, points, 0.1, generator=seeded()), zero, atol=1e-28, rtol=0)
+    torch.testing.assert_close(
+        dragan(critic, points, 0.1, generator=seeded_generator()), zero, atol=1e-28, rtol=0
+    )
 
 
 @pytest.mark.parametrize(("slope", "two_sided", "one_sided"), [(3.0, 4.0, 4.0), (0.5, 0.25, 0.0)])
@@ -123,7 +122,7 @@ def test_r1s_gradient_in_the_parameters_is_that_of_the_closed_form():
 
 @pytest.mark.parametrize("make", [interpolate, lambda real, fake, g: perturb(real, 0.5, g)])
 def test_penalties_on_drawn_points_equal_a_loop_over_rows(make):
-    critic, points = network(), make(normal(7, 3), normal(7, 3, seed=1), seeded())
+    critic, points = network(), make(normal(7, 3), normal(7, 3, seed=1), seeded_generator())
     expected = []
     for row in points:
         row = row.clone().requires_grad_()
@@ -134,9 +133,9 @@ def test_penalties_on_drawn_points_equal_a_loop_over_rows(make):
 
 def test_dragan_is_the_penalty_around_real_rows():
     critic, real = network(), normal(7, 3)
-    noise = torch.randn(7, 3, generator=seeded(5), dtype=torch.float64)
+    noise = torch.randn(7, 3, generator=seeded_generator(5), dtype=torch.float64)
     expected = gradient_penalty(critic, real + 0.3 * noise, 2.0)
-    torch.testing.assert_close(dragan(critic, real, 0.3, 2.0, seeded(5)), expected)
+    torch.testing.assert_close(dragan(critic, real, 0.3, 2.0, seeded_generator(5)), expected)
 
 
 def test_consistency_is_the_squared_difference_of_scores():
@@ -240,19 +239,19 @@ def test_it_lowers_the_critics_slope_when_it_is_descended(penalty_of):  # B3: it
 @pytest.mark.parametrize("event", EVENTS, ids=["2-D", "4-D"])
 def test_interpolates_take_one_epsilon_for_each_row(event):  # B1
     real, fake = normal(40, *event), normal(40, *event, seed=1)
-    x = interpolate(real, fake, seeded())
+    x = interpolate(real, fake, seeded_generator())
     epsilon = ((x - fake) / (real - fake)).flatten(1)
     torch.testing.assert_close(epsilon, epsilon[:, :1].expand_as(epsilon))
     assert len(epsilon[:, 0].unique()) == 40
     assert (epsilon > 0).all()
     assert (epsilon < 1).all()
-    torch.testing.assert_close(interpolate(real, fake, seeded()), x, atol=0, rtol=0)
-    expected = torch.rand(40, generator=seeded(), dtype=torch.float64)
+    torch.testing.assert_close(interpolate(real, fake, seeded_generator()), x, atol=0, rtol=0)
+    expected = torch.rand(40, generator=seeded_generator(), dtype=torch.float64)
     torch.testing.assert_close(epsilon[:, 0], expected)  # ε belongs to the real row
 
 
 def test_perturbed_rows_have_the_variance_asked_for():
-    noise = (perturb(torch.full((20_000, 2), 7.0).double(), 0.3, seeded()) - 7) / 0.3
+    noise = (perturb(torch.full((20_000, 2), 7.0).double(), 0.3, seeded_generator()) - 7) / 0.3
     # n = 40,000 normal values: mean and variance within 5 standard errors, false alarms 1e-6
     assert abs(noise.mean().item()) < 5 / 200
     assert abs(noise.var().item() - 1) < 5 * (2 / 40_000) ** 0.5
@@ -260,9 +259,9 @@ def test_perturbed_rows_have_the_variance_asked_for():
 
 def test_points_leave_torchs_own_generator_alone():
     state = torch.get_rng_state()
-    interpolate(normal(3, 2), normal(3, 2), seeded())
-    perturb(normal(3, 2), 0.1, seeded())
-    spectral_norm_estimate(normal(3, 2), generator=seeded())
+    interpolate(normal(3, 2), normal(3, 2), seeded_generator())
+    perturb(normal(3, 2), 0.1, seeded_generator())
+    spectral_norm_estimate(normal(3, 2), generator=seeded_generator())
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -318,18 +317,18 @@ def test_bad_input_is_one_line(call, message):
 def test_power_iteration_finds_the_largest_singular_value_and_its_slope(shape):
     W = normal(*shape).requires_grad_()
     exact = torch.linalg.matrix_norm(W.flatten(1), 2)
-    estimate = spectral_norm_estimate(W, 300, seeded())
+    estimate = spectral_norm_estimate(W, 300, seeded_generator())
     torch.testing.assert_close(estimate, exact)
     slopes = [torch.autograd.grad(value, W)[0] for value in (estimate, exact)]
     torch.testing.assert_close(*slopes, atol=1e-6, rtol=1e-6)
-    few = [spectral_norm_estimate(W.detach(), n, seeded()).item() for n in range(1, 6)]
+    few = [spectral_norm_estimate(W.detach(), n, seeded_generator()).item() for n in range(1, 6)]
     assert few == sorted(few)  # from below, each iteration nearer
     assert few[-1] <= exact.item()
 
 
 def test_the_error_of_power_iteration_falls_as_stated():
     W = torch.diag(torch.tensor([1.0, 0.9], dtype=torch.float64))
-    errors = [1 - spectral_norm_estimate(W, n, seeded()).item() for n in (20, 21)]
+    errors = [1 - spectral_norm_estimate(W, n, seeded_generator()).item() for n in (20, 21)]
     assert errors[1] / errors[0] == pytest.approx(0.9**4, rel=0.01)
 
 
@@ -341,7 +340,7 @@ def test_spectral_normalisation_gives_every_weight_norm_one():
     critic = nn.Sequential(
         nn.Conv2d(2, 4, 3), nn.ReLU(), nn.ConvTranspose2d(4, 3, 2), nn.Flatten(), nn.Linear(27, 1)
     )
-    x = torch.randn(5, 2, 4, 4, generator=seeded())
+    x = torch.randn(5, 2, 4, 4, generator=seeded_generator())
     spectral_normalise_(critic, iterations=100)
     critic(x)
     for i, out in ((0, 0), (2, 1), (4, 0)):  # a transposed convolution has its outputs second
@@ -356,7 +355,7 @@ def test_a_spectrally_normalised_network_is_lipschitz():
     critic = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1), nn.Flatten(0))
     for i, parameter in enumerate(critic.parameters()):
         parameter.data = 3 * normal(*parameter.shape, seed=i).float()
-    x = torch.randn(200, 4, generator=seeded())
+    x = torch.randn(200, 4, generator=seeded_generator())
     assert gradient_norms(critic, x).max() > 2
     spectral_normalise_(critic, iterations=50)
     assert gradient_norms(critic, x).max() <= 1 + 1e-4

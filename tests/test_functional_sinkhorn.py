@@ -9,6 +9,7 @@ import math
 
 import pytest
 import torch
+from tests.draws import normal
 from torch import Tensor
 
 from latentia.errors import DataError, UsageError
@@ -21,10 +22,6 @@ from latentia.functional.transport import (
     wasserstein_lp,
     wasserstein_power,
 )
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def simplex(n: int, seed: int = 0) -> Tensor:

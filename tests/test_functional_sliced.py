@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import wasserstein_distance
+from tests.draws import seeded_generator
 from torch import Tensor
 
 from latentia.errors import DataError, UsageError
@@ -31,16 +32,12 @@ from latentia.functional.transport.sliced import (
 )
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def points(n: int, d: int = 3, seed: int = 0, shift: float = 0.0) -> Tensor:
-    return shift + torch.randn(n, d, generator=seeded(seed), dtype=torch.float64)
+    return shift + torch.randn(n, d, generator=seeded_generator(seed), dtype=torch.float64)
 
 
 def weights(n: int, seed: int = 0) -> Tensor:
-    return torch.rand(n, generator=seeded(seed), dtype=torch.float64)
+    return torch.rand(n, generator=seeded_generator(seed), dtype=torch.float64)
 
 
 def recorded(x: Tensor, y: Tensor, p: float, directions: Tensor) -> Tensor:
@@ -51,7 +48,7 @@ def recorded(x: Tensor, y: Tensor, p: float, directions: Tensor) -> Tensor:
 
 @pytest.fixture
 def directions() -> Tensor:
-    return random_directions(7, 3, seeded(5), dtype=torch.float64)
+    return random_directions(7, 3, seeded_generator(5), dtype=torch.float64)
 
 
 @pytest.fixture(params=["whole", "in pieces"])
@@ -150,17 +147,17 @@ def test_the_gradient_is_once_differentiable(directions):
 
 def test_power_has_a_finite_gradient_for_equal_sets_and_the_root_has_not():
     x = points(5).requires_grad_()
-    sliced_wasserstein_power(x, x.detach(), generator=seeded()).backward()
+    sliced_wasserstein_power(x, x.detach(), generator=seeded_generator()).backward()
     assert bool((x.grad == 0).all())
     x.grad = None
-    sliced_wasserstein(x, x.detach(), generator=seeded()).backward()
+    sliced_wasserstein(x, x.detach(), generator=seeded_generator()).backward()
     assert not bool(torch.isfinite(x.grad).all())
 
 
 @pytest.mark.parametrize("d", [1, 2, 10])
 def test_shift_in_d_dimensions_is_its_length_over_root_d(d):  # A17, D11
     x, c = points(30, d), 3 * torch.ones(d, dtype=torch.float64) / d**0.5
-    estimate = sliced_wasserstein_estimate(x, x + c, projections=4000, generator=seeded())
+    estimate = sliced_wasserstein_estimate(x, x + c, projections=4000, generator=seeded_generator())
     exact = 9 / d  # E (θᵀc)² = ‖c‖²/d
     assert abs(estimate.value_power.item() - exact) <= 4 * estimate.stderr.item() + 1e-9  # false alarm 6e-5
     assert estimate.stderr.item() <= 0.03 * exact
@@ -174,7 +171,7 @@ def test_shift_has_the_known_moment_of_the_sphere_for_every_power(p):
     x, d = points(20, 5), 5
     c = torch.tensor([0.0, 0.0, 2.0, 0.0, 0.0], dtype=torch.float64)
     moment = math.gamma(d / 2) * math.gamma((p + 1) / 2) / (math.sqrt(math.pi) * math.gamma((d + p) / 2))
-    estimate = sliced_wasserstein_estimate(x, x + c, p, projections=4000, generator=seeded())
+    estimate = sliced_wasserstein_estimate(x, x + c, p, projections=4000, generator=seeded_generator())
     error = abs(estimate.value_power.item() - 2**p * moment)
     assert error < 4 * estimate.stderr.item() < 0.2 * 2**p * moment  # false alarm 6e-5
 
@@ -191,8 +188,8 @@ def test_in_one_dimension_it_is_the_exact_distance():
 
 def test_two_points_at_distance_three():  # D11: no ½, no square left in
     a, b = torch.tensor([[0.0]]), torch.tensor([[3.0]])
-    assert sliced_wasserstein(a, b, generator=seeded()).item() == pytest.approx(3.0)
-    assert sliced_wasserstein_power(a, b, generator=seeded()).item() == pytest.approx(9.0)
+    assert sliced_wasserstein(a, b, generator=seeded_generator()).item() == pytest.approx(3.0)
+    assert sliced_wasserstein_power(a, b, generator=seeded_generator()).item() == pytest.approx(9.0)
 
 
 @pytest.mark.parametrize("with_weights", [False, True], ids=["unweighted", "weighted"])
@@ -242,7 +239,7 @@ def test_given_directions_are_divided_by_their_length(directions):
 
 
 def test_directions_are_uniform_on_the_sphere():
-    drawn = random_directions(20_000, 4, seeded(), dtype=torch.float64)
+    drawn = random_directions(20_000, 4, seeded_generator(), dtype=torch.float64)
     torch.testing.assert_close(drawn.norm(dim=1), torch.ones(20_000, dtype=torch.float64))
     assert (
         drawn.mean(0).abs().max() < 4.5 * 0.5 / 20_000**0.5
@@ -256,9 +253,9 @@ def test_directions_are_uniform_on_the_sphere():
 def test_same_generator_gives_the_same_value_and_the_global_state_is_left_alone():
     x, y = points(9), points(9, seed=1)
     before = torch.get_rng_state()
-    values = [sliced_wasserstein(x, y, generator=seeded(3)).item() for _ in range(2)]
-    max_sliced_wasserstein(x, y, generator=seeded(3))
-    assert values[0] == values[1] != sliced_wasserstein(x, y, generator=seeded(4)).item()
+    values = [sliced_wasserstein(x, y, generator=seeded_generator(3)).item() for _ in range(2)]
+    max_sliced_wasserstein(x, y, generator=seeded_generator(3))
+    assert values[0] == values[1] != sliced_wasserstein(x, y, generator=seeded_generator(4)).item()
     assert bool((torch.get_rng_state() == before).all())
 
 
@@ -282,7 +279,9 @@ def test_ties_and_signed_zeros_are_sorted_with_their_indices():
 
 def test_standard_error_is_the_spread_over_draws_of_directions():
     x, y = points(20, 4), points(20, 4, seed=1, shift=1.0)
-    draws = [sliced_wasserstein_estimate(x, y, projections=30, generator=seeded(i)) for i in range(400)]
+    draws = [
+        sliced_wasserstein_estimate(x, y, projections=30, generator=seeded_generator(i)) for i in range(400)
+    ]
     spread = torch.stack([draw.value_power for draw in draws]).std()
     claimed = torch.stack([draw.stderr for draw in draws]).mean()
     assert 0.85 < claimed / spread < 1.15  # the spread's own error is 3.5 %: false alarm 2e-5
@@ -291,9 +290,9 @@ def test_standard_error_is_the_spread_over_draws_of_directions():
 def test_max_sliced_of_a_shift_is_its_whole_length():
     x, c = points(30, 10), 3 * torch.ones(10, dtype=torch.float64) / 10**0.5
     for p in (1, 2, 3):
-        value = max_sliced_wasserstein(x, x + c, p, generator=seeded())
+        value = max_sliced_wasserstein(x, x + c, p, generator=seeded_generator())
         assert value.item() == pytest.approx(3.0, rel=1e-6)
-    direction = max_sliced_direction(x, x + c, generator=seeded())
+    direction = max_sliced_direction(x, x + c, generator=seeded_generator())
     assert abs(float(direction @ c)) == pytest.approx(3.0, rel=1e-6)
     assert float(direction.norm()) == pytest.approx(1.0)
 
@@ -304,7 +303,7 @@ def test_max_sliced_in_the_plane_is_that_of_a_fine_fan():
     angles = torch.linspace(0, math.pi, 3000, dtype=torch.float64)
     fan = torch.stack([angles.cos(), angles.sin()], 1)
     best = max(sliced_wasserstein_power(x, y, directions=line[None]).item() for line in fan[::20])
-    value = max_sliced_wasserstein_power(x, y, generator=seeded()).item()
+    value = max_sliced_wasserstein_power(x, y, generator=seeded_generator()).item()
     assert value >= best * (1 - 1e-4)
     assert (
         value
@@ -314,31 +313,32 @@ def test_max_sliced_in_the_plane_is_that_of_a_fine_fan():
 
 def test_max_sliced_never_falls_below_its_start_and_grows_with_steps():
     x, y = points(30, 6), points(20, 6, seed=1, shift=0.2)
-    start = random_directions(50, 6, seeded(2), dtype=torch.float64)
+    start = random_directions(50, 6, seeded_generator(2), dtype=torch.float64)
     best = max(sliced_wasserstein_power(x, y, directions=line[None]).item() for line in start)
     values = [
-        max_sliced_wasserstein_power(x, y, steps=steps, generator=seeded(2)).item() for steps in (0, 1, 5, 20)
+        max_sliced_wasserstein_power(x, y, steps=steps, generator=seeded_generator(2)).item()
+        for steps in (0, 1, 5, 20)
     ]
     assert values[0] == pytest.approx(best, rel=1e-12)
     assert values == sorted(values)
     by_step = [
-        max_sliced_wasserstein_power(x, y, 1, steps=steps, generator=seeded(2)).item()
+        max_sliced_wasserstein_power(x, y, 1, steps=steps, generator=seeded_generator(2)).item()
         for steps in range(0, 40, 3)
     ]
     assert by_step == sorted(by_step)
     assert values[-1] > 1.05 * best
-    assert max_sliced_wasserstein_power(x, y, generator=seeded(2)).item() == values[-1]
+    assert max_sliced_wasserstein_power(x, y, generator=seeded_generator(2)).item() == values[-1]
 
 
 def test_max_sliced_has_the_gradient_of_its_direction():
     x, y = points(6).requires_grad_(), points(7, seed=1)
     a, b = 0.1 + weights(6), 0.1 + weights(7, seed=1)
     how = {"weights_x": a, "weights_y": b}
-    value = max_sliced_wasserstein_power(x, y, 2, generator=seeded(), **how)
-    direction = max_sliced_direction(x, y, 2, generator=seeded(), **how)
+    value = max_sliced_wasserstein_power(x, y, 2, generator=seeded_generator(), **how)
+    direction = max_sliced_direction(x, y, 2, generator=seeded_generator(), **how)
     expected = sliced_wasserstein_power(x, y, 2, directions=direction[None], **how)
     torch.testing.assert_close(torch.autograd.grad(value, x), torch.autograd.grad(expected, x))
-    assert float(max_sliced_wasserstein_power(y, y, generator=seeded())) == 0.0
+    assert float(max_sliced_wasserstein_power(y, y, generator=seeded_generator())) == 0.0
 
 
 def call(**changes: object) -> Tensor:

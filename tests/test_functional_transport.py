@@ -12,6 +12,7 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment, linprog
 from scipy.stats import wasserstein_distance
+from tests.draws import normal
 from torch import Tensor
 
 from latentia.errors import DataError, UsageError
@@ -29,10 +30,6 @@ from latentia.functional.transport import (
     wasserstein_quantiles_power,
 )
 from latentia.functional.transport.assignment import best_matching
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def simplex(n: int, seed: int = 0) -> Tensor:

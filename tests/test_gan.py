@@ -13,6 +13,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.draws import seeded
+from tests.games import rows
 from tests.problems import small_sizes
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
@@ -33,14 +35,8 @@ GREY = DataSpec((1, 8, 8), Support("unit"))
 def small(data: DataSpec = PLANE, **options):
     """Return a small GAN's recipe with weights from a fixed seed."""
     sizes = small_sizes(options.get("network", "auto"), data)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded():
         return lt.recipes["gan"](data, **sizes | {"latent_dim": 3} | options)
-
-
-def rows(data: DataSpec = PLANE, n: int = 16, seed: int = 0) -> Tensor:
-    x = torch.randn(n, *data.event_shape, generator=torch.Generator().manual_seed(seed))
-    return data.support.project(x if data.support.bounds is None else x.sigmoid())
 
 
 class Told(nn.Module):
@@ -69,8 +65,7 @@ def test_the_losses_are_those_of_the_paper(loss):
     """The critic descends −E log D(x) − E log(1 − D(G(z))); the generator one of two losses."""
     game = small(loss=loss).objective
     x = rows()
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
+    with seeded(5):
         fake = game.model.rsample(16).detach()
     terms = game.critic_terms(game.seen(x), game.seen(fake), None)
     real, made = game.critics[0](x), game.critics[0](fake)
@@ -80,8 +75,7 @@ def test_the_losses_are_those_of_the_paper(loss):
     assert terms.fake_right.item() == pytest.approx((made < 0).float().mean().item())
     assert torch.equal(terms.real_scores, real)
     assert torch.equal(terms.fake_scores, made)
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
+    with seeded(5):
         value = game.generator_loss(x, None)
     expected = {
         "non-saturating": -logsigmoid(made).mean(),

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from tests.draws import seeded
 from tests.problems import linear_gaussian
 from torch import Tensor
 
@@ -27,8 +28,7 @@ REAL = DataSpec((4,), Support("real"))
 
 def made(data: DataSpec = REAL, **options):
     """Return the recipe with weights from a fixed seed, in float64."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded():
         recipe = lt.recipes["iwae"](data, **{"hidden": 6, "latent_dim": 2, **options})
     recipe.objective.double()
     return recipe
@@ -40,8 +40,7 @@ def rows(n: int = 30) -> Tensor:
 
 def loss(objective: ImportanceWeighted, x: Tensor, seed: int = 0) -> Tensor:
     """Return what a step descends."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         player, descended = next(objective.step(Batch(x)))
     assert player == "model"
     return descended
@@ -50,8 +49,7 @@ def loss(objective: ImportanceWeighted, x: Tensor, seed: int = 0) -> Tensor:
 def log_weights(objective: ImportanceWeighted, x: Tensor, seed: int = 0) -> Tensor:
     """Return log p(x | z) + log p(z) − log q(z | x), draw by draw, by the model's laws."""
     model = objective.model
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         q = model.encode(x)
         z, log_q = drawn_with_log_prob(q, objective.samples)
     prior = model.code_law()

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from tests.draws import seeded
 from torch import Tensor
 from torch.distributions import Laplace, MultivariateNormal, Normal, Uniform, kl_divergence
 
@@ -52,8 +53,7 @@ def test_the_map_leaves_the_prior_as_it_is(factor):
 
 
 def network(d: int = 3):
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded():
         data = DataSpec((5,), Support("real"))
         return lt.recipes["vae"](data, latent_dim=d, hidden=8).objective.model.double()
 
@@ -64,8 +64,7 @@ def test_a_model_with_mixed_codes_has_the_same_bound_and_the_same_likelihood():
     other = with_codes_mapped(model, mixing(rotation(3)))
 
     def weights(each, samples: int) -> Tensor:
-        with torch.random.fork_rng():
-            torch.manual_seed(3)
+        with seeded(3):
             z, log_q = drawn_with_log_prob(each.encode(x), samples)
         return each.reconstruction(z, x) + each.code_law().log_prob(z) - log_q
 

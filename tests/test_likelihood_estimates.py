@@ -14,7 +14,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 import torch
-from tests.problems import LinearGaussian, as_latent_variable, linear_gaussian
+from tests.problems import LinearGaussian, as_latent_variable, linear_gaussian, only
 from tests.running import X, vae
 from torch.distributions import Independent, Normal
 
@@ -25,8 +25,7 @@ from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, UsageError
 from latentia.functional.bounds import iwae
 from latentia.functional.naive_likelihood import log_mean_likelihood, parzen_bandwidth, parzen_log_density
-from latentia.metrics.evaluate import default_metrics, score
-from latentia.metrics.score import Score
+from latentia.metrics.evaluate import default_metrics
 from latentia.metrics.subject import Subject
 
 annealed = import_module("latentia.metrics.annealed")  # `latentia.metrics` itself is the registry
@@ -37,11 +36,6 @@ SMALL = {"ais_rows": 25, "ais_chains": 8, "ais_temperatures": 150}
 
 def points(n: int, d: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(n, d, generator=torch.Generator().manual_seed(seed)).double()
-
-
-def only(subject: Subject, name: str) -> Score:
-    (result,) = score(subject, [name])
-    return result
 
 
 # Parzen windows

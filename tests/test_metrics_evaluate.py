@@ -9,7 +9,7 @@ import math
 
 import pytest
 import torch
-from tests.problems import Coins, linear_gaussian
+from tests.problems import Coins, linear_gaussian, only
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
@@ -19,7 +19,6 @@ from latentia.data.spec import DataSpec, Support
 from latentia.distributions.point_mass import PointMass
 from latentia.errors import DataError, UnknownNameError, UsageError
 from latentia.metrics.evaluate import default_metrics, score
-from latentia.metrics.score import Score
 from latentia.metrics.subject import Subject
 from latentia.registry import recipes
 
@@ -81,11 +80,6 @@ class Halving(Encodes, Decodes, nn.Module):
 
 def rows(n: int = 40, seed: int = 0, **facts) -> Rows:
     return Rows(torch.randn(n, 2, generator=torch.Generator().manual_seed(seed)), REAL, **facts)
-
-
-def only(subject: Subject, name: str) -> Score:
-    (result,) = score(subject, [name])
-    return result
 
 
 # Against known answers

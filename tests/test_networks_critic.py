@@ -22,16 +22,11 @@ from latentia.networks.norms import ConditionalBatchNorm
 from latentia.networks.pairs import NETWORKS, Size
 from latentia.networks.scaling import Scaling
 
+pytestmark = pytest.mark.usefixtures("seeded_draws")
+
 PLANE = DataSpec((2,), Support("real"))
 BYTES = DataSpec((3, 8, 8), Support("discrete", 256))
 TABLE = DataSpec((2,), Support.parse("table(categorical(3), binary)"))
-
-
-@pytest.fixture(autouse=True)
-def seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
 
 
 def judge(data: DataSpec, network: str = "mlp", *, pack: int = 1, context: int = 0, **options) -> Critic:

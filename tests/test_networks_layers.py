@@ -25,12 +25,7 @@ from latentia.networks.mlp import MLP
 from latentia.networks.norms import ConditionalBatchNorm, VectorBatchNorm, batch_norm
 from latentia.networks.resnet import down_block, up_block
 
-
-@pytest.fixture(autouse=True)
-def seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("seeded_draws")
 
 
 # --- minibatch layers -------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ from latentia.networks.norms import ConditionalBatchNorm
 from latentia.networks.pairs import CONDITIONINGS, NETWORKS, Size
 from latentia.networks.resnet import ResNetDecoder, ResNetEncoder
 
+pytestmark = pytest.mark.usefixtures("seeded_draws")
+
 SMALL = Size(hidden=6, layers=2, width=2)
 IMAGE, LATENT, CLASSES, ROWS = (3, 16, 18), 5, 4, 7
 MLPS = [name for name in NETWORKS if name.endswith("mlp")]
@@ -38,13 +40,6 @@ WRITERS = [
     pytest.param(*case, id="-".join(case))
     for case in itertools.product(NETWORKS, ("none", "batch"), CONDITIONINGS)
 ]
-
-
-@pytest.fixture(autouse=True)
-def seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
 
 
 def reader(network: str, norm: str = "none", conditioning: str = "concatenation", minibatch: str = "none"):

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from tests.draws import seeded
 from torch import nn
 
 from latentia.core.player import OPTIMISERS, Optim, Player
@@ -14,8 +15,7 @@ from latentia.networks.conv import channels_last
 
 
 def convolution(seed: int = 0) -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, 2))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score
+from tests.draws import seeded
 from torch import Tensor
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
@@ -32,8 +33,7 @@ TINY = {"latent_dim": 1, "hidden": 5}
 
 def made(data: DataSpec = DATA, **options):
     """Return a small recipe with weights from a fixed seed, in float64, its class probabilities not uniform."""
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
+    with seeded(1):
         objective = lt.recipes["semi-supervised-vae"](data, **TINY | options).objective.double()
         with torch.no_grad():
             objective.model.class_logits.copy_(torch.randn(len(objective.model.classes)))
@@ -254,8 +254,7 @@ def test_rows_are_chosen_evenly_and_the_others_labels_are_never_read():
     numbers = torch.arange(90)[torch.randperm(90, generator=torch.Generator().manual_seed(2))]
     y = one_hot(*[0] * 60, *[1] * 25, *[2] * 5)
     x = bits(90)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded():
         objective.begin(Batch(x, context=y, index=numbers))
         first = objective.kept.clone()
         objective.begin(Batch(x, context=y, index=numbers))

@@ -12,6 +12,7 @@ import math
 import pytest
 import torch
 from scipy.integrate import quad
+from tests.draws import seeded
 from tests.problems import LinearGaussian, as_latent_variable, linear_gaussian
 from tests.running import X, vae
 from torch import Tensor
@@ -53,8 +54,7 @@ def posteriors(n: int, d: int, seed: int = 0) -> DiagonalGaussian:
 
 
 def draws(q, S: int, seed: int = 1) -> Tensor:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         return q.sample((S,))
 
 

@@ -14,6 +14,7 @@ from functools import partial
 
 import pytest
 import torch
+from tests.draws import seeded
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -333,8 +334,7 @@ class Noisy(Game):
     """A VAE in miniature: noise from torch's global functions, dropout and batch norm."""
 
     def __init__(self) -> None:
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
+        with seeded():
             body = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 2))
         super().__init__(noisy_step, model=body)
 

@@ -11,6 +11,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.draws import seeded
 from tests.problems import linear_gaussian
 from torch import Tensor, nn
 from torch.distributions import kl_divergence
@@ -27,8 +28,7 @@ BINARY = DataSpec((1, 4, 4), Support("binary"))
 
 def small(data: DataSpec = BINARY, **options):
     """Return a small VAE's recipe with weights from a fixed seed."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded():
         return lt.recipes["vae"](data, **{"hidden": 8, "latent_dim": 3, **options})
 
 
@@ -39,8 +39,7 @@ def bits(n: int = 12, data: DataSpec = BINARY) -> Tensor:
 
 
 def terms(recipe, x: Tensor, seed: int = 0, context: Tensor | None = None):
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         return recipe.objective.terms(x, context)[:2]
 
 

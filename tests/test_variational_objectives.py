@@ -9,6 +9,7 @@ import math
 
 import pytest
 import torch
+from tests.draws import seeded
 from tests.problems import linear_gaussian
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
@@ -26,8 +27,7 @@ REAL = DataSpec((4,), Support("real"))
 
 def made(name: str = "vae", data: DataSpec = REAL, **options):
     """Return the recipe with weights from a fixed seed, in float64."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded():
         recipe = lt.recipes[name](data, **{"hidden": 6, "latent_dim": 3, **options})
     recipe.objective.double()
     return recipe
@@ -39,15 +39,13 @@ def rows(n: int = 30) -> Tensor:
 
 def loss(objective, x: Tensor, seed: int = 0) -> Tensor:
     """Return what the model descends in a step."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         told = next(objective.step(Batch(x)))
     return told["model"] if isinstance(told, dict) else told[1]
 
 
 def terms(objective, x: Tensor, seed: int = 0) -> tuple[Tensor, ...]:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         return objective.terms(x, None)
 
 
@@ -86,8 +84,7 @@ def test_a_learned_variance_is_the_mean_squared_residual():
     """At the optimum of σ given the rest: the gradient is 0 there, and of opposite signs on both sides of it."""
     objective = made().objective
     law, x = objective.model.likelihood, rows()
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded():
         z = objective.model.encode(x).rsample((1,))[0]
     squares = (x - objective.model.decode(z).mean).square().mean().item()
 

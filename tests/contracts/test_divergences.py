@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from tests.draws import line
 from torch import Tensor
 from torch.distributions import Normal
 
@@ -32,10 +33,6 @@ def random_vectors(n: int = 200, k: int = 5, seed: int = 0) -> tuple[Tensor, Ten
     generator = torch.Generator().manual_seed(seed)
     logits = 1.5 * torch.randn(2, n, k, generator=generator, dtype=torch.float64)
     return tuple(logits.softmax(-1))  # type: ignore[return-value]
-
-
-def line(low: float, high: float, n: int) -> Tensor:
-    return torch.linspace(low, high, n, dtype=torch.float64)
 
 
 # --- the formulas -----------------------------------------------------------------------------------------------

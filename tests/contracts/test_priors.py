@@ -9,6 +9,7 @@ import math
 
 import pytest
 import torch
+from tests.draws import seeded, seeded_generator
 from torch import Tensor
 from torch.autograd.functional import jacobian
 from torch.distributions import (
@@ -39,10 +40,6 @@ each_posterior = pytest.mark.parametrize("name", lt.posteriors)
 LIMIT = 6.0  # standard errors: a false alarm in 1 of 5·10⁸
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def encode(x: Tensor) -> DiagonalGaussian:
     """Return narrow Gaussians at the rows' first entries."""
     return DiagonalGaussian(x[:, :DIM], x[:, 1:] - 2)
@@ -50,8 +47,7 @@ def encode(x: Tensor) -> DiagonalGaussian:
 
 def prior(name: str, dim: int = DIM, data: DataSpec = DATA, components: int = 4) -> Prior:
     """Return a prior in float64 with parameters that are not those it begins with."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded():
         scaling = Scaling(data)
         scaling.shift.fill_(0.5)
         scaling.scale.fill_(2.0)
@@ -64,8 +60,7 @@ def prior(name: str, dim: int = DIM, data: DataSpec = DATA, components: int = 4)
 
 def posterior(name: str, rows: int = 3, dim: int = DIM, *, scale: float = 0.5):
     """Return q(z | x) of some rows, in float64, and the module."""
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
+    with seeded(1):
         module = make_posterior(name, dim, Flows(2, 8)).double()
         h = (scale * torch.randn(rows, module.numbers)).double().requires_grad_()
     return module, h
@@ -95,8 +90,7 @@ def test_a_prior_is_a_law_of_vectors_that_integrates_to_one(name):
 def test_its_samples_are_of_its_density(name):
     """The mean of 40,000 draws and their second moments are the integrals of the density, within 6 standard errors."""
     law = prior(name).requires_grad_(False)(encode)
-    with torch.random.fork_rng():
-        torch.manual_seed(2)
+    with seeded(2):
         z = law.sample((40_000,))
     assert z.shape == (40_000, DIM)
     points, area = grid() if name != "uniform" else grid(-1 + 1 / 500, 1 - 1 / 500)
@@ -118,7 +112,7 @@ def test_its_parameters_move_with_the_density(name):
     made = prior(name)
     learned = {key: value for key, value in made.named_parameters() if value.requires_grad}
     assert bool(learned) == (name not in ("standard-normal", "uniform", "vamp-data"))
-    z = 0.5 * torch.randn(30, DIM, generator=seeded()).double()
+    z = 0.5 * torch.randn(30, DIM, generator=seeded_generator()).double()
     if learned:
         made(encode).log_prob(z).sum().backward()
     for key, value in learned.items():
@@ -127,7 +121,7 @@ def test_its_parameters_move_with_the_density(name):
 
 
 def test_a_mixture_is_that_of_torch():
-    generator = seeded()
+    generator = seeded_generator()
     logits, mean, log_var = torch.randn(5, generator=generator), *torch.randn(2, 5, 3, generator=generator)
     law = DiagonalMixture(logits.double(), mean.double(), log_var.double())
     parts = Independent(Normal(mean.double(), (0.5 * log_var.double()).exp()), 1)
@@ -140,7 +134,7 @@ def test_a_mixture_is_that_of_torch():
 
 def test_a_mixture_far_from_the_origin_keeps_its_digits():
     """In float32, about 1,000 deviations away: against float64, to 1e-3 nats."""
-    mean = 1000 + torch.randn(6, 2, generator=seeded())
+    mean = 1000 + torch.randn(6, 2, generator=seeded_generator())
     law, exact = (DiagonalMixture(torch.zeros(6), mean, torch.zeros(6, 2)), None)
     exact = DiagonalMixture(torch.zeros(6).double(), mean.double(), torch.zeros(6, 2).double())
     z = mean[:3] + 0.5
@@ -152,13 +146,13 @@ def test_a_vamp_prior_is_the_mixture_of_its_pseudo_inputs_posteriors(name):
     """Tomczak and Welling (2018), equation 10; its pseudo-inputs begin as rows."""
     made = prior(name)
     inputs = 0.5 + 2 * made.inputs.detach()
-    z = torch.randn(6, DIM, generator=seeded()).double()
+    z = torch.randn(6, DIM, generator=seeded_generator()).double()
     parts = encode(inputs)
     expected = torch.stack(
         [DiagonalGaussian(m, v).log_prob(z) for m, v in zip(parts.mean, parts.log_var, strict=True)]
     )
     assert torch.allclose(made(encode).log_prob(z), expected.logsumexp(0) - math.log(4))
-    rows = torch.randn(20, 3, generator=seeded(5)).double()
+    rows = torch.randn(20, 3, generator=seeded_generator(5)).double()
     made.begin(Batch(rows))
     distance = (made.scaling.inverse(made.inputs)[:, None] - rows).abs().amax(-1)
     assert (distance.amin(1) < 1e-12).all()
@@ -177,7 +171,7 @@ def test_pseudo_inputs_of_bounded_data_stay_within_its_bounds():
 def test_every_pixel_of_a_pseudo_input_can_move_though_binary_rows_are_at_the_ends():
     bits = DataSpec((3,), Support("binary"))
     made = make_prior("vamp", PriorSetting(DIM, bits, Scaling(bits), 4))
-    rows = torch.bernoulli(torch.full((20, 3), 0.5), generator=seeded(5))
+    rows = torch.bernoulli(torch.full((20, 3), 0.5), generator=seeded_generator(5))
     made.begin(Batch(rows))
     begun = made.scaling.inverse(made.rows().detach())
     assert torch.allclose((begun - 0.5).abs(), torch.full_like(begun, 0.25))  # half the contrast
@@ -193,7 +187,7 @@ def test_every_pixel_of_a_pseudo_input_can_move_though_binary_rows_are_at_the_en
 
 def test_a_model_samples_from_the_prior_it_has_learned():
     """A9. Two learned priors far apart give different samples, through one decoder."""
-    data = torch.rand(50, 4, generator=seeded())
+    data = torch.rand(50, 4, generator=seeded_generator())
     run = lt.fit("vae", data, prior="gaussian-mixture", latent_dim=2, hidden=8, steps=1, progress=False)
     found = []
     for place in (-50.0, 50.0):
@@ -203,7 +197,7 @@ def test_a_model_samples_from_the_prior_it_has_learned():
 
 
 def test_bad_priors_are_refused():
-    data = torch.rand(5, 4, generator=seeded())
+    data = torch.rand(5, 4, generator=seeded_generator())
     fit = {"hidden": 4, "steps": 1, "progress": False}
     for options, line in (
         ({"prior": "vamps"}, "unknown prior 'vamps'; did you mean 'vamp'"),
@@ -249,8 +243,7 @@ def test_its_density_integrates_to_one_for_each_row(name):
 @each_posterior
 def test_draws_come_with_the_log_density_that_it_has_there(name):
     module, h = posterior(name, dim=3)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded():
         z, log_q = drawn_with_log_prob(module(h), 7)
     assert torch.allclose(module(h).log_prob(z), log_q, atol=1e-8)
 
@@ -259,8 +252,7 @@ def test_draws_come_with_the_log_density_that_it_has_there(name):
 def test_every_number_and_every_parameter_has_a_gradient(name):
     """A18: draws are reparameterised."""
     module, h = posterior(name)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded():
         z, kl = drawn(module(h), StandardGaussian(torch.zeros(DIM).double(), torch.zeros(DIM).double()), 4)
     (z.square().sum() + kl.sum()).backward()
     assert (h.grad.abs().sum(0) > 0).all()
@@ -292,7 +284,7 @@ def test_log_determinants_are_those_of_the_jacobian(name):
     module, h = posterior(name, rows=1, dim=4)
     law = module(h.detach())
     assert isinstance(law, Pushforward)
-    z_0 = torch.randn(1, 4, generator=seeded()).double()
+    z_0 = torch.randn(1, 4, generator=seeded_generator()).double()
     full = jacobian(lambda z: law.transform(z), z_0)[0, :, 0]
     z = law.transform(z_0)
     expected = torch.linalg.slogdet(full).logabsdet
@@ -317,7 +309,7 @@ def test_planar_layers_can_be_undone_where_they_nearly_fold():
     module, _ = posterior("planar", rows=1)
     h = torch.zeros(1, module.numbers).double()
     h[0, 4:6], h[0, 6:8] = torch.tensor([-2.0, 0.5]), torch.tensor([3.0, 1.0])
-    z_0 = torch.randn(200, 1, DIM, generator=seeded()).double()
+    z_0 = torch.randn(200, 1, DIM, generator=seeded_generator()).double()
     transform = module(h).transform
     assert torch.allclose(transform.inv(transform(z_0)), z_0, atol=1e-6)
     z = torch.tensor([[0.3, -0.4]]).double()
@@ -339,8 +331,7 @@ def test_a_full_posterior_is_torchs_gaussian():
 
 def elbo(q: Pushforward | DiagonalGaussian, p, decode, noise_seed: int = 0) -> Tensor:
     """Return log p(x | z) + log p(z) − log q(z) of one draw for each row."""
-    with torch.random.fork_rng():
-        torch.manual_seed(noise_seed)
+    with seeded(noise_seed):
         z, log_q = drawn_with_log_prob(q, 1)
     return decode(z[0]) + p.log_prob(z[0]) - log_q[0]
 
@@ -349,10 +340,10 @@ def elbo(q: Pushforward | DiagonalGaussian, p, decode, noise_seed: int = 0) -> T
 def test_a_flow_prior_is_a_plain_prior_with_the_flow_in_the_posterior_and_the_decoder(name):
     """ELBO(flow prior, q, p(x|z)) = ELBO(plain prior, q through f⁻¹, p(x|f(z₀))), for each draw; E18 and E19."""
     law = prior(name, dim=3)(encode)
-    q = DiagonalGaussian(*torch.randn(2, 5, 3, generator=seeded()).double())
+    q = DiagonalGaussian(*torch.randn(2, 5, 3, generator=seeded_generator()).double())
     target, W = (
-        torch.randn(5, 4, generator=seeded(1)).double(),
-        torch.randn(3, 4, generator=seeded(2)).double(),
+        torch.randn(5, 4, generator=seeded_generator(1)).double(),
+        torch.randn(3, 4, generator=seeded_generator(2)).double(),
     )
 
     def decode(z: Tensor) -> Tensor:
