@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import torch
 
 import latentia as lt
-from latentia.functional.kernels import gaussian_kernel
+from latentia.figures import samples
+from latentia.figures.figures import png
+from latentia.functional.kernel.kernels import gaussian_kernel
 from latentia.functional.transport import wasserstein_lp
-from latentia.report import mathematics, samples
-from latentia.report.figures import png
+from latentia.theory.figures import mathematics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,7 +10,7 @@ from torch import Tensor
 import latentia as lt
 from latentia.core.objective import Batch
 from latentia.data.spec import DataSpec, Support
-from latentia.objectives.adversarial import Adversarial
+from latentia.objectives.gan.adversarial import Adversarial
 
 PLANE = DataSpec((2,), Support("real"))
 GREY = DataSpec((1, 16, 16), Support("unit"), classes=("cat", "dog"))

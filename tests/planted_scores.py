@@ -21,16 +21,15 @@ from torch.distributions import Bernoulli, Independent, MultivariateNormal, Norm
 
 from latentia.core.model import Decodes, Encodes, Generative
 from latentia.data.factors import Factor
-from latentia.data.modes import Modes
-from latentia.data.rows import Rows
+from latentia.data.rows import Modes, Rows
 from latentia.data.spec import DataSpec, Support
 from latentia.distributions.point_mass import PointMass
-from latentia.functional.modes import count_kl, count_kl_bias, share_within
+from latentia.functional.modes import count_kl, count_kl_bias, fraction_within
 from latentia.metrics import disentanglement
 from latentia.metrics.disentanglement import Estimate
-from latentia.metrics.evaluate import score
+from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score
-from latentia.metrics.subject import Subject
+from latentia.metrics.scoring import score
 
 Found = Mapping[str, Score | Estimate]
 """What a draw gives: score or estimate by the score's name."""
@@ -55,9 +54,9 @@ class Planted:
     draws: int = 200
 
 
-def scores(subject: Subject, name: str) -> dict[str, Score]:
+def scores(evaluation: Evaluation, name: str) -> dict[str, Score]:
     """Return a metric's scores by name."""
-    return {each.metric: each for each in score(subject, [name])}
+    return {each.metric: each for each in score(evaluation, [name])}
 
 
 def spec(size: int, *, support: str = "real", classes: int = 0) -> DataSpec:
@@ -71,7 +70,7 @@ SLACK, ROWS = linear_gaussian(slack=0.4), 40
 
 def of_rows(name: str, model: nn.Module = SLACK, n: int = ROWS, **settings) -> Callable[[int], Found]:
     """Return the scores of fresh rows of a model's own distribution, by draws of its codes that are fresh too."""
-    return lambda seed: scores(Subject(model, SLACK.rows(n, seed), seed=seed, **settings), name)
+    return lambda seed: scores(Evaluation(model, SLACK.rows(n, seed), seed=seed, **settings), name)
 
 
 def exact_elbo() -> float:
@@ -106,7 +105,7 @@ class BiasedCoins(Coins):
 
 def bits(seed: int) -> Found:
     model = BiasedCoins(8)
-    return scores(Subject(model, model.rows(ROWS, seed)), "bits-per-dim")
+    return scores(Evaluation(model, model.rows(ROWS, seed)), "bits-per-dim")
 
 
 def of_bits() -> float:
@@ -116,14 +115,14 @@ def of_bits() -> float:
 def parzen(seed: int) -> Found:
     """In one dimension, where the windows around 10,000 samples are as good as fixed."""
     held_out = Rows(torch.randn(100, 1, generator=seeded_generator(seed)), spec(1))
-    return scores(Subject(Shifted(), held_out, seed=seed), "parzen")
+    return scores(Evaluation(Shifted(), held_out, seed=seed), "parzen")
 
 
 def gaps(seed: int) -> Found:
     """With an ascent of 5 steps for 300, which leaves each row's gap what it is: a number of its own."""
-    with patch.object(import_module("latentia.metrics.gaps"), "_STEPS", 5):
+    with patch.object(import_module("latentia.metrics.likelihood.gaps"), "_STEPS", 5):
         return scores(
-            Subject(LATENT, SLACK.rows(20, seed), seed=seed, ais_chains=2, ais_temperatures=4), "gaps"
+            Evaluation(LATENT, SLACK.rows(20, seed), seed=seed, ais_chains=2, ais_temperatures=4), "gaps"
         )
 
 
@@ -160,7 +159,7 @@ class Given(Generative):
 
 def shifted_energy(seed: int) -> Found:
     held_out = Rows(torch.randn(100, 1, generator=seeded_generator(seed)), spec(1))
-    return scores(Subject(Shifted(1.0), held_out, seed=seed), "energy-distance")
+    return scores(Evaluation(Shifted(1.0), held_out, seed=seed), "energy-distance")
 
 
 def energy_of_a_shift() -> float:
@@ -172,7 +171,7 @@ def energy_of_a_shift() -> float:
 def permuted(seed: int) -> Found:
     """Fresh permutations of the same rows and samples, whose p-value is about 0.3."""
     x, y = (shift + torch.randn(20, 2, generator=seeded_generator(s)) for shift, s in ((0.0, 1), (0.2, 2)))
-    return scores(Subject(Given(x), Rows(y, spec(2)), seed=seed, permutations=99), "mmd-test")
+    return scores(Evaluation(Given(x), Rows(y, spec(2)), seed=seed, permutations=99), "mmd-test")
 
 
 CENTRES = 5 * torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
@@ -188,18 +187,18 @@ def of_corners(n: int, seed: int, fractions: Tensor = UNEVEN) -> Rows:
 
 
 def modes(seed: int) -> Found:
-    subject = Subject(Given(of_corners(400, seed).x), of_corners(400, 0))
-    return scores(subject, "modes")
+    evaluation = Evaluation(Given(of_corners(400, seed).x), of_corners(400, 0))
+    return scores(evaluation, "modes")
 
 
 FEW = of_corners(60, 0, torch.full((4,), 0.25))  # training rows, so few that a pseudo-count of 5 shows
 
 
 def classes(seed: int) -> Found:
-    with patch.object(import_module("latentia.metrics.class_reader"), "_STEPS", 150):
+    with patch.object(import_module("latentia.metrics.samples.sample_classifier"), "_STEPS", 150):
         held_out = of_corners(400, 1)
-        subject = Subject(Given(of_corners(400, seed).x), held_out, train_rows=lambda: FEW)
-        return scores(subject, "classes")
+        evaluation = Evaluation(Given(of_corners(400, seed).x), held_out, train_rows=lambda: FEW)
+        return scores(evaluation, "classes")
 
 
 def smoothed_kl() -> float:
@@ -212,8 +211,8 @@ def near(seed: int) -> Found:
     """Samples of the rows' own distribution; the training rows stay."""
     train = Rows(torch.randn(300, 2, generator=seeded_generator(10**6)), spec(2))
     held_out = Rows(torch.randn(400, 2, generator=seeded_generator(seed)), spec(2))
-    subject = Subject(Shifted(size=2), held_out, seed=seed, train_rows=lambda: train)
-    return scores(subject, "memorisation")
+    evaluation = Evaluation(Shifted(size=2), held_out, seed=seed, train_rows=lambda: train)
+    return scores(evaluation, "memorisation")
 
 
 # --- rows, one by one -------------------------------------------------------------------------------------------
@@ -258,12 +257,12 @@ def noisy(n: int, seed: int, wrong: float = 0.3) -> Rows:
 def of_noisy(name: str, model: nn.Module) -> Callable[[int], Found]:
     """Return the scores of fresh rows; the training rows, whose classes are all right, stay."""
     train = noisy(60, 10**6, wrong=0.0)
-    return lambda seed: scores(Subject(model, noisy(80, seed), train_rows=lambda: train), name)
+    return lambda seed: scores(Evaluation(model, noisy(80, seed), train_rows=lambda: train), name)
 
 
 def of_unit(name: str) -> Callable[[int], Found]:
     return lambda seed: scores(
-        Subject(Half(), Rows(torch.randn(60, 1, generator=seeded_generator(seed)), spec(1))), name
+        Evaluation(Half(), Rows(torch.randn(60, 1, generator=seeded_generator(seed)), spec(1))), name
     )
 
 
@@ -286,7 +285,7 @@ def of_factors(name: str, n: int) -> Callable[[int], Found]:
     def draw(seed: int) -> Found:
         z, v = codes_and_factors(n, seed)
         rows = Rows(z.float(), spec(2)).with_factors(FACTORS, v)
-        return scores(Subject(Half(), rows, seed=seed), name)
+        return scores(Evaluation(Half(), rows, seed=seed), name)
 
     return draw
 
@@ -349,7 +348,7 @@ PLANTED: dict[str, Planted] = {
         modes,
         of="samples",
         truth={
-            "modes/high-quality": share_within(3.0, 2),
+            "modes/high-quality": fraction_within(3.0, 2),
             "modes/reverse-kl": float(count_kl(UNEVEN, torch.full((4,), 0.25))) + count_kl_bias(400, 4),
         },
         without={"modes/captured": "a count of modes that one sample decides"},

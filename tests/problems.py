@@ -16,15 +16,15 @@ from torch.distributions import (
 )
 
 from latentia.core.model import Bounded, Decodes, Density, Encodes, Generative
-from latentia.core.randomness import drawing_from
+from latentia.core.randomness import using_generator
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
 from latentia.distributions.diagonal_gaussian import DiagonalGaussian, StandardGaussian
 from latentia.functional.bounds import iwae
-from latentia.metrics.evaluate import score
+from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score
-from latentia.metrics.subject import Subject
-from latentia.networks.pairs import NETWORKS, network_name
+from latentia.metrics.scoring import score
+from latentia.networks.registry import NETWORKS, network_name
 
 
 class LinearGaussian(Generative, Density, Bounded, Encodes, Decodes):
@@ -58,7 +58,7 @@ class LinearGaussian(Generative, Density, Bounded, Encodes, Decodes):
         return MultivariateNormal(mean, self.posterior_covariance)
 
     def sample(self, n, context=None, *, generator=None) -> Tensor:
-        with drawing_from(generator):
+        with using_generator(generator):
             return self.decode(self.prior.sample((n,))).sample()
 
     def log_prob(self, x, context=None) -> Tensor:
@@ -71,7 +71,7 @@ class LinearGaussian(Generative, Density, Bounded, Encodes, Decodes):
     def decode(self, z, context=None) -> Distribution:
         return Independent(Normal(z @ self.weight.T + self.bias, self.noise), 1)
 
-    def code_law(self) -> DiagonalGaussian:
+    def prior_distribution(self) -> DiagonalGaussian:
         zero = torch.zeros(self.weight.shape[1]).double()
         return StandardGaussian(zero, zero)
 
@@ -81,7 +81,7 @@ class LinearGaussian(Generative, Density, Bounded, Encodes, Decodes):
     def log_weights(self, x: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
         """Return log p(x, z_k) − log q(z_k | x), (K, B)."""
         q = self.encode(x)
-        with drawing_from(generator):
+        with using_generator(generator):
             z = q.rsample((samples,))
         return self.decode(z).log_prob(x.double()) + self.prior.log_prob(z) - q.log_prob(z)
 
@@ -153,9 +153,9 @@ class Coins(Generative, Density):
         return Rows(x, DataSpec((self.size,), Support("binary")))
 
 
-def only(subject: Subject, name: str) -> Score:
+def only(evaluation: Evaluation, name: str) -> Score:
     """Return the one score of a metric."""
-    (result,) = score(subject, [name])
+    (result,) = score(evaluation, [name])
     return result
 
 

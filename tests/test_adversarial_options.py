@@ -14,10 +14,10 @@ import latentia as lt
 from latentia.core.objective import Batch
 from latentia.core.train import train
 from latentia.errors import UsageError
-from latentia.functional.diversity import Made, mode_seeking
-from latentia.objectives.critic_penalties import Penalty
-from latentia.objectives.replay import Replay
-from latentia.objectives.shown import Shown
+from latentia.functional.gan.diversity import Made, mode_seeking
+from latentia.objectives.gan.critic_input import CriticInput
+from latentia.objectives.gan.critic_penalties import Penalty
+from latentia.objectives.gan.replay import Replay
 
 # --- several critics, packs, minibatch layers -----------------------------------------------------------------------
 
@@ -94,10 +94,10 @@ def test_first_losses_of_minibatch_critics_are_of_order_one(minibatch):
 
 
 def test_instance_noise_fades_linearly_and_is_gone_at_the_step_told():
-    noise = Shown(noise=0.4, noise_steps=200)
+    noise = CriticInput(noise=0.4, noise_steps=200)
     told = [noise.deviation(torch.tensor(step)).item() for step in (0, 50, 100, 199, 200, 1000)]
     assert told == pytest.approx([0.4, 0.3, 0.2, 0.002, 0, 0])
-    assert Shown(noise=0.4).deviation(torch.tensor(10**6)).item() == pytest.approx(0.4)
+    assert CriticInput(noise=0.4).deviation(torch.tensor(10**6)).item() == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize("step", [0, 30, 60])
@@ -326,7 +326,7 @@ def test_untrue_labels_leave_the_even_score_of_losses_whose_best_score_is_a_sign
         played = game(loss=name, **{option: share})
         played.critics = torch.nn.ModuleList([Scored()])
         terms = played.critic_terms(torch.full((4,), 0.5), torch.full((4,), -0.5), None)
-        assert (terms.real_right, terms.fake_right) == (1, 1)
+        assert (terms.real_accuracy, terms.fake_accuracy) == (1, 1)
 
 
 class Scored(torch.nn.Module):

@@ -15,7 +15,7 @@ from torch.nn.functional import softplus
 from latentia.core.objective import Batch
 from latentia.core.train import train
 from latentia.errors import UsageError
-from latentia.objectives.critic_penalties import PENALTIES, Penalty
+from latentia.objectives.gan.critic_penalties import PENALTIES, Penalty
 
 
 def slopes(score, points: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ from torch import nn
 import latentia as lt
 from latentia.core.train import train
 from latentia.data.spec import DataSpec
-from latentia.functional.adversarial import LOSS_PAIRS
-from latentia.objectives.adversarial import Adversarial
+from latentia.functional.gan.loss_pairs import LOSS_PAIRS
+from latentia.objectives.gan.adversarial import Adversarial
 from latentia.runs.options import recipe_options
 
 GAMES = [name for name in lt.recipes if "critic_steps" in recipe_options(lt.recipes[name])]
@@ -110,7 +110,7 @@ def test_swapping_real_and_fake_flips_what_it_must(name):
     found = played.critic_terms(y, x, None)
     assert found.real_loss.item() == pytest.approx(terms.fake_loss.item(), rel=1e-5, abs=1e-6)
     assert found.fake_loss.item() == pytest.approx(terms.real_loss.item(), rel=1e-5, abs=1e-6)
-    assert (found.real_right, found.fake_right) == (terms.fake_right, terms.real_right)
+    assert (found.real_accuracy, found.fake_accuracy) == (terms.fake_accuracy, terms.real_accuracy)
     assert terms.real_loss != swapped.real_loss
 
 

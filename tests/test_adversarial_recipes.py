@@ -13,8 +13,8 @@ import latentia as lt
 from latentia.data.factors import Factor
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import UsageError
-from latentia.functional.diversity import DIVERSITY
-from latentia.objectives.adversarial import Adversarial
+from latentia.functional.gan.diversity import DIVERSITY
+from latentia.objectives.gan.adversarial import Adversarial
 
 
 def test_dc_gan_has_batch_norm_where_it_can():

@@ -14,7 +14,7 @@ from tests.games import game, rows
 from tests.running import weights
 from torch import Tensor, nn
 
-from latentia.objectives.adversarial import Adversarial
+from latentia.objectives.gan.adversarial import Adversarial
 
 
 def answered(played: Adversarial, real: Tensor, fake: Tensor, steps: int, lr: float) -> nn.Module:

@@ -10,8 +10,8 @@ from tests.draws import seeded, seeded_generator
 from torch.distributions import Normal
 
 from latentia.errors import UnknownNameError, UsageError
-from latentia.functional.annealed_gaussian import GaussianPath
-from latentia.functional.annealing import (
+from latentia.functional.bounds import renyi_jackknife
+from latentia.functional.likelihood.ais import (
     SCHEDULES,
     Path,
     ais,
@@ -20,8 +20,8 @@ from latentia.functional.annealing import (
     sigmoid_temperatures,
     temperatures,
 )
-from latentia.functional.bounds import renyi_jackknife
-from latentia.functional.hamiltonian import adapted_step_sizes, hamiltonian, hamiltonian_move
+from latentia.functional.likelihood.hmc import adapted_step_sizes, hamiltonian, hamiltonian_move
+from latentia.theory.ais_gaussian import GaussianPath
 
 LINE = GaussianPath(
     torch.ones(1, 1).double(), torch.ones(1, 1).double(), 0.1

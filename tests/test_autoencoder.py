@@ -19,8 +19,8 @@ from latentia.core.objective import Batch
 from latentia.core.train import train
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, RunError, UsageError
-from latentia.objectives.codes import OnCodes
-from latentia.objectives.em import MixtureEM
+from latentia.objectives.em.mixture import MixtureEM
+from latentia.objectives.latent_stage import OnLatents
 
 SMALL = {"hidden": 8, "latent_dim": 2, "batch_size": 20, "progress": False}
 TABLE = DataSpec((6,), Support("real"))
@@ -169,7 +169,7 @@ def test_the_law_of_codes_is_that_of_the_rows_codes():
 
 def test_the_encoder_reads_rows_without_dropout_and_once_where_they_stay_the_same(monkeypatch):
     codec = objective(dropout=0.5).model.requires_grad_(True)
-    learner = OnCodes(
+    learner = OnLatents(
         codec,
         MixtureEM(
             lt.recipes["gaussian-mixture"](DataSpec((2,), Support("real")), components=2).objective.model,

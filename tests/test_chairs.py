@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from latentia.data import chairs as module
-from latentia.data.chairs import STYLES, chair, shape
-from latentia.data.rendering import AMBIENT, LIGHT, Camera, Mesh, joined, lambert, prism, render
+from latentia.data.sets import chairs as module
+from latentia.data.sets.chairs import STYLES, chair, shape
+from latentia.data.sets.rendering import AMBIENT, LIGHT, Camera, Mesh, joined, lambert, prism, render
 from latentia.errors import UsageError
 from latentia.registry import datasets
 

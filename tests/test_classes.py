@@ -14,13 +14,13 @@ from torch.nn.functional import cross_entropy
 import latentia as lt
 from latentia.core.model import Generative
 from latentia.data.rows import Rows
+from latentia.data.sets.stacked_mnist import Stacked, digits_of, number_of
 from latentia.data.spec import DataSpec, Support
-from latentia.data.stacked import Stacked, digits_of, number_of
 from latentia.errors import DataError, UsageError
-from latentia.metrics.class_reader import accuracy, class_reader
-from latentia.metrics.evaluate import score
+from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.samples.sample_classifier import accuracy, sample_classifier
 from latentia.metrics.score import Score
-from latentia.metrics.subject import Subject
+from latentia.metrics.scoring import score
 from latentia.registry import datasets
 
 PLANE = DataSpec((2,), Support("real"), classes=("a", "b", "c", "d"))
@@ -41,7 +41,7 @@ class Drawn(Generative):
 @pytest.fixture
 def quickly(monkeypatch):
     """Train the classifier for fewer steps, which is enough for classes far apart."""
-    monkeypatch.setattr(import_module("latentia.metrics.class_reader"), "_STEPS", 150)
+    monkeypatch.setattr(import_module("latentia.metrics.samples.sample_classifier"), "_STEPS", 150)
 
 
 def corners(n: int, seed: int, shares: tuple[float, ...] = (0.25,) * 4) -> Rows:
@@ -52,8 +52,8 @@ def corners(n: int, seed: int, shares: tuple[float, ...] = (0.25,) * 4) -> Rows:
 
 
 def classes_of(model: Generative, held_out: Rows, train: Rows, **settings) -> dict[str, Score]:
-    subject = Subject(model, held_out, train_rows=lambda: train, **settings)
-    return {each.metric.partition("/")[2]: each for each in score(subject, ["classes"])}
+    evaluation = Evaluation(model, held_out, train_rows=lambda: train, **settings)
+    return {each.metric.partition("/")[2]: each for each in score(evaluation, ["classes"])}
 
 
 def of_classes(rows: Rows, keep: list[int]) -> Rows:
@@ -83,10 +83,10 @@ def test_all_classes_at_the_data_s_shares_and_lost_ones():
 def test_the_same_rows_give_the_same_classifier():
     train = corners(300, 0)
     before = torch.get_rng_state()
-    reader = class_reader(train)
+    reader = sample_classifier(train)
     assert torch.equal(torch.get_rng_state(), before)
-    assert class_reader(corners(300, 0)) is reader
-    assert class_reader(corners(300, 1)) is not reader
+    assert sample_classifier(corners(300, 0)) is reader
+    assert sample_classifier(corners(300, 1)) is not reader
     assert accuracy(reader, corners(500, 2)) > 0.99
     assert reader.features(train.x[:7]).shape == (7, 256)
     assert not reader.network.training
@@ -95,7 +95,7 @@ def test_the_same_rows_give_the_same_classifier():
 @pytest.mark.usefixtures("quickly")
 def test_a_classifier_that_is_right_has_no_loss():
     """Row B7 of docs/known-mistakes.md: softmax before cross-entropy, whose loss is at least log(1 + 3/e) = 0.74."""
-    reader, rows = class_reader(corners(300, 0)), corners(500, 2)
+    reader, rows = sample_classifier(corners(300, 0)), corners(500, 2)
     assert cross_entropy(reader.network(reader.scaling(rows.x)), rows.labels) < 0.02
 
 
@@ -103,19 +103,19 @@ def test_a_classifier_that_is_right_has_no_loss():
 def test_rows_without_classes_or_with_others_are_a_reason():
     train, test = corners(300, 0), corners(100, 1)
     bare = Rows(test.x, DataSpec((2,), Support("real")))
-    (result,) = score(Subject(Drawn(test), bare, train_rows=lambda: train), ["classes"])
+    (result,) = score(Evaluation(Drawn(test), bare, train_rows=lambda: train), ["classes"])
     assert result.reason == "the rows have no classes"
     other = Rows(test.x, DataSpec((2,), Support("real"), classes=("a", "b", "c", "e")), labels=test.labels)
-    (result,) = score(Subject(Drawn(test), other, train_rows=lambda: train), ["classes"])
+    (result,) = score(Evaluation(Drawn(test), other, train_rows=lambda: train), ["classes"])
     assert "classes are not those of the training rows" in result.reason
     with pytest.raises(DataError, match="needs rows of two classes"):
-        class_reader(of_classes(train, [1]))
+        sample_classifier(of_classes(train, [1]))
 
 
 @pytest.mark.slow
 def test_our_classifier_tells_digits():
     train, test = datasets["digits"](), datasets["digits"](split="test")
-    reader = class_reader(train)
+    reader = sample_classifier(train)
     assert accuracy(reader, test) > 0.94  # 0.978 measured, of 180 rows; a linear map has 0.96
     honest = classes_of(Drawn(test), test, train)
     assert honest["captured"].value == 10
@@ -181,7 +181,7 @@ def test_lost_numbers_are_counted_by_a_classifier_of_digits():
 def test_our_classifier_tells_mnist():
     test = datasets["stacked-mnist"](split="test", n=2000)
     assert test.spec.event_shape == (3, 28, 28)
-    assert accuracy(class_reader(datasets["stacked-mnist"]()), test) > 0.95  # all three digits
+    assert accuracy(sample_classifier(datasets["stacked-mnist"]()), test) > 0.95  # all three digits
 
 
 @pytest.mark.usefixtures("quickly")

@@ -15,10 +15,10 @@ import pytest
 
 import latentia.cli
 from latentia.cli import main
-from latentia.cli.fitting import default_folder, fit
+from latentia.cli.commands import GROUPS, Option, options_of, section, verbs
+from latentia.cli.fit import default_folder, fit
 from latentia.cli.parse import parse
 from latentia.cli.tables import print_scores
-from latentia.cli.verb import GROUPS, Option, options_of, section, verbs
 from latentia.errors import RunError, UsageError
 from latentia.metrics.score import Score
 from latentia.registry import datasets, metrics, recipes

@@ -17,7 +17,7 @@ from tests.running import contents, vae, watching
 
 import latentia as lt
 from latentia.cli import main
-from latentia.cli.verb import GROUPS, verbs
+from latentia.cli.commands import GROUPS, verbs
 from latentia.errors import RunError
 from latentia.runs.folder import read_checkpoint
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from latentia.cli import main
-from latentia.cli.verb import about, verbs
+from latentia.cli.commands import about, verbs
 from latentia.metrics.two_sample import CORRECTIONS, METHODS, two_sample_test
 
 pytestmark = pytest.mark.usefixtures("own_folder")

@@ -17,8 +17,8 @@ from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support, context_size
 from latentia.data.splits import joined
 from latentia.errors import DataError, RunError, UsageError
-from latentia.report.heldout import choose, draw, named, with_own
-from latentia.runs.context import any_given, given_of, in_context_of
+from latentia.report.report_rows import choose, draw, named, with_own
+from latentia.runs.conditioning import conditions_of, in_context_of, random_conditions
 from latentia.runs.data import fingerprint
 
 SMALL = {"latent_dim": 1, "hidden": 16, "progress": False}
@@ -173,7 +173,7 @@ def test_it_is_scored_on_each_row_s_own_context(run):
     others = frame.assign(sex=frame["sex"].map({"f": "m", "m": "f"}))
     assert own > lt.evaluate(run, others, metrics="elbo")["value"].iloc[0] + 5
     given = {"age": frame["age"].tolist(), "sex": frame["sex"].tolist()}
-    context = codes_of(run.seen.context, 500, given)
+    context = codes_of(run.model_spec.context, 500, given)
     x = torch.tensor(frame[["height"]].to_numpy(), dtype=torch.float32)
     generator = torch.Generator().manual_seed(0)
     bound = run.model.log_prob_bound(x, context, generator=generator).mean().item()
@@ -187,10 +187,13 @@ def test_held_out_rows_are_matched_by_name_and_not_by_number(run):
     """A part without one of the categories, or with ages beyond the range, means the same as in the whole."""
     frame = people(40, seed=3).drop(columns="smokes")
     men = frame[frame["sex"] == "m"].reset_index(drop=True)
-    rows = in_context_of(run, read_rows(men, context=["sex", "age"]))
+    rows = in_context_of(run.model_spec, read_rows(men, context=["sex", "age"]))
     assert rows.spec.conditions == run.spec.conditions
     assert rows.take(torch.arange(3)).context[:, 1:].tolist() == [[0.0, 1.0]] * 3
-    assert given_of(run, rows) == {"age": pytest.approx(men["age"].tolist()), "sex": ["m"] * len(men)}
+    assert conditions_of(run.model_spec, rows) == {
+        "age": pytest.approx(men["age"].tolist()),
+        "sex": ["m"] * len(men),
+    }
     assert lt.evaluate(run, men, metrics="elbo")["value"].notna().all()
     old = frame.assign(age=frame["age"] + 40)
     assert lt.evaluate(run, old, metrics="elbo")["value"].notna().all()
@@ -232,7 +235,7 @@ def test_a_report_without_held_out_rows_draws_what_is_given(run, tmp_path):
         "conditional-vae", people(60), context=["age", "sex"], steps=2, out=tmp_path / "run", **SMALL
     )
     assert "Each is given age and sex, drawn at random." in lt.write_report(loose).read_text()
-    drawn = any_given(loose, 5, seed=0)
+    drawn = random_conditions(loose.model_spec, 5, seed=0)
     assert set(drawn) == {"age", "sex"}
     assert len(drawn["age"]) == len(drawn["sex"]) == 5
     assert torch.equal(draw(loose, 5), loose.sample(5, drawn, seed=0))
@@ -282,18 +285,19 @@ def test_factors_are_matched_by_name_and_value(tmp_path):
     rows = shapes(8)
     place, kind = Factor("place", (2.0, 0.0), "number"), Factor("kind", ("across", "down"))
     other = rows.with_factors([place, kind], torch.tensor([[0, 0], [1, 1]] * 4))
-    matched = in_context_of(run, other)
-    assert given_of(run, matched) == {"kind": ["across", "down"] * 4, "place": [2.0, 0.0] * 4}
+    matched = in_context_of(run.model_spec, other)
+    assert conditions_of(run.model_spec, matched) == {"kind": ["across", "down"] * 4, "place": [2.0, 0.0] * 4}
     unknown = rows.with_factors([Factor("place", (0.5, 1.0), "number"), kind], torch.zeros(8, 2))
     with pytest.raises(DataError, match=r"shapes has the place 0.5, which is none of the run's: 0.0, 1.0"):
-        in_context_of(run, unknown)
+        in_context_of(run.model_spec, unknown)
     with pytest.raises(DataError, match="conditional on kind, place, which rows of data do not have"):
         lt.evaluate(run, Rows(rows.x, DataSpec((1, 8, 8), Support("binary"))))
 
 
 def test_classes_come_before_factors():
     run = lt.fit("conditional-vae", shapes(classes=True), steps=1, **SMALL)
-    assert given_of(run, in_context_of(run, shapes(4, classes=True))) == {"class": ["down", "across"] * 2}
+    matched = in_context_of(run.model_spec, shapes(4, classes=True))
+    assert conditions_of(run.model_spec, matched) == {"class": ["down", "across"] * 2}
 
 
 def test_data_of_which_nothing_is_known_is_refused():
@@ -318,9 +322,9 @@ def test_the_command_line_names_context_and_gives_it(tmp_path, monkeypatch, caps
     assert latentia("sample run --given age=20:60 sex=f smokes=True --n 5 --out s.npy") == 0
     assert latentia("encode run --out codes.npy") == 0
     loaded = lt.load("run")
-    rows = in_context_of(loaded, read_rows("people.csv", context=["age", "sex", "smokes"]))
+    rows = in_context_of(loaded.model_spec, read_rows("people.csv", context=["age", "sex", "smokes"]))
     assert latentia("encode run --data people.csv --out codes.npy") == 0
-    codes = loaded.encode(rows.x, given_of(loaded, rows))
+    codes = loaded.encode(rows.x, conditions_of(loaded.model_spec, rows))
     assert np.allclose(np.load("codes.npy"), codes, atol=1e-5)
     assert latentia("traverse run --row 2 --out t.npy") == 0
     assert latentia("interpolate run --rows 0 1 --given age=50 sex=m smokes=False --out i.npy") == 0

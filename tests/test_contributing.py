@@ -53,7 +53,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         copy(ROOT / name, folder / name)
     for path, place, code in BLOCKS:
         put(code, folder / path, place)
-    pairs = folder / "src/latentia/functional/adversarial.py"  # as the text says
+    pairs = folder / "src/latentia/functional/gan/loss_pairs.py"  # as the text says
     pairs.write_text(
         pairs.read_text().replace(
             "    wasserstein_critic,\n", "    signed_least_squares_critic,\n    wasserstein_critic,\n", 1

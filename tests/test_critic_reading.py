@@ -20,9 +20,9 @@ from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
 from latentia.distributions.point_mass import PointMass
 from latentia.errors import DataError, UsageError
-from latentia.functional.adversarial import LOSS_PAIRS, loss_pair
-from latentia.metrics.evaluate import score
-from latentia.metrics.subject import Subject
+from latentia.functional.gan.loss_pairs import LOSS_PAIRS, loss_pair
+from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.scoring import score
 from latentia.models.critic_features import CriticFeatures
 from latentia.networks.critic import Critic
 from latentia.networks.mlp import MLP
@@ -266,8 +266,8 @@ class Pixels(Encodes, nn.Module):
 
 def test_accuracies_are_scikit_learn_s():
     train, test = lt.datasets["digits"](), lt.datasets["digits"](split="test")
-    subject = Subject(Pixels(), test, train_rows=lambda: train)
-    near, probe = score(subject, ["nearest-neighbour-accuracy", "linear-probe-accuracy"])
+    evaluation = Evaluation(Pixels(), test, train_rows=lambda: train)
+    near, probe = score(evaluation, ["nearest-neighbour-accuracy", "linear-probe-accuracy"])
     x, x_test = (rows.x.flatten(1).double().numpy() for rows in (train, test))
     y, y_test = train.labels.numpy(), test.labels.numpy()
     assert near.value == pytest.approx(KNeighborsClassifier(1).fit(x, y).score(x_test, y_test), abs=0.006)
@@ -280,7 +280,7 @@ def test_accuracies_are_scikit_learn_s():
 
 def test_accuracies_of_a_critic_need_labels():
     rows = Rows(torch.randn(30, 2, generator=torch.Generator().manual_seed(0)), PLANE)
-    subject = Subject(CriticFeatures(critic()), rows, train_rows=lambda: rows)
-    for result in score(subject, ["nearest-neighbour-accuracy", "linear-probe-accuracy"]):
+    evaluation = Evaluation(CriticFeatures(critic()), rows, train_rows=lambda: rows)
+    for result in score(evaluation, ["nearest-neighbour-accuracy", "linear-probe-accuracy"]):
         assert result.value is None
         assert "rows have no classes" in result.reason

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from latentia.data import download
-from latentia.data.download import PublishedFile, fetch
+from latentia.data.ingest import download
+from latentia.data.ingest.download import PublishedFile, fetch
 from latentia.errors import DataError
 
 CONTENT = b"the published bytes"

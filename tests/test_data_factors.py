@@ -11,8 +11,8 @@ import torch
 from scipy import stats
 from scipy.io import savemat
 
-from latentia.data import download
 from latentia.data.factors import Factor, codes, codes_of
+from latentia.data.ingest import download
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support, context_size
 from latentia.data.splits import joined

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from latentia.data import formats
+from latentia.data.ingest import formats
 from latentia.errors import DataError, UsageError
 
 IMAGES = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)

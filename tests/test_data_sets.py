@@ -14,10 +14,10 @@ import torch
 from scipy.io import savemat
 
 import latentia.data
-from latentia.data import download
-from latentia.data.download import PublishedFile
+from latentia.data.ingest import download
+from latentia.data.ingest.download import PublishedFile
 from latentia.data.rows import Rows
-from latentia.data.table_sets import daily_counts
+from latentia.data.sets.tables import daily_counts
 from latentia.errors import DataError, UsageError
 from latentia.registry import datasets
 
@@ -32,8 +32,8 @@ def rng() -> np.random.Generator:
 
 def published_files() -> Iterator[PublishedFile]:
     """Find the records that stand beside the named sets, in whatever file of the package these are."""
-    for each in pkgutil.iter_modules(latentia.data.__path__):
-        for value in vars(import_module(f"latentia.data.{each.name}")).values():
+    for each in pkgutil.walk_packages(latentia.data.__path__, "latentia.data."):
+        for value in vars(import_module(each.name)).values():
             files = value.values() if isinstance(value, dict) else [value]
             yield from (file for file in files if isinstance(file, PublishedFile))
 

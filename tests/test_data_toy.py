@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn.datasets import make_moons
 
 from latentia.data.rows import Rows
-from latentia.data.toy import grid_centres, ring_centres
+from latentia.data.sets.toy import grid_centres, ring_centres
 from latentia.errors import UsageError
 from latentia.registry import datasets
 

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 import latentia as lt
 from latentia.cli import main
 from latentia.core.objective import Batch
-from latentia.data.chairs import chair
 from latentia.data.factors import Factor
 from latentia.data.rows import Rows
+from latentia.data.sets.chairs import chair
 from latentia.data.transforms import GivenFactors
 from latentia.errors import DataError, UsageError
-from latentia.models.deconvolution import DeconvolutionGenerator
+from latentia.models.conditional_generator import DeconvolutionGenerator
 from latentia.networks.scaling import Scaling
 from latentia.objectives.regression import Regression
 from latentia.registry import datasets

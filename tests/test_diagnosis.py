@@ -8,11 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from latentia.functional.adversarial import LOSS_PAIRS, loss_pair
-from latentia.functional.adversarial_losses import cross_entropy_critic
-from latentia.functional.critic_bounds import twice_jsd_terms
-from latentia.functional.labels import smoothed
-from latentia.objectives.diagnosis import (
+from latentia.functional.gan.label_noise import smoothed
+from latentia.functional.gan.loss_pairs import LOSS_PAIRS, loss_pair
+from latentia.functional.gan.losses import cross_entropy_critic, twice_jsd_terms
+from latentia.objectives.gan.diagnostics import (
     EVERY,
     MOST,
     diagnosis,

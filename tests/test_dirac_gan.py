@@ -12,7 +12,7 @@ from torch import Tensor
 import latentia as lt
 from latentia.errors import UsageError
 from latentia.functional import LOSS_PAIRS, dragan, gradient_penalty, interpolate, loss_pair, r1, r2
-from latentia.functional.games import (
+from latentia.theory import (
     DiracGan,
     alternating,
     eigenvalues,

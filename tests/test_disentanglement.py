@@ -34,14 +34,14 @@ from latentia.functional.disentanglement import (
     completeness,
     disentanglement,
     histogram_bins,
+    least_varying_latents,
     majority_factors,
     modularities,
     mutual_information,
     mutual_information_gaps,
     pair_differences,
-    rows_alike,
+    rows_sharing_factor,
     squared_correlations,
-    steadiest_codes,
     top_two_gaps,
 )
 from latentia.functional.disentanglement.information import entropies
@@ -55,8 +55,8 @@ from latentia.metrics.disentanglement import (
     sap_regression,
 )
 from latentia.metrics.disentanglement.estimate import bootstrapped, infinitesimal_jackknife, stream, two_parts
-from latentia.metrics.evaluate import default_metrics, score
-from latentia.metrics.subject import Subject
+from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.scoring import default_metrics, score
 from latentia.registry import metrics
 
 NAMES = {"beta-vae-score", "dci", "factor-vae-score", "mig", "modularity", "sap", "sap-regression"}
@@ -349,13 +349,13 @@ def test_sap_by_classification_of_planted_codes():
 def test_rows_alike_share_the_value_and_are_equally_likely():
     column = torch.tensor([4, 1, 1, 4, 0, 4, 1, 9])
     rows = torch.arange(8).repeat(3000)
-    partners = rows_alike(column, rows, seeded_generator())
+    partners = rows_sharing_factor(column, rows, seeded_generator())
     assert column[partners].equal(column[rows])
     for value in (4, 1):
         members = (column == value).nonzero().flatten()
         counts = partners[column[rows] == value].bincount(minlength=8)[members]
         assert stats.chisquare(counts.numpy()).pvalue > 1e-6  # the false-alarm rate
-    assert rows_alike(column, rows, seeded_generator()).equal(partners)
+    assert rows_sharing_factor(column, rows, seeded_generator()).equal(partners)
 
 
 def test_pairs_differ_in_all_but_what_they_share():
@@ -375,11 +375,11 @@ def test_the_steadiest_code_is_that_of_the_shared_factor():
     shared = torch.randint(4, (400,), generator=seeded_generator())
     order = torch.tensor([2, 0, 3, 1])
     z = torch.cat([1000 * Z[:, order], torch.ones(len(Z), 1)], 1)
-    found = steadiest_codes(z, V, shared, z.var(0), generator=seeded_generator(1))
+    found = least_varying_latents(z, V, shared, z.var(0), generator=seeded_generator(1))
     assert order[found].equal(shared)
     without = z.var(0)
     without[0] = 0
-    assert 0 not in steadiest_codes(z, V, shared, without, generator=seeded_generator(1))
+    assert 0 not in least_varying_latents(z, V, shared, without, generator=seeded_generator(1))
 
 
 def test_the_steadiest_code_is_relative_to_all_rows():
@@ -388,8 +388,8 @@ def test_the_steadiest_code_is_relative_to_all_rows():
     noise = torch.randn(100, 2, generator=seeded_generator(), dtype=torch.float64)
     z = torch.stack([100 * v[:, 0] + noise[:, 0], 0.01 * noise[:, 1]], 1)
     shared = torch.zeros(200, dtype=torch.int64)
-    assert steadiest_codes(z, v, shared, z.var(0), generator=seeded_generator()).eq(0).all()
-    assert steadiest_codes(z, v, shared, torch.ones(2), generator=seeded_generator()).eq(1).all()
+    assert least_varying_latents(z, v, shared, z.var(0), generator=seeded_generator()).eq(0).all()
+    assert least_varying_latents(z, v, shared, torch.ones(2), generator=seeded_generator()).eq(1).all()
 
 
 def test_scores_of_groups_of_planted_codes():
@@ -561,16 +561,16 @@ def rows(x: Tensor = Z, factors=KINDS, values: Tensor = V, **facts) -> Rows:
 
 
 def test_codes_are_those_of_all_rows_in_their_order():
-    subject = Subject(Planted().train(), rows(), batch_size=100)
-    assert subject.codes.equal(Z)
-    assert subject.model.dropout.training
+    evaluation = Evaluation(Planted().train(), rows(), batch_size=100)
+    assert evaluation.codes.equal(Z)
+    assert evaluation.model.dropout.training
     with pytest.raises(UsageError, match="Identity is not Encodes"):
-        _ = Subject(nn.Identity(), rows()).codes
+        _ = Evaluation(nn.Identity(), rows()).codes
 
 
 @pytest.mark.parametrize("name", sorted(NAMES - {"dci"}))
 def test_a_perfect_model_is_scored_by_name(name):
-    found = only(Subject(Planted(), rows(), seed=3), name)
+    found = only(Evaluation(Planted(), rows(), seed=3), name)
     expected = {"sap": 0.3}.get(name, 1)
     if name == "sap-regression":  # sizes 1, 2, 4, 8 are coded by their numbers 0 to 3
         expected = (np.corrcoef([0, 1, 2, 3], [1, 2, 4, 8])[0, 1] ** 2 + 1) / 2
@@ -587,8 +587,8 @@ def test_a_perfect_model_is_scored_by_name(name):
 
 def test_dci_is_three_scores_with_their_protocol():
     x = table(2, 3).repeat(20, 1)
-    subject = Subject(Planted(), rows(x, (Factor("a", ("p", "q")), KINDS[0]), x))
-    found = score(subject, ["dci"])
+    evaluation = Evaluation(Planted(), rows(x, (Factor("a", ("p", "q")), KINDS[0]), x))
+    found = score(evaluation, ["dci"])
     assert [each.metric for each in found] == [
         "dci-disentanglement",
         "dci-completeness",
@@ -602,7 +602,7 @@ def test_dci_is_three_scores_with_their_protocol():
 
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_rows_without_factors_are_a_reason_that_says_what_is_needed(name):
-    found = only(Subject(Planted(), rows(factors=())), name)
+    found = only(Evaluation(Planted(), rows(factors=())), name)
     assert (found.value, found.kind) == (None, "none: not defined")
     assert re.match(
         r"needs rows of which at least [12] factors? (is|are) known, nothing is known", found.reason
@@ -613,7 +613,7 @@ def test_rows_without_factors_are_a_reason_that_says_what_is_needed(name):
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_classes_are_one_factor_which_some_metrics_take(name):
     labels = V[:, 0].clone()
-    found = only(Subject(Planted(), rows(factors=(), labels=labels, classes=("a", "b", "c"))), name)
+    found = only(Evaluation(Planted(), rows(factors=(), labels=labels, classes=("a", "b", "c"))), name)
     if name in ("mig", "sap"):
         assert found.settings["factors"] == ["class"]
         assert found.value == pytest.approx(1 if name == "mig" else 0.4, abs=0.2)
@@ -624,20 +624,20 @@ def test_classes_are_one_factor_which_some_metrics_take(name):
 
 
 def test_classes_without_labels_are_a_reason():
-    found = only(Subject(Planted(), rows(factors=(), classes=("a", "b"))), "mig")
+    found = only(Evaluation(Planted(), rows(factors=(), classes=("a", "b"))), "mig")
     assert "nothing is known of how the rows came about" in found.reason
 
 
 def test_factors_with_one_value_are_left_out_by_name():
     some = rows().select((V[:, 1] == 2).nonzero().flatten())
-    found = only(Subject(Planted(), some), "mig")
+    found = only(Evaluation(Planted(), some), "mig")
     assert found.value == pytest.approx(1)
     assert found.settings["factors"] == ["kind", "turn", "place"]
     assert found.settings["left out (one value)"] == ["size"]
     one = some.select((some.factor_values[:, [0, 3]] == 0).all(1).nonzero().flatten())
-    reason = only(Subject(Planted(), one), "modularity").reason
+    reason = only(Evaluation(Planted(), one), "modularity").reason
     assert reason == "at least 2 factors must vary in the rows; kind, size, place have one value"
-    assert only(Subject(Planted(), rows().select(torch.zeros(5).long())), "mig").reason.startswith(
+    assert only(Evaluation(Planted(), rows().select(torch.zeros(5).long())), "mig").reason.startswith(
         "at least 1"
     )
 
@@ -645,7 +645,7 @@ def test_factors_with_one_value_are_left_out_by_name():
 @pytest.mark.parametrize("name", ["beta-vae-score", "factor-vae-score"])
 def test_values_in_one_row_only_are_named(name):
     numbers = torch.tensor([[0, 0], [0, 0], [1, 1], [1, 0], [0, 3]])
-    reason = only(Subject(Planted(), rows(numbers, KINDS[:2], numbers)), name).reason
+    reason = only(Evaluation(Planted(), rows(numbers, KINDS[:2], numbers)), name).reason
     assert reason == (
         "2 of 4 values of size are in one row only, the first 2.0; groups that share a value need 2: "
         "score on more rows of the set"
@@ -663,7 +663,7 @@ def test_they_are_asked_of_rows_with_factors_only():
 
 def test_a_conditional_model_is_given_the_context():
     labelled = rows(labels=V[:, 2].clone(), classes=tuple("abcde"))
-    plain, given = (Subject(Planted(), labelled, conditional=each).codes for each in (False, True))
+    plain, given = (Evaluation(Planted(), labelled, conditional=each).codes for each in (False, True))
     assert plain.shape == (360, 4)
     assert given[:, 4].equal(Z[:, 2])
 
@@ -671,7 +671,7 @@ def test_a_conditional_model_is_given_the_context():
 def test_codes_that_are_not_finite_are_a_reason():
     x = Z.clone()
     x[7, 1] = math.nan
-    assert only(Subject(Planted(), rows(x)), "mig").reason == (
+    assert only(Evaluation(Planted(), rows(x)), "mig").reason == (
         "codes holds NaN or infinite values in 1 of its 360 points"
     )
 
@@ -703,11 +703,11 @@ class Knows(Encodes, nn.Module):
 )
 def test_perfect_codes_of_published_views_have_their_scores():
     known = lt.datasets["coil20"](split="all")
-    subject = Subject(Knows(known), known)
-    assert (subject.codes == known.factor_values).double().mean() > 0.99  # some views are equal
+    evaluation = Evaluation(Knows(known), known)
+    assert (evaluation.codes == known.factor_values).double().mean() > 0.99  # some views are equal
     told = entropies(histogram_bins(torch.arange(72.0)[:, None])) / math.log(72)
-    assert only(subject, "mig").value == pytest.approx((1 + float(told)) / 2, abs=0.02)
-    assert only(subject, "factor-vae-score").value > 0.99
+    assert only(evaluation, "mig").value == pytest.approx((1 + float(told)) / 2, abs=0.02)
+    assert only(evaluation, "factor-vae-score").value > 0.99
     sprites = lt.datasets["dsprites"](split="test")
     run = lt.fit("vae", sprites, latent_dim=4, steps=1, network="mlp", hidden=8, progress=False)
     assert lt.evaluate(run, sprites, metrics=["beta-vae-score"])["value"].between(0.2, 1).all()

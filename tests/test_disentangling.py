@@ -21,7 +21,7 @@ from latentia.core.train import train
 from latentia.data.spec import DataSpec, Support
 from latentia.distributions.diagonal_gaussian import DiagonalGaussian, StandardGaussian
 from latentia.errors import UsageError
-from latentia.functional.disentangling import (
+from latentia.functional.disentanglement.regularisers import (
     aggregated_log_prob,
     code_covariance,
     covariance_penalty,
@@ -31,10 +31,10 @@ from latentia.functional.disentangling import (
     total_correlation,
     weighted_log_weights,
 )
-from latentia.functional.kernels import inverse_multiquadric_kernel
+from latentia.functional.kernel.kernels import inverse_multiquadric_kernel
 from latentia.networks.mlp import MLP
-from latentia.objectives.factor_vae import FactorVAE
-from latentia.objectives.regularisers import Codes, discrepancy_from_prior
+from latentia.objectives.vae.factor_vae import FactorVAE
+from latentia.objectives.vae.regularisers import Codes, discrepancy_from_prior
 
 REAL = DataSpec((4,), Support("real"))
 NAMES = ("dip-vae-i", "dip-vae-ii", "beta-tc-vae", "info-vae", "factor-vae")

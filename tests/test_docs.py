@@ -11,7 +11,7 @@ import pytest
 
 import latentia as lt
 import latentia.cli
-from latentia.cli.verb import verbs
+from latentia.cli.commands import verbs
 from latentia.runs.options import Training
 
 ROOT = Path(__file__).parent.parent

@@ -18,10 +18,10 @@ from latentia.core.player import Optim
 from latentia.errors import NonFiniteError, RunError
 from latentia.metrics.score import Score
 from latentia.runs import doctor as doctors
+from latentia.runs.diagnostics import learning
+from latentia.runs.diagnostics.finding import WINDOW, Facts, Finding, TrainingLog, columns_of
 from latentia.runs.doctor import examine, facts_of, findings, findings_of, noticing, why_not_finite
 from latentia.runs.evaluate import write_scores
-from latentia.runs.symptoms import learning
-from latentia.runs.symptoms.finding import WINDOW, Case, Facts, Finding, columns_of
 
 EPOCHS = 40
 RNG = np.random.default_rng(0)
@@ -111,7 +111,7 @@ CASES = [(name, *case) for name, cases in PLANTED.items() for case in cases]
 
 @pytest.mark.parametrize(("name", "columns", "facts"), CASES, ids=[case[0] for case in CASES])
 def test_a_planted_symptom_is_found_with_its_numbers(name, columns, facts):
-    found = {finding.name: finding for finding in findings(Case(history(**columns), facts))}
+    found = {finding.name: finding for finding in findings(TrainingLog(history(**columns), facts))}
     assert name in found
     assert found[name].advice
     assert "nan" not in found[name].evidence.replace("is nan at step", "")
@@ -181,12 +181,12 @@ HEALTHY: dict[str, tuple[dict, Facts]] = {
 @pytest.mark.parametrize("name", HEALTHY)
 def test_a_healthy_history_has_no_finding(name):
     columns, facts = HEALTHY[name]
-    assert findings(Case(history(**columns), facts)) == []
+    assert findings(TrainingLog(history(**columns), facts)) == []
 
 
 def test_every_symptom_has_a_planted_case():
     every = (*doctors.SYMPTOMS, *learning.AT_THE_END)
-    cases = [Case(history(**columns), facts) for _, columns, facts in CASES]
+    cases = [TrainingLog(history(**columns), facts) for _, columns, facts in CASES]
     told = {symptom.__name__: {f.name for f in map(symptom, cases) if f is not None} for symptom in every}
     assert all(len(names) == 1 for names in told.values()), told
     assert {name for names in told.values() for name in names} == PLANTED.keys()
@@ -197,23 +197,23 @@ def test_noise_about_a_level_is_no_trend(seed):
     """A level that was reached in the first epoch: of 2,000 such trainings 16 had a finding, of these 20 none."""
     noise = np.random.default_rng(seed).normal(size=(4, EPOCHS))
     columns = history(loss=noise[0], elbo=noise[1], validation_elbo=noise[2], kl=5 + noise[3])
-    assert findings(Case(columns, DONE)) == []
+    assert findings(TrainingLog(columns, DONE)) == []
 
 
 def test_few_epochs_say_nothing_of_trends():
     columns = history(**(GAN | {"sample_diversity": 0.01}))
     few = {name: values[: WINDOW - 1] for name, values in columns.items()}
-    assert findings(Case(few, Facts(epochs=WINDOW - 1, over=True))) == []
+    assert findings(TrainingLog(few, Facts(epochs=WINDOW - 1, over=True))) == []
 
 
 def test_long_epochs_are_judged_sooner_by_their_steps():
     """Two epochs of 300 steps are more than 500 steps, which say as much as five short epochs."""
     columns = history(**(GAN | {"sample_diversity": 0.01, "step": 300 * np.arange(1, EPOCHS + 1)}))
     few = {name: values[:2] for name, values in columns.items()}
-    (found,) = findings(Case(few, Facts(epochs=2, over=True)))
+    (found,) = findings(TrainingLog(few, Facts(epochs=2, over=True)))
     assert (found.name, "over the last 2 epochs" in found.evidence) == ("collapse", True)
     one = {name: values[:1] for name, values in columns.items()}
-    assert findings(Case(one, Facts(epochs=1, over=True))) == []
+    assert findings(TrainingLog(one, Facts(epochs=1, over=True))) == []
     told = []
     rows = [{"epoch": epoch, "step": 300 * epoch, "sample_diversity": 0.01} for epoch in (1, 2, 3)]
     notice = noticing(Facts(epochs=3), told.append)
@@ -244,7 +244,7 @@ def test_each_finding_is_told_once_and_at_few_epochs(monkeypatch):
 
 def test_what_has_healed_is_repeated_as_a_note():
     diversity = np.where(np.arange(EPOCHS) < 20, 0.01, 0.9)
-    (found,) = findings(Case(history(**(GAN | {"sample_diversity": diversity})), DONE))
+    (found,) = findings(TrainingLog(history(**(GAN | {"sample_diversity": diversity})), DONE))
     assert (found.name, found.severity) == ("collapse", "note")
     assert found.evidence.startswith(
         "told after 10 epochs, and no more at the end: pairs of samples are 0.01 times"
@@ -253,13 +253,13 @@ def test_what_has_healed_is_repeated_as_a_note():
 
 def test_the_epoch_whose_weights_are_kept_is_told():
     columns = history(**(GAN | {"sample_diversity": 0.01, "validation_energy-distance": 0.2 - (PEAK + 90)}))
-    (found,) = findings(Case(columns, Facts(epochs=EPOCHS, over=True, restored=True)))
+    (found,) = findings(TrainingLog(columns, Facts(epochs=EPOCHS, over=True, restored=True)))
     assert found.evidence.endswith("over the last 5 epochs (the weights kept are of epoch 13)")
 
 
 def test_the_worst_is_first():
     columns = history(**(GAN | {"sample_diversity": 0.01}))
-    found = findings(Case(columns, Facts(epochs=50, stopped="nan", interrupted=True)))
+    found = findings(TrainingLog(columns, Facts(epochs=50, stopped="nan", interrupted=True)))
     assert [finding.severity for finding in found] == ["error", "warning", "note"]
 
 
@@ -419,7 +419,9 @@ def test_a_run_that_goes_on_after_a_stop_has_stopped_no_more(out):
 
 def test_a_symptom_that_went_before_is_told_first():
     columns = history(**(GAN | {"sample_diversity": 0.01}))
-    assert why_not_finite(Case(columns, DONE)).startswith("collapse went before it: pairs of samples are")
+    assert why_not_finite(TrainingLog(columns, DONE)).startswith(
+        "collapse went before it: pairs of samples are"
+    )
 
 
 def test_stored_scores_and_the_model_are_looked_at(out):
@@ -510,4 +512,4 @@ def test_the_report_shows_findings_and_no_section_without(out):
 def test_a_finding_is_a_line():
     assert str(Finding("a", "note", "b", "c")) == "a: b; c"
     assert columns_of([]) == {}
-    assert examine(Case({})) == []
+    assert examine(TrainingLog({})) == []

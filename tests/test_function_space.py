@@ -8,7 +8,7 @@ from torch import Tensor
 
 from latentia.errors import DataError, UsageError
 from latentia.functional import loss_pair
-from latentia.functional.games import play_in_function_space
+from latentia.theory import play_in_function_space
 
 
 def bins(k: int = 20) -> Tensor:

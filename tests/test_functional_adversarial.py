@@ -14,7 +14,7 @@ from torch.distributions import Categorical
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from latentia.errors import DataError, UnknownNameError, UsageError
-from latentia.functional.adversarial import LOSS_PAIRS, LossPair, loss_pair
+from latentia.functional.gan.loss_pairs import LOSS_PAIRS, LossPair, loss_pair
 from latentia.registry import divergences
 
 PARAMETERS = {"alpha": ("(0.3)", "(3)"), "jensen-shannon-weighted": ("(0.3)",)}

@@ -8,7 +8,7 @@ from tests.draws import seeded_generator
 from torch import Tensor
 
 from latentia.errors import UsageError
-from latentia.functional.augmentation import AUGMENTATIONS, augmented, colour, cutout, shift
+from latentia.functional.gan.augmentation import AUGMENTATIONS, augmented, colour, cutout, shift
 
 
 def images(n: int = 6, channels: int = 3, height: int = 16, width: int = 24) -> Tensor:

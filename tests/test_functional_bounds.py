@@ -12,7 +12,7 @@ import torch
 from tests.problems import linear_gaussian
 from torch.distributions import MultivariateNormal
 
-from latentia.core.randomness import drawing_from
+from latentia.core.randomness import using_generator
 from latentia.functional.bounds import (
     cubo,
     effective_sample_size,
@@ -115,7 +115,7 @@ def exact_renyi(model, x: torch.Tensor, alpha: float) -> torch.Tensor:
 
 
 def posterior_log_weights(model, x: torch.Tensor, samples: int, seed: int) -> torch.Tensor:
-    with drawing_from(torch.Generator().manual_seed(seed)):
+    with using_generator(torch.Generator().manual_seed(seed)):
         z = model.posterior(x).sample((samples,))
     return model.decode(z).log_prob(x.double()) + model.prior.log_prob(z) - model.encode(x).log_prob(z)
 

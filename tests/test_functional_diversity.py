@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 from latentia.errors import UsageError
-from latentia.functional.diversity import DIVERSITY, Made, distance_ratio, gdpp, mode_seeking, pulling_away
+from latentia.functional.gan.diversity import (
+    DIVERSITY,
+    Made,
+    distance_ratio,
+    gdpp,
+    mode_seeking,
+    pulling_away,
+)
 
 
 def draws(*shape: int, seed: int = 0) -> Tensor:

@@ -15,9 +15,9 @@ from torch.distributions import Normal
 
 import latentia as lt
 from latentia.errors import DataError, UsageError
-from latentia.functional.adversarial import LOSS_PAIRS
 from latentia.functional.f_divergences import FDivergence, from_function
-from latentia.functional.f_divergences.stable import inverse_logsigmoid, log_softplus, weighted_expm1
+from latentia.functional.f_divergences._numerics import inverse_logsigmoid, log_softplus, weighted_expm1
+from latentia.functional.gan.loss_pairs import LOSS_PAIRS
 
 LOG_2 = math.log(2)
 log, exp, sqrt = torch.log, torch.exp, torch.sqrt

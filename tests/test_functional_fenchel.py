@@ -37,7 +37,7 @@ def test_conjugate_on_a_grid_is_the_naive_maximum_in_any_blocks(monkeypatch):
     u, values, t = torch.randn(3, 40, generator=generator, dtype=torch.float64)
     expected = [max(a * s - b for a, b in zip(u.tolist(), values.tolist(), strict=True)) for s in t.tolist()]
     torch.testing.assert_close(conjugate_on_grid(u, values, t), t.new_tensor(expected))
-    monkeypatch.setattr("latentia.functional.kernels._BLOCK", 90)
+    monkeypatch.setattr("latentia.functional.kernel.kernels._BLOCK", 90)
     torch.testing.assert_close(conjugate_on_grid(u, values, t), t.new_tensor(expected))
 
 

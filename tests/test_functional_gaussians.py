@@ -11,13 +11,14 @@ import pytest
 import torch
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
-from latentia.functional.bures import (
-    bures_wasserstein,
-    bures_wasserstein_diagonal,
-    bures_wasserstein_diagonal_power,
-    bures_wasserstein_power,
+from latentia.functional.gaussian.densities import (
+    kl_diagonal_gaussian,
+    kl_gaussian,
+    kl_standard_gaussian,
+    log_prob_diagonal_gaussian,
+    log_prob_gaussian,
 )
-from latentia.functional.gaussian_divergences import (
+from latentia.functional.gaussian.divergences import (
     bhattacharyya_diagonal_gaussian,
     bhattacharyya_gaussian,
     jeffreys_diagonal_gaussian,
@@ -25,12 +26,11 @@ from latentia.functional.gaussian_divergences import (
     squared_hellinger_diagonal_gaussian,
     squared_hellinger_gaussian,
 )
-from latentia.functional.gaussians import (
-    kl_diagonal_gaussian,
-    kl_gaussian,
-    kl_standard_gaussian,
-    log_prob_diagonal_gaussian,
-    log_prob_gaussian,
+from latentia.functional.gaussian.wasserstein import (
+    bures_wasserstein,
+    bures_wasserstein_diagonal,
+    bures_wasserstein_diagonal_power,
+    bures_wasserstein_power,
 )
 
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from latentia.errors import DataError, UnknownNameError, UsageError
-from latentia.functional import kernels, mmd
-from latentia.functional.energy import energy_distance, energy_estimate
-from latentia.functional.kernels import (
+from latentia.functional.kernel import kernels, mmd
+from latentia.functional.kernel.energy import energy_distance, energy_estimate
+from latentia.functional.kernel.kernels import (
     KERNELS,
     gaussian_kernel,
     gaussian_mixture_kernel,
@@ -27,7 +27,7 @@ from latentia.functional.kernels import (
     median_bandwidth,
     polynomial_kernel,
 )
-from latentia.functional.mmd import mmd2, mmd2_linear_time, mmd2_of_splits, witness
+from latentia.functional.kernel.mmd import mmd2, mmd2_linear_time, mmd2_of_splits, witness
 
 
 def points(n: int, d: int = 3, seed: int = 0, shift: float = 0.0) -> Tensor:

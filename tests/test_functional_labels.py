@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from latentia.errors import UsageError
-from latentia.functional.adversarial import LOSS_PAIRS, loss_pair
-from latentia.functional.labels import flipped, smoothed
+from latentia.functional.gan.label_noise import flipped, smoothed
+from latentia.functional.gan.loss_pairs import LOSS_PAIRS, loss_pair
 
 SHARE = 0.1
 WITH_LABELS = [

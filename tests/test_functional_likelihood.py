@@ -11,8 +11,8 @@ from tests.draws import normal
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
 from latentia.functional.discrete import entropy, kl_categorical
-from latentia.functional.likelihood import likelihood_gap, mean_log_likelihood
-from latentia.functional.simplex import hardy_weinberg, project_on_hardy_weinberg
+from latentia.functional.likelihood.model_gap import likelihood_gap, mean_log_likelihood
+from latentia.theory.hardy_weinberg import hardy_weinberg, project_on_hardy_weinberg
 
 
 def isotropic(mean: float, std: float, D: int) -> Independent:

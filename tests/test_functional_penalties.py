@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from latentia.errors import UsageError
-from latentia.functional.constraints import clip_weights_, spectral_norm_estimate, spectral_normalise_
-from latentia.functional.penalties import (
+from latentia.functional.gan.penalties import (
     consistency,
     dragan,
     gradient_norms,
@@ -22,6 +21,11 @@ from latentia.functional.penalties import (
     perturb,
     r1,
     r2,
+)
+from latentia.functional.gan.weight_constraints import (
+    clip_weights_,
+    spectral_norm_estimate,
+    spectral_normalise_,
 )
 
 EVENTS = [(5,), (3, 4, 4)]

@@ -13,8 +13,8 @@ from tests.draws import normal
 from torch import Tensor
 
 from latentia.errors import DataError, UsageError
-from latentia.functional.kernels import negative_distance_kernel
-from latentia.functional.mmd import mmd2
+from latentia.functional.kernel.kernels import negative_distance_kernel
+from latentia.functional.kernel.mmd import mmd2
 from latentia.functional.transport import (
     distance_cost,
     sinkhorn,

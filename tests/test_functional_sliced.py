@@ -15,15 +15,15 @@ from tests.draws import seeded_generator
 from torch import Tensor
 
 from latentia.errors import DataError, UsageError
-from latentia.functional import kernels
-from latentia.functional.transport import rows
+from latentia.functional.kernel import kernels
+from latentia.functional.transport import _sorted as rows
+from latentia.functional.transport._sorted import row_costs
 from latentia.functional.transport.max_sliced import (
     max_sliced_direction,
     max_sliced_wasserstein,
     max_sliced_wasserstein_power,
 )
 from latentia.functional.transport.one_dimensional import wasserstein_1d, wasserstein_1d_power
-from latentia.functional.transport.rows import row_costs
 from latentia.functional.transport.sliced import (
     random_directions,
     sliced_wasserstein,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from latentia.errors import UsageError
-from latentia.functional.unroll import unrolled
+from latentia.functional.gan.unroll import unrolled
 
 
 def quadratic(theta: Tensor, target: Tensor) -> Tensor:

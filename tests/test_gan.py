@@ -24,7 +24,7 @@ from latentia.core.objective import Batch
 from latentia.core.train import train
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import UsageError
-from latentia.functional.adversarial import LOSS_PAIRS, loss_pair
+from latentia.functional.gan.loss_pairs import LOSS_PAIRS, loss_pair
 from latentia.networks.conv import ConvDecoder, ConvEncoder
 from latentia.runs.options import explanations
 
@@ -71,8 +71,8 @@ def test_the_losses_are_those_of_the_paper(loss):
     real, made = game.critics[0](x), game.critics[0](fake)
     assert terms.real_loss.item() == pytest.approx(-logsigmoid(real).mean().item(), rel=1e-6)
     assert terms.fake_loss.item() == pytest.approx(-torch.log1p(-torch.sigmoid(made)).mean().item(), rel=1e-5)
-    assert terms.real_right.item() == pytest.approx((real > 0).float().mean().item())
-    assert terms.fake_right.item() == pytest.approx((made < 0).float().mean().item())
+    assert terms.real_accuracy.item() == pytest.approx((real > 0).float().mean().item())
+    assert terms.fake_accuracy.item() == pytest.approx((made < 0).float().mean().item())
     assert torch.equal(terms.real_scores, real)
     assert torch.equal(terms.fake_scores, made)
     with seeded(5):
@@ -144,7 +144,7 @@ def test_the_shares_told_right_are_counted_at_the_losses_own_even_score(loss, re
 
     game.critics = nn.ModuleList([Told(lambda y: y)])
     terms = game.critic_terms(torch.tensor(real), torch.tensor(fake), None)
-    assert (terms.real_right.item(), terms.fake_right.item()) == shares
+    assert (terms.real_accuracy.item(), terms.fake_accuracy.item()) == shares
 
 
 @pytest.mark.parametrize("name", LOSS_PAIRS)

@@ -16,15 +16,15 @@ import latentia as lt
 from latentia.core.objective import Batch
 from latentia.core.player import Optim
 from latentia.core.train import train
+from latentia.data.moments import Moments, moments_of
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, UsageError
-from latentia.functional.covariances import floored
-from latentia.functional.gaussians import log_prob_gaussian
+from latentia.functional.gaussian.covariances import floored
+from latentia.functional.gaussian.densities import log_prob_gaussian
 from latentia.models.gaussian import COVARIANCES, Gaussian, TrainableGaussian
 from latentia.models.mixture import GaussianMixture
-from latentia.networks.moments import Moments, moments_of
+from latentia.objectives.closed_form.gaussian import GaussianMLE
 from latentia.objectives.likelihood import MaximumLikelihood
-from latentia.objectives.moments import MomentFit
 
 each_family = pytest.mark.parametrize("family", COVARIANCES)
 
@@ -42,7 +42,7 @@ def rows(n: int = 300, seed: int = 0) -> np.ndarray:
 
 def fitted(x: np.ndarray, family: str = "full", **options) -> Gaussian:
     model = Gaussian(real(x.shape[1]), covariance=family)
-    *_, state = train(MomentFit(model, **options), [Batch(torch.from_numpy(x))])
+    *_, state = train(GaussianMLE(model, **options), [Batch(torch.from_numpy(x))])
     assert state.step == 1
     return model
 
@@ -101,7 +101,7 @@ def test_it_is_the_mixture_of_one_component(family):
 def test_what_is_logged_is_the_mean_log_density_of_the_rows(family):
     x = torch.from_numpy(rows())
     model = Gaussian(real(3), covariance=family)
-    metrics = MomentFit(model).fit(Batch(x))
+    metrics = GaussianMLE(model).fit(Batch(x))
     assert metrics["log_likelihood"] == pytest.approx(model.log_prob(x).mean().item(), rel=1e-12)
 
 
@@ -215,7 +215,7 @@ def test_samples_of_bounded_data_are_in_the_support():
     spec = DataSpec((1, 2, 2), Support("discrete", 5))
     model = Gaussian(spec)
     x = torch.randint(0, 5, (100, 1, 2, 2), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    MomentFit(model).fit(Batch(x))
+    GaussianMLE(model).fit(Batch(x))
     sample = model.sample(50, generator=torch.Generator().manual_seed(1))
     spec.check(sample)
     assert sample.shape == (50, 1, 2, 2)
@@ -227,7 +227,7 @@ def test_samples_of_bounded_data_are_in_the_support():
 
 @pytest.mark.parametrize("matrix", [True, False])
 def test_blocks_make_no_difference_also_far_from_the_origin(matrix, monkeypatch):
-    monkeypatch.setattr("latentia.networks.moments._BLOCK_NUMBERS", 3 * 7)
+    monkeypatch.setattr("latentia.data.moments._BLOCK_NUMBERS", 3 * 7)
     x = np.random.default_rng(0).normal(size=(400, 3)) @ np.array([[1.0, 1, 0], [0, 1, 0], [0, 1, 1]]) + 1e8
     moments = moments_of(Batch(torch.from_numpy(x)), matrix=matrix)
     expected = np.cov(x.T, bias=True)
@@ -250,7 +250,7 @@ def test_rows_in_a_mapped_file_are_read_in_blocks(tmp_path, monkeypatch):
     x = rows(1000).astype(np.float32)
     np.save(tmp_path / "x.npy", x)
     mapped = torch.from_numpy(np.load(tmp_path / "x.npy", mmap_mode="c"))
-    monkeypatch.setattr("latentia.networks.moments._BLOCK_NUMBERS", 300)
+    monkeypatch.setattr("latentia.data.moments._BLOCK_NUMBERS", 300)
     read: list[int] = []
     original = Batch.blocks
 
@@ -263,11 +263,11 @@ def test_rows_in_a_mapped_file_are_read_in_blocks(tmp_path, monkeypatch):
     for shrinkage, times in (("none", 1), ("ledoit-wolf", 2)):
         read.clear()
         model = Gaussian(real(3))
-        MomentFit(model, shrinkage=shrinkage).fit(Batch(mapped))
+        GaussianMLE(model, shrinkage=shrinkage).fit(Batch(mapped))
         assert max(read) == 100
         assert sum(read) == 1000 * times + 1  # one row tells how wide they are
     read.clear()
-    MomentFit(model).fit(Batch(mapped))
+    GaussianMLE(model).fit(Batch(mapped))
     unit = x.std(0, dtype=np.float64)
     expected = np.cov(x.astype(np.float64).T, bias=True)
     assert model.covariance.numpy() / np.outer(unit, unit) == pytest.approx(expected / np.outer(unit, unit))
@@ -288,7 +288,7 @@ def test_rows_in_a_mapped_file_are_read_in_blocks(tmp_path, monkeypatch):
 def test_shrinkage_is_scikit_learns(n, options, reference):
     x = rows(n) / np.array([1.0, 1e-3, 3e3])
     model = Gaussian(real(3))
-    metrics = MomentFit(model, **options, variance_floor=0.0).fit(Batch(torch.from_numpy(x)))
+    metrics = GaussianMLE(model, **options, variance_floor=0.0).fit(Batch(torch.from_numpy(x)))
     reference.fit(x)
     assert metrics["shrinkage"] == pytest.approx(getattr(reference, "shrinkage_", 0.3), rel=1e-9)
     assert model.covariance.numpy() == pytest.approx(reference.covariance_, rel=1e-8)
@@ -362,23 +362,23 @@ def singular() -> dict[str, Tensor]:
 def test_rows_whose_likelihood_has_no_maximum_are_refused_without_a_floor(case):
     batch = Batch(singular()[case])
     with pytest.raises(DataError, match=r"has no density: .*give a variance_floor"):
-        MomentFit(Gaussian(real(3)), variance_floor=0.0).fit(batch)
+        GaussianMLE(Gaussian(real(3)), variance_floor=0.0).fit(batch)
     with pytest.raises(DataError, match="has no density"):
         MaximumLikelihood(TrainableGaussian(real(3), variance_floor=0.0)).begin(batch)
     for covariance in COVARIANCES:
         model = Gaussian(real(3), covariance=covariance)
-        MomentFit(model).fit(batch)
+        GaussianMLE(model).fit(batch)
         assert model.log_prob(batch.x).isfinite().all()
 
 
 def test_bad_rows_and_options_are_refused():
     with pytest.raises(DataError, match="at least 2 rows; got 1"):
-        MomentFit(Gaussian(real(3))).fit(Batch(torch.zeros(1, 3)))
+        GaussianMLE(Gaussian(real(3))).fit(Batch(torch.zeros(1, 3)))
     for bad in (torch.nan, torch.inf):
         x = torch.from_numpy(rows())
         x[7, 1] = bad
         with pytest.raises(DataError, match="NaN"):
-            MomentFit(Gaussian(real(3))).fit(Batch(x))
+            GaussianMLE(Gaussian(real(3))).fit(Batch(x))
         with pytest.raises(DataError, match="NaN"):
             TrainableGaussian(real(3)).begin(Batch(x))
     spherical = Gaussian(real(3), covariance="spherical")
@@ -390,7 +390,7 @@ def test_bad_rows_and_options_are_refused():
         ({"variance_floor": math.nan}, "got nan"),
     ]:
         with pytest.raises(UsageError, match=message):
-            MomentFit(spherical, **options)
+            GaussianMLE(spherical, **options)
     with pytest.raises(UsageError, match="unknown covariance 'ful'; did you mean 'full'"):
         Gaussian(real(3), covariance="ful")
     with pytest.raises(UsageError, match="unknown by 'gradints'; did you mean 'gradient'"):
@@ -401,7 +401,7 @@ def test_bad_rows_and_options_are_refused():
 
 def test_a_fitted_model_is_fitted_again_from_other_rows():
     model = fitted(rows())
-    game = MomentFit(model)
+    game = GaussianMLE(model)
     for x in (rows(seed=1), rows(seed=2) + 7):
         assert len([*train(game, [Batch(torch.from_numpy(x))])]) == 1
         assert model.mean.numpy() == pytest.approx(x.mean(0))

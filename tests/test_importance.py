@@ -18,10 +18,10 @@ import latentia as lt
 from latentia.core.objective import Batch
 from latentia.core.train import train
 from latentia.data.spec import DataSpec, Support
-from latentia.distributions.posteriors import drawn_with_log_prob
+from latentia.distributions.posteriors import sample_with_log_prob
 from latentia.errors import UsageError
 from latentia.functional.bounds import renyi
-from latentia.objectives.importance import ImportanceWeighted
+from latentia.objectives.vae.importance import ImportanceWeighted
 
 REAL = DataSpec((4,), Support("real"))
 
@@ -51,8 +51,8 @@ def log_weights(objective: ImportanceWeighted, x: Tensor, seed: int = 0) -> Tens
     model = objective.model
     with seeded(seed):
         q = model.encode(x)
-        z, log_q = drawn_with_log_prob(q, objective.samples)
-    prior = model.code_law()
+        z, log_q = sample_with_log_prob(q, objective.samples)
+    prior = model.prior_distribution()
     return torch.stack(
         [
             model.decode(each).log_prob(x) + prior.log_prob(each) - q_z

@@ -12,12 +12,12 @@ from torch.distributions import Laplace, MultivariateNormal, Normal, Uniform, kl
 
 import latentia as lt
 from latentia.data.spec import DataSpec, Support
-from latentia.distributions.posteriors import drawn_with_log_prob
+from latentia.distributions.posteriors import sample_with_log_prob
 from latentia.errors import DataError, UsageError
-from latentia.functional.disentangling import code_covariance, covariance_penalty
-from latentia.functional.impossibility import mixing
-from latentia.functional.joint_kl import LinearEncoder, LinearModel, joint_kl_linear_gaussian
-from latentia.models.latent_change import with_codes_mapped
+from latentia.functional.disentanglement.regularisers import code_covariance, covariance_penalty
+from latentia.theory.identifiability import mixing
+from latentia.theory.joint_kl import LinearEncoder, LinearModel, joint_kl_linear_gaussian
+from latentia.theory.rotated_latents import with_mapped_latents
 
 HALF = torch.tensor([[1.0, 1.0], [1.0, -1.0]]).double() / math.sqrt(2)
 
@@ -61,12 +61,12 @@ def network(d: int = 3):
 def test_a_model_with_mixed_codes_has_the_same_bound_and_the_same_likelihood():
     """With the same noise, bound by bound: the ELBO of each draw, and IWAE-50, an estimate of p(x)."""
     model, x = network(), torch.randn(20, 5).double()
-    other = with_codes_mapped(model, mixing(rotation(3)))
+    other = with_mapped_latents(model, mixing(rotation(3)))
 
     def weights(each, samples: int) -> Tensor:
         with seeded(3):
-            z, log_q = drawn_with_log_prob(each.encode(x), samples)
-        return each.reconstruction(z, x) + each.code_law().log_prob(z) - log_q
+            z, log_q = sample_with_log_prob(each.encode(x), samples)
+        return each.reconstruction(z, x) + each.prior_distribution().log_prob(z) - log_q
 
     assert torch.allclose(weights(model, 7), weights(other, 7), atol=1e-9)
     one, two = (
@@ -81,7 +81,7 @@ def test_a_model_with_mixed_codes_has_the_same_bound_and_the_same_likelihood():
 
 def test_a_decoder_without_the_inverse_map_is_another_model():
     model, x = network(), torch.randn(20, 5).double()
-    other = with_codes_mapped(model, mixing(rotation(3)))
+    other = with_mapped_latents(model, mixing(rotation(3)))
     other.decoder = model.decoder
     one, two = (
         each.log_prob_bound(x, samples=50, generator=torch.Generator().manual_seed(0))
@@ -96,9 +96,11 @@ def test_the_kl_of_each_row_is_the_same():
     q = model.encode(x)
     pushed = MultivariateNormal(q.mean @ R.T, R @ torch.diag_embed(q.variance) @ R.T)
     prior = MultivariateNormal(torch.zeros(3).double(), torch.eye(3).double())
-    assert torch.allclose(kl_divergence(pushed, prior), kl_divergence(q, model.code_law()), atol=1e-9)
-    z = with_codes_mapped(model, mixing(R)).encode(x).sample((5,))
-    log_q = with_codes_mapped(model, mixing(R)).encode(x).log_prob(z)
+    assert torch.allclose(
+        kl_divergence(pushed, prior), kl_divergence(q, model.prior_distribution()), atol=1e-9
+    )
+    z = with_mapped_latents(model, mixing(R)).encode(x).sample((5,))
+    log_q = with_mapped_latents(model, mixing(R)).encode(x).log_prob(z)
     assert torch.allclose(log_q, pushed.log_prob(z), atol=1e-9)
 
 

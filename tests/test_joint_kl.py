@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal
 
 from latentia.errors import DataError, UsageError
-from latentia.functional.joint_kl import (
+from latentia.theory.joint_kl import (
     JointKL,
     LinearEncoder,
     LinearModel,

@@ -16,10 +16,10 @@ from latentia.core.objective import Batch
 from latentia.core.train import train
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, UsageError
-from latentia.functional.smoothing import SMOOTHING_KERNELS
+from latentia.functional.kernel.density_kernels import SMOOTHING_KERNELS
 from latentia.models.kernel_density import KernelDensity
 from latentia.models.mixture import GaussianMixture
-from latentia.objectives.kernel_density import SHAPES, KernelPlacement
+from latentia.objectives.closed_form.kernel_density import SHAPES, KernelPlacement
 
 each_kernel = pytest.mark.parametrize("kernel", SMOOTHING_KERNELS)
 each_shape = pytest.mark.parametrize("shape", SHAPES)
@@ -98,8 +98,8 @@ def test_log_prob_is_the_direct_sum_in_the_bulk_and_in_far_tails(kernel, shape, 
 
 
 def test_many_blocks_and_outlying_points_make_no_difference(monkeypatch):
-    monkeypatch.setattr("latentia.functional.smoothing._ROWS", 7)
-    monkeypatch.setattr("latentia.functional.smoothing._COLUMNS", 31)
+    monkeypatch.setattr("latentia.functional.kernel.density_kernels._ROWS", 7)
+    monkeypatch.setattr("latentia.functional.kernel.density_kernels._COLUMNS", 31)
     x = rows(300)
     x[-3:] += 1e4
     model, query = fitted(x, bandwidth="fixed", factor=1e-3), np.concatenate([rows(60, seed=1), x[-5:] + 0.1])
@@ -339,7 +339,7 @@ def test_the_loo_likelihood_of_many_rows_is_that_of_some(monkeypatch):
     x = Batch(torch.from_numpy(rows(500)))
     found = []
     for size in (500, 250):
-        monkeypatch.setattr("latentia.objectives.kernel_density._ROWS", size)
+        monkeypatch.setattr("latentia.objectives.closed_form.kernel_density._ROWS", size)
         torch.manual_seed(0)
         found.append(KernelPlacement(KernelDensity(real(2)), bandwidth="loo").fit(x)["bandwidth"])
     assert found[0] != found[1]

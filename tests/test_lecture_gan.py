@@ -13,18 +13,18 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 import latentia as lt
-from latentia.core.alone import alone
 from latentia.core.train import train
 from latentia.errors import UsageError
 from latentia.functional import loss_pair
-from latentia.metrics.nash import nash_gap
-from latentia.metrics.vanishing import gradient_by_critic_steps
 from latentia.models.implicit import Implicit
 from latentia.networks.critic import Critic
 from latentia.networks.mlp import MLP
 from latentia.networks.scaling import Scaling
-from latentia.objectives.adversarial import Adversarial
-from latentia.objectives.critic_penalties import Penalty
+from latentia.objectives.gan.adversarial import Adversarial
+from latentia.objectives.gan.critic_penalties import Penalty
+from latentia.theory.best_response import best_response
+from latentia.theory.nash_gap import nash_gap
+from latentia.theory.vanishing_gradients import gradient_by_critic_steps
 
 LINE = lt.DataSpec((1,), lt.Support("real"))
 OPTIM = {"generator": lt.Optim("sgd", lr=0.2), "critic": lt.Optim("sgd", lr=0.05)}
@@ -113,7 +113,7 @@ def unchanged(game: nn.Module, before: dict[str, Tensor]) -> bool:
 def test_the_others_stand_still_and_the_game_itself_does_not_move(player):
     game = lecture("non-saturating", hidden=(8,))
     before, state = snapshot(game), torch.get_rng_state()
-    twins = alone(game, player, Draws(0), optim=lt.Optim("sgd", lr=0.1), steps=4)
+    twins = best_response(game, player, Draws(0), optim=lt.Optim("sgd", lr=0.1), steps=4)
     snapshots = [snapshot(twin) for twin in twins]
     assert len(snapshots) == 4
     assert unchanged(game, before)
@@ -128,7 +128,7 @@ def test_alone_is_repeated_by_its_seed_and_moves_as_often_as_the_game_lets_it():
     ends = []
     for steps, seed in ((1, 0), (3, 0), (1, 0), (1, 1)):
         game.critic_steps = steps
-        *_, twin = alone(game, "critic", Draws(0), optim=lt.Optim("sgd", lr=0.1), steps=1, seed=seed)
+        *_, twin = best_response(game, "critic", Draws(0), optim=lt.Optim("sgd", lr=0.1), steps=1, seed=seed)
         ends.append(probability(twin, torch.tensor([4.0])).item())
     assert ends[0] == ends[2]
     assert len(set(ends)) == 3
@@ -159,7 +159,7 @@ def test_a_frozen_critic_draws_all_samples_to_where_it_is_highest():
     (critic,) = [module for module in game.modules() if isinstance(module, Critic)]
     critic.network = Hill()
     game.model.network = Spread()
-    *_, end = alone(
+    *_, end = best_response(
         game, "generator", Draws(0, size=64), optim=lt.Optim(lr=0.1, schedule="cosine"), steps=400
     )
     sample = end.model.sample(500, generator=torch.Generator().manual_seed(0))
@@ -169,9 +169,9 @@ def test_a_frozen_critic_draws_all_samples_to_where_it_is_highest():
 
 def test_playing_alone_needs_a_player_and_a_step():
     with pytest.raises(UsageError, match="no player 'discriminator'; its players are: generator, critic"):
-        next(alone(lecture("minimax"), "discriminator", Draws(0), optim=lt.Optim(), steps=1))
+        next(best_response(lecture("minimax"), "discriminator", Draws(0), optim=lt.Optim(), steps=1))
     with pytest.raises(UsageError, match="at least 1 step; got 0"):
-        next(alone(lecture("minimax"), "critic", Draws(0), optim=lt.Optim(), steps=0))
+        next(best_response(lecture("minimax"), "critic", Draws(0), optim=lt.Optim(), steps=0))
 
 
 # --- the duality gap ----------------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ def test_the_gradient_measured_is_that_of_the_loss(loss):
     game, rows = lecture(loss, theta=5.0), next(Draws(0, size=100_000).at(0))
     how = {"optim": lt.Optim("sgd", lr=0.1)}
     (norm,) = gradient_by_critic_steps(game, Draws(0), rows, at=(20,), **how).values()
-    *_, twin = alone(game, "critic", Draws(0), steps=20, **how)
+    *_, twin = best_response(game, "critic", Draws(0), steps=20, **how)
     x = torch.linspace(-5, 15, 4001)
     D = probability(twin, x)
     (weight,) = (p.item() for p in twin.players()["critic"].parameters() if p.dim() == 2)

@@ -24,12 +24,16 @@ from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, UsageError
 from latentia.functional.bounds import iwae
-from latentia.functional.naive_likelihood import log_mean_likelihood, parzen_bandwidth, parzen_log_density
-from latentia.metrics.evaluate import default_metrics
-from latentia.metrics.subject import Subject
+from latentia.functional.likelihood.naive_estimates import (
+    log_mean_likelihood,
+    parzen_bandwidth,
+    parzen_log_density,
+)
+from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.scoring import default_metrics
 
-annealed = import_module("latentia.metrics.annealed")  # `latentia.metrics` itself is the registry
-naive_likelihood = import_module("latentia.metrics.naive_likelihood")
+annealed = import_module("latentia.metrics.likelihood.ais")  # `latentia.metrics` itself is the registry
+naive_likelihood = import_module("latentia.metrics.likelihood.naive_estimates")
 ESTIMATES = ("monte-carlo", "parzen", "ais", "bidirectional-gap")
 SMALL = {"ais_rows": 25, "ais_chains": 8, "ais_temperatures": 150}
 
@@ -86,11 +90,13 @@ def test_every_estimate_is_the_closed_form_within_its_error():
     model = as_latent_variable(problem)
     rows = Rows(problem.rows(25).x.double(), problem.rows(2).spec)
     exact = problem.log_prob(rows.x)
-    subject = Subject(model, rows, iwae_samples=2000, **SMALL)
-    found = only(subject, "ais")
+    evaluation = Evaluation(model, rows, iwae_samples=2000, **SMALL)
+    found = only(evaluation, "ais")
     assert abs(found.value - exact.mean().item()) < 3 * found.settings["stderr_of_chains"] < 0.15
     for name in ("iwae", "monte-carlo"):
-        draws = [only(Subject(model, rows, iwae_samples=2000, seed=seed), name).value for seed in range(12)]
+        draws = [
+            only(Evaluation(model, rows, iwae_samples=2000, seed=seed), name).value for seed in range(12)
+        ]
         error = np.std(draws, ddof=1) / math.sqrt(12)
         assert abs(np.mean(draws) - exact.mean().item()) < 3 * error + 2e-3  # bias of order 1/K
     assert found.stderr == pytest.approx(exact.std().item() / 5, rel=0.2)
@@ -103,7 +109,7 @@ def test_ais_is_the_logarithm_of_the_mean_weight_of_chains_that_start_from_the_p
         as_latent_variable(LinearGaussian(problem.weight, problem.bias, 0.7, slack=s)) for s in (0.0, 9.0)
     )
     rows = Rows(problem.rows(6).x.double(), problem.rows(2).spec)
-    found = [Subject(model, rows, **SMALL) for model in (near, far)]
+    found = [Evaluation(model, rows, **SMALL) for model in (near, far)]
     assert torch.equal(
         found[0].shared(annealed.annealed_rows).log_w, found[1].shared(annealed.annealed_rows).log_w
     )
@@ -116,7 +122,7 @@ def test_the_sandwich_holds_the_likelihood_of_simulated_rows_and_closes():
     problem = linear_gaussian()
     model, rows = as_latent_variable(problem), problem.rows(60)
     few, many = (
-        only(Subject(model, rows, ais_rows=60, ais_chains=8, ais_temperatures=T), "bidirectional-gap")
+        only(Evaluation(model, rows, ais_rows=60, ais_chains=8, ais_temperatures=T), "bidirectional-gap")
         for T in (6, 120)
     )
     for gap in (few, many):
@@ -136,10 +142,10 @@ def test_on_simulated_rows_their_own_codes_are_draws_of_the_posterior(monkeypatc
         "reverse_ais",
         lambda path, z, *rest: (seen.append(path.log_ratio(z)), plain(path, z, *rest))[1],
     )
-    subject = Subject(
+    evaluation = Evaluation(
         as_latent_variable(problem), problem.rows(200), ais_rows=200, ais_chains=2, ais_temperatures=2
     )
-    only(subject, "bidirectional-gap")
+    only(evaluation, "bidirectional-gap")
     log_p = torch.cat([each[0] for each in seen])
     expected = -0.5 * 4 * (1 + math.log(2 * math.pi * 0.49))
     assert len(log_p) == 200
@@ -154,8 +160,8 @@ def test_naive_estimates_fail_in_many_dimensions_where_ais_and_iwae_hold():
     model = as_latent_variable(problem)
     rows = Rows(problem.rows(10).x.double(), problem.rows(2).spec)
     exact = problem.log_prob(rows.x).mean().item()
-    subject = Subject(model, rows, iwae_samples=1000, ais_rows=10, ais_chains=8, ais_temperatures=400)
-    found = {name: only(subject, name).value - exact for name in ("monte-carlo", "parzen", "iwae", "ais")}
+    evaluation = Evaluation(model, rows, iwae_samples=1000, ais_rows=10, ais_chains=8, ais_temperatures=400)
+    found = {name: only(evaluation, name).value - exact for name in ("monte-carlo", "parzen", "iwae", "ais")}
     assert found["monte-carlo"] < -100
     assert found["parzen"] < -10
     assert abs(found["iwae"]) < 0.2
@@ -168,8 +174,8 @@ def test_naive_estimates_fail_in_many_dimensions_where_ais_and_iwae_hold():
 def test_scores_say_what_they_are_and_what_they_cost():
     problem = linear_gaussian()
     model, rows = as_latent_variable(problem), problem.rows(30)
-    subject = Subject(model, rows, iwae_samples=50, ais_rows=6, ais_chains=3, ais_temperatures=5)
-    found = {name: only(subject, name) for name in ESTIMATES}
+    evaluation = Evaluation(model, rows, iwae_samples=50, ais_rows=6, ais_chains=3, ais_temperatures=5)
+    found = {name: only(evaluation, name) for name in ESTIMATES}
     assert [found[name].kind.partition(" ")[0] for name in ESTIMATES] == [
         "estimate",
         "estimate",
@@ -199,8 +205,8 @@ def test_decoder_calls_are_counted_as_they_are(monkeypatch, name, chains):  # A5
         "reconstruction",
         lambda self, z, *rest: (decoded.append(z.shape[:2].numel()), plain(self, z, *rest))[1],
     )
-    subject = Subject(model, rows, iwae_samples=50, ais_rows=6, ais_chains=chains, ais_temperatures=4)
-    result = only(subject, name)
+    evaluation = Evaluation(model, rows, iwae_samples=50, ais_rows=6, ais_chains=chains, ais_temperatures=4)
+    result = only(evaluation, name)
     assert sum(decoded) == result.n * result.settings["decoder_calls"]
 
 
@@ -209,7 +215,7 @@ def test_blocks_and_seeds():
     model, rows = as_latent_variable(problem), problem.rows(30)
     options = {"ais_rows": 6, "ais_chains": 3, "ais_temperatures": 5, "iwae_samples": 20}
     for name in ESTIMATES:
-        values = [only(Subject(model, rows, seed=seed, **options), name).value for seed in (0, 0, 1)]
+        values = [only(Evaluation(model, rows, seed=seed, **options), name).value for seed in (0, 0, 1)]
         assert values[0] == values[1] != values[2]
     assert log_mean_likelihood(torch.zeros(7, 2)).tolist() == pytest.approx([0, 0], abs=1e-6)
 
@@ -223,25 +229,25 @@ def test_the_rows_that_are_scored_are_not_those_that_the_width_was_chosen_on(mon
 
     for name in ("parzen_bandwidth", "parzen_log_density"):
         monkeypatch.setattr(naive_likelihood, name, watched(name))
-    only(Subject(problem, problem.rows(30)), "parzen")
+    only(Evaluation(problem, problem.rows(30)), "parzen")
     validation, scored = (set(map(tuple, rows.tolist())) for rows in given)
     assert (len(validation), len(scored), validation & scored) == (6, 24, set())
 
 
 def test_what_cannot_be_estimated_is_a_row_with_a_reason():
     problem = linear_gaussian()
-    assert "1" in only(Subject(problem, problem.rows(1)), "parzen").reason
-    conditional = Subject(problem, problem.rows(30), conditional=True)
+    assert "1" in only(Evaluation(problem, problem.rows(1)), "parzen").reason
+    conditional = Evaluation(problem, problem.rows(30), conditional=True)
     assert "p(x | context)" in only(conditional, "parzen").reason
     sampler = lt.recipes["gaussian"](DataSpec((2,), Support("real"))).objective.model
     for name in ("ais", "bidirectional-gap", "monte-carlo"):
         assert (
-            "is not LatentLaw"
-            in only(Subject(sampler, Rows(points(5, 2), DataSpec((2,), Support("real")))), name).reason
+            "is not LatentVariableModel"
+            in only(Evaluation(sampler, Rows(points(5, 2), DataSpec((2,), Support("real")))), name).reason
         )
     for option in ("ais_rows", "ais_chains", "ais_temperatures"):
         with pytest.raises(UsageError, match=f"{option} must be at least 1"):
-            Subject(problem, problem.rows(3), **{option: 0})
+            Evaluation(problem, problem.rows(3), **{option: 0})
 
 
 @pytest.mark.parametrize("prior", ["gaussian-mixture", "vamp", "realnvp"])
@@ -249,8 +255,8 @@ def test_chains_start_from_the_fitted_prior(prior):
     """A9: the prior is the model's own, whichever it is, and the bounds agree in the end."""
     options = {} if prior == "realnvp" else {"prior_components": 4}
     run = vae(epochs=1, prior=prior, **options)
-    subject = Subject(run.model, run_rows(), iwae_samples=3000, **SMALL)
-    annealed, weighted = only(subject, "ais"), only(subject, "iwae")
+    evaluation = Evaluation(run.model, run_rows(), iwae_samples=3000, **SMALL)
+    annealed, weighted = only(evaluation, "ais"), only(evaluation, "iwae")
     assert annealed.value == pytest.approx(
         weighted.value, abs=5 * annealed.settings["stderr_of_chains"] + 0.02
     )

@@ -16,14 +16,14 @@ from torch.distributions import MultivariateNormal
 import latentia as lt
 from latentia.core.objective import Batch
 from latentia.core.train import train
+from latentia.data import second_moments
+from latentia.data.second_moments import covariance_of, dense_covariance, streamed_covariance
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, UsageError
 from latentia.functional.rotations import ROTATIONS, canonical, varimax
 from latentia.models.linear import NOISES, PCA, LinearGaussian
-from latentia.objectives import second_moments
-from latentia.objectives.factor_em import FactorEM
-from latentia.objectives.linear import ClosedFormPCA, ClosedFormPPCA, principal
-from latentia.objectives.second_moments import covariance_of, dense_covariance, streamed_covariance
+from latentia.objectives.closed_form.linear import ClosedFormPCA, ClosedFormPPCA, principal
+from latentia.objectives.em.factor import FactorEM
 
 D, K = 6, 2
 
@@ -203,7 +203,7 @@ def test_the_randomized_solver_finds_the_directions_of_a_falling_spectrum():
 
 def test_rows_of_more_entries_than_a_matrix_is_made_for_take_the_randomized_solver(monkeypatch):
     """30 rows of 2,500 entries: the directions span them all, so this is exact as well."""
-    monkeypatch.delattr("latentia.objectives.linear.dense_covariance")
+    monkeypatch.delattr("latentia.objectives.closed_form.linear.dense_covariance")
     x = np.random.default_rng(0).normal(size=(30, 2500)) + 3
     model, reference = pca(x, 29), decomposition.PCA(29, svd_solver="full").fit(x)
     assert model.explained_variance.numpy() == pytest.approx(reference.explained_variance_)

@@ -17,8 +17,8 @@ from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, UsageError
 from latentia.functional.memorisation import nearness
 from latentia.functional.neighbours import nearest
-from latentia.metrics.evaluate import score
-from latentia.metrics.subject import Subject
+from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.scoring import score
 
 SPEC = DataSpec((3,), Support("real"))
 SCALES = torch.tensor([1.0, 100.0, 0.01])  # entries of different units
@@ -49,8 +49,8 @@ class Copying(Generative):
 
 def found(model: Generative, seed: int = 0, n: int = 400) -> dict[str, float]:
     train = Rows(law(500, 2 * seed), SPEC)
-    subject = Subject(model, Rows(law(n, 2 * seed + 1), SPEC), seed=seed, train_rows=lambda: train)
-    return {each.metric.partition("/")[2]: each.value for each in score(subject, ["memorisation"])}
+    evaluation = Evaluation(model, Rows(law(n, 2 * seed + 1), SPEC), seed=seed, train_rows=lambda: train)
+    return {each.metric.partition("/")[2]: each.value for each in score(evaluation, ["memorisation"])}
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05])
@@ -73,8 +73,8 @@ def test_honest_samples_are_flagged_as_often_as_the_test_says():
 
 def test_the_standard_error_holds_the_quantile_s_too():
     train = Rows(law(500, 0), SPEC)
-    subject = Subject(Honest(), Rows(law(400, 1), SPEC), train_rows=lambda: train)
-    share = score(subject, ["memorisation"])[0]
+    evaluation = Evaluation(Honest(), Rows(law(400, 1), SPEC), train_rows=lambda: train)
+    share = score(evaluation, ["memorisation"])[0]
     expected = math.sqrt(share.value * (1 - share.value) / 400 + 0.05 * 0.95 / 400)
     assert share.stderr == pytest.approx(expected)
     assert share.settings["training_rows"] == 500
@@ -94,7 +94,7 @@ def test_the_units_of_entries_do_not_matter():
 
 
 def test_training_rows_that_are_not_known_are_a_reason():
-    (result,) = score(Subject(Honest(), Rows(law(20, 0), SPEC)), ["memorisation"])
+    (result,) = score(Evaluation(Honest(), Rows(law(20, 0), SPEC)), ["memorisation"])
     assert result.value is None
     assert "needs the rows that the model was fitted to" in result.reason
 
@@ -148,7 +148,7 @@ def test_nearness_is_the_test_of_scipy():
     test = stats.mannwhitneyu(a.numpy(), b.numpy(), alternative="less")
     assert told.p_value == pytest.approx(test.pvalue)
     assert float(told.threshold) == pytest.approx(np.quantile(b.numpy(), 0.2), rel=1e-6)
-    assert float(told.share_too_near) == pytest.approx(np.mean(a.numpy() < np.quantile(b.numpy(), 0.2)))
+    assert float(told.fraction_too_near) == pytest.approx(np.mean(a.numpy() < np.quantile(b.numpy(), 0.2)))
 
 
 def test_bad_distances_are_refused():
@@ -157,7 +157,7 @@ def test_bad_distances_are_refused():
     with pytest.raises(DataError, match="10% are training rows too, so that no sample can be nearer"):
         nearness(torch.zeros(50), torch.cat([torch.zeros(2), torch.ones(18)]))  # copies, that would score 0 %
     copies = nearness(torch.zeros(50), torch.cat([torch.zeros(2), torch.ones(98)]))
-    assert copies.share_too_near == 1
+    assert copies.fraction_too_near == 1
     with pytest.raises(DataError, match="got 0 of samples"):
         nearness(torch.ones(0), torch.ones(3))
     with pytest.raises(DataError, match="no points"):

@@ -18,8 +18,8 @@ from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
 from latentia.distributions.point_mass import PointMass
 from latentia.errors import DataError, UnknownNameError, UsageError
-from latentia.metrics.evaluate import default_metrics, score
-from latentia.metrics.subject import Subject
+from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.scoring import default_metrics, score
 from latentia.registry import recipes
 
 REAL = DataSpec((2,), Support("real"))
@@ -90,7 +90,7 @@ def test_linear_gaussian_scores_are_the_known_ones():
     held_out = model.rows(400)
     truth, elbo = model.log_prob(held_out.x), model.elbo(held_out.x)
     exact, bound, tight = (
-        only(Subject(model, held_out), name) for name in ("log-likelihood", "elbo", "iwae")
+        only(Evaluation(model, held_out), name) for name in ("log-likelihood", "elbo", "iwae")
     )
     assert exact.value == pytest.approx(truth.mean().item(), rel=1e-12)
     assert exact.stderr == pytest.approx(truth.std().item() / 20, rel=1e-9)
@@ -106,14 +106,15 @@ def test_linear_gaussian_scores_are_the_known_ones():
 def test_every_bound_of_an_exact_posterior_equals_the_likelihood():
     model = linear_gaussian()
     values = [
-        result.value for result in score(Subject(model, model.rows(50)), ["log-likelihood", "elbo", "iwae"])
+        result.value
+        for result in score(Evaluation(model, model.rows(50)), ["log-likelihood", "elbo", "iwae"])
     ]
     assert values == pytest.approx([values[0]] * 3, rel=1e-9)
 
 
 def test_fair_coins_are_one_bit_per_dimension():
     model = Coins(8)
-    bits, nats = score(Subject(model, model.rows(30)), ["bits-per-dim", "log-likelihood"])
+    bits, nats = score(Evaluation(model, model.rows(30)), ["bits-per-dim", "log-likelihood"])
     assert bits.value == pytest.approx(1.0, rel=1e-6)
     assert (bits.kind, bits.unit, bits.measure, bits.direction) == ("exact", "bits/dim", "counting", "lower")
     assert nats.value == pytest.approx(-8 * math.log(2), rel=1e-6)
@@ -130,7 +131,7 @@ def test_a_uniform_model_has_log_2_of_the_levels_bits_per_dimension_through_all_
     for parameter in model.parameters():
         parameter.data.zero_()  # the posterior is the prior, and every level has the same logit
     rows = Rows(torch.arange(32).reshape(2, 1, 4, 4) % levels, spec)
-    assert only(Subject(model.eval(), rows), "bits-per-dim").value == pytest.approx(math.log2(levels))
+    assert only(Evaluation(model.eval(), rows), "bits-per-dim").value == pytest.approx(math.log2(levels))
 
 
 def test_bits_per_dim_from_a_bound_are_an_upper_bound():
@@ -138,7 +139,7 @@ def test_bits_per_dim_from_a_bound_are_an_upper_bound():
         def log_prob_bound(self, x, context=None, *, samples=1, repeats=1, generator=None) -> Tensor:
             return torch.full((len(x),), -8 * math.log(2) * samples)
 
-    bits = only(Subject(Bound(), Coins(8).rows(30), iwae_samples=3), "bits-per-dim")
+    bits = only(Evaluation(Bound(), Coins(8).rows(30), iwae_samples=3), "bits-per-dim")
     assert bits.value == pytest.approx(3.0)
     assert bits.kind == "upper bound (IWAE, K=3)"
     assert bits.settings["samples"] == 3
@@ -146,14 +147,14 @@ def test_bits_per_dim_from_a_bound_are_an_upper_bound():
 
 def test_energy_distance_of_a_shifted_sampler_is_the_known_one():
     held_out = Rows(torch.randn(1000, 2, generator=torch.Generator().manual_seed(7)), REAL)
-    near, far = (only(Subject(Sampler(shift), held_out), "energy-distance") for shift in (0.0, 3.0))
+    near, far = (only(Evaluation(Sampler(shift), held_out), "energy-distance") for shift in (0.0, 3.0))
     assert abs(near.value) < 4 * near.stderr
     assert far.value > 100 * near.stderr
     assert (far.kind, far.direction, far.n, far.unit) == ("estimate", "lower", 1000, "data units")
 
 
 def test_mmd_test_rejects_the_wrong_law_only():
-    right, wrong = (only(Subject(Sampler(shift), rows(100)), "mmd-test") for shift in (0.0, 1.0))
+    right, wrong = (only(Evaluation(Sampler(shift), rows(100)), "mmd-test") for shift in (0.0, 1.0))
     assert right.value > 0.05  # false alarm 5 %, at a fixed seed
     assert right.settings["decision"] == "fail to reject"
     assert wrong.value == 1 / 501
@@ -163,7 +164,7 @@ def test_mmd_test_rejects_the_wrong_law_only():
 
 def test_reconstruction_error_of_a_known_decoder():
     held_out = rows(40)
-    result = only(Subject(Halving(), held_out), "reconstruction-error")
+    result = only(Evaluation(Halving(), held_out), "reconstruction-error")
     assert result.value == pytest.approx((held_out.x / 2).square().mean().item(), rel=1e-6)
     assert (result.unit, result.direction, result.n) == ("data units²", "lower", 40)
 
@@ -173,7 +174,7 @@ def test_a_reconstruction_of_another_shape_is_a_reason_not_a_broadcast():
         def decode(self, z, context=None) -> Independent:
             return Independent(Normal(z.mean(1, keepdim=True), 1.0), 1)
 
-    result = only(Subject(Flat(), rows(40)), "reconstruction-error")
+    result = only(Evaluation(Flat(), rows(40)), "reconstruction-error")
     assert result.value is None
     assert "nothing is broadcast" in result.reason
 
@@ -203,12 +204,12 @@ def test_defaults_follow_the_capabilities():
 
 
 def test_samples_only_is_a_row_that_says_so():
-    results = {result.metric: result for result in score(Subject(Sampler(), rows(30)))}
+    results = {result.metric: result for result in score(Evaluation(Sampler(), rows(30)))}
     silent = results["log-likelihood"]
     assert silent.value is None
     assert silent.kind == "none: samples only"
     assert silent.reason == "Sampler has no density and no bound of one"
-    assert only(Subject(Halving(), rows(30)), "log-likelihood").kind == "none: no density"
+    assert only(Evaluation(Halving(), rows(30)), "log-likelihood").kind == "none: no density"
 
 
 def test_a_model_whose_loss_is_no_likelihood_says_why():
@@ -218,13 +219,13 @@ def test_a_model_whose_loss_is_no_likelihood_says_why():
         def log_prob_bound(self, x, context=None, *, samples=1, repeats=1, generator=None) -> Tensor:
             return torch.zeros(len(x))
 
-    subject = Subject(Relaxed(8), Coins(8).rows(10))
-    assert known_defaults(subject.model, subject.rows.spec) == [
+    evaluation = Evaluation(Relaxed(8), Coins(8).rows(10))
+    assert known_defaults(evaluation.model, evaluation.rows.spec) == [
         "energy-distance",
         "log-likelihood",
         "mmd-test",
     ]
-    for result in score(subject, ["log-likelihood", "elbo", "iwae", "bits-per-dim"]):
+    for result in score(evaluation, ["log-likelihood", "elbo", "iwae", "bits-per-dim"]):
         assert result.value is None
         assert (result.kind, result.reason) == ("none: not a likelihood", "its loss is not normalised")
 
@@ -233,9 +234,9 @@ def test_a_continuous_law_on_whole_numbers_has_no_bits_per_dimension():
     class Continuous(Coins):
         measure = "Lebesgue"
 
-    subject = Subject(Continuous(8), Coins(8).rows(10))
-    assert "bits-per-dim" not in default_metrics(subject.model, subject.rows.spec)
-    bits, nats = score(subject, ["bits-per-dim", "log-likelihood"])
+    evaluation = Evaluation(Continuous(8), Coins(8).rows(10))
+    assert "bits-per-dim" not in default_metrics(evaluation.model, evaluation.rows.spec)
+    bits, nats = score(evaluation, ["bits-per-dim", "log-likelihood"])
     assert bits.value is None
     assert "Lebesgue" in bits.reason
     assert nats.measure == "Lebesgue"
@@ -244,10 +245,10 @@ def test_a_continuous_law_on_whole_numbers_has_no_bits_per_dimension():
 def test_names_come_back_in_order_and_unknown_ones_are_refused_before_anything_runs():
     model = Recording()
     names = ["mmd-test", "elbo", "log-likelihood"]
-    assert [result.metric for result in score(Subject(model, rows(30)), names)] == names
+    assert [result.metric for result in score(Evaluation(model, rows(30)), names)] == names
     model.calls.clear()
     with pytest.raises(UnknownNameError, match="did you mean 'elbo'"):
-        score(Subject(model, rows(30)), ["log-likelihood", "elbow"])
+        score(Evaluation(model, rows(30)), ["log-likelihood", "elbow"])
     assert model.calls == []
 
 
@@ -256,19 +257,19 @@ def test_names_come_back_in_order_and_unknown_ones_are_refused_before_anything_r
 
 def test_rows_that_are_not_finite_are_a_reason_with_a_count():  # C4
     x = torch.tensor([[1.0, 0.0], [-math.inf, 0.0], [math.nan, 0.0]])
-    result = only(Subject(Given(), Rows(x, REAL)), "log-likelihood")
+    result = only(Evaluation(Given(), Rows(x, REAL)), "log-likelihood")
     assert result.value is None
     assert result.reason == "2 of 3 rows scored NaN or infinite"
 
 
 def test_samples_that_are_not_finite_are_a_reason_with_a_count():
-    for result in score(Subject(Sampler(math.nan), rows(10)), ["energy-distance", "mmd-test"]):
+    for result in score(Evaluation(Sampler(math.nan), rows(10)), ["energy-distance", "mmd-test"]):
         assert result.value is None
         assert "10 of its 10 points" in result.reason
 
 
 def test_one_row_is_a_reason_where_a_spread_is_needed():
-    results = score(Subject(Sampler(), rows(1)), ["energy-distance", "mmd-test"])
+    results = score(Evaluation(Sampler(), rows(1)), ["energy-distance", "mmd-test"])
     assert all("at least 2 points; got 1" in result.reason for result in results)
 
 
@@ -277,14 +278,14 @@ def test_a_model_that_returns_a_mean_is_refused():
         def log_prob(self, x, context=None) -> Tensor:
             return x[:, 0].mean()
 
-    assert "one number per row" in only(Subject(Mean(), rows(10)), "log-likelihood").reason
+    assert "one number per row" in only(Evaluation(Mean(), rows(10)), "log-likelihood").reason
 
 
 def test_no_rows_and_sizes_below_one_are_refused():
     with pytest.raises(DataError, match="no held-out rows"):
-        Subject(Sampler(), rows(0))
+        Evaluation(Sampler(), rows(0))
     with pytest.raises(UsageError, match="iwae_samples must be at least 1; got 0"):
-        Subject(Sampler(), rows(5), iwae_samples=0)
+        Evaluation(Sampler(), rows(5), iwae_samples=0)
 
 
 # How a model is scored
@@ -294,7 +295,7 @@ def test_scoring_is_in_eval_mode_without_gradient_and_leaves_no_trace():
     model = Recording().train()
     model.dropout.eval()
     before = torch.get_rng_state()
-    score(Subject(model, rows(30), permutations=9))
+    score(Evaluation(model, rows(30), permutations=9))
     assert all(call[-2:] == (False, False) for call in model.calls)
     assert model.training
     assert not model.dropout.training
@@ -303,19 +304,19 @@ def test_scoring_is_in_eval_mode_without_gradient_and_leaves_no_trace():
 
 def test_number_of_samples_is_what_the_kind_says():  # A5
     model = Recording()
-    score(Subject(model, rows(30), batch_size=10, iwae_samples=7), ["elbo", "iwae"])
+    score(Evaluation(model, rows(30), batch_size=10, iwae_samples=7), ["elbo", "iwae"])
     assert [call[1] for call in model.calls] == [1, 1, 1, 7, 7, 7]
 
 
 def test_scores_shared_by_metrics_are_computed_once():
     model = Recording()
-    score(Subject(model, rows(30)), ["energy-distance", "mmd-test"])
+    score(Evaluation(model, rows(30)), ["energy-distance", "mmd-test"])
     assert [call[0] for call in model.calls] == ["sample"]
 
 
 def test_mean_over_uneven_batches_weighs_rows_not_batches():  # D21
     x = torch.arange(14.0).reshape(7, 2)
-    result = only(Subject(Given(), Rows(x, REAL), batch_size=3), "log-likelihood")
+    result = only(Evaluation(Given(), Rows(x, REAL), batch_size=3), "log-likelihood")
     assert result.value == 6.0
 
 
@@ -323,7 +324,7 @@ def test_seed_decides_every_draw():
     def values(seed: int) -> list[float | None]:
         return [
             result.value
-            for result in score(Subject(Recording(), rows(30), seed=seed), ["elbo", "energy-distance"])
+            for result in score(Evaluation(Recording(), rows(30), seed=seed), ["elbo", "energy-distance"])
         ]
 
     assert values(0) == values(0)
@@ -331,14 +332,14 @@ def test_seed_decides_every_draw():
 
 
 def test_samples_are_no_twins_of_rows_made_from_the_same_seed():
-    subject = Subject(Sampler(), rows(200, seed=0), seed=0)
-    correlation = torch.corrcoef(torch.stack([subject.samples[:, 0], subject.heldout.x[:, 0]]))[0, 1]
+    evaluation = Evaluation(Sampler(), rows(200, seed=0), seed=0)
+    correlation = torch.corrcoef(torch.stack([evaluation.samples[:, 0], evaluation.heldout.x[:, 0]]))[0, 1]
     assert abs(correlation) < 0.28  # 4/√200: false alarm 6e-5
 
 
 def test_quadratic_metrics_look_at_a_random_part_of_sorted_rows():
     x = torch.arange(1000.0).repeat_interleave(2).reshape(1000, 2)
-    held_out = Subject(Sampler(), Rows(x, REAL), max_rows=100, batch_size=64).heldout.x
+    held_out = Evaluation(Sampler(), Rows(x, REAL), max_rows=100, batch_size=64).heldout.x
     assert held_out.shape == (100, 2)
     assert len(held_out.unique(dim=0)) == 100
     assert abs(held_out.mean() - 499.5) < 4 * 29  # sd of the mean is 29: false alarm 6e-5
@@ -349,10 +350,10 @@ def test_conditional_samples_are_given_the_contexts_of_the_rows_they_face():
     spec = DataSpec((2,), Support("real"), classes=("a", "b", "c"))
     held_out = Rows(torch.stack([labels.float(), labels.float()], 1), spec, labels=labels)
     model = Recording()
-    subject = Subject(model, held_out, conditional=True, max_rows=20, batch_size=8)
-    score(subject, ["energy-distance"])
+    evaluation = Evaluation(model, held_out, conditional=True, max_rows=20, batch_size=8)
+    score(evaluation, ["energy-distance"])
     contexts = torch.cat([call[2] for call in model.calls])
-    assert torch.equal(contexts.argmax(1).float(), subject.heldout.x[:, 0])
+    assert torch.equal(contexts.argmax(1).float(), evaluation.heldout.x[:, 0])
     model.calls.clear()
-    score(Subject(model, held_out), ["energy-distance", "log-likelihood"])
+    score(Evaluation(model, held_out), ["energy-distance", "log-likelihood"])
     assert all(call[2] is None for call in model.calls)

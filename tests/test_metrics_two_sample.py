@@ -16,9 +16,9 @@ from scipy.stats import wasserstein_distance
 from tests.two_samples import FAST, normal
 
 from latentia.errors import DataError, UnknownNameError, UsageError
-from latentia.functional.energy import energy_distance
-from latentia.functional.kernels import gaussian_kernel, median_bandwidth
-from latentia.functional.mmd import mmd2
+from latentia.functional.kernel.energy import energy_distance
+from latentia.functional.kernel.kernels import gaussian_kernel, median_bandwidth
+from latentia.functional.kernel.mmd import mmd2
 from latentia.metrics.two_sample import (
     METHODS,
     permutation_p_value,

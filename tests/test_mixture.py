@@ -20,7 +20,7 @@ from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, UsageError
 from latentia.functional.mixtures.components import COVARIANCES
 from latentia.models.mixture import GaussianMixture
-from latentia.objectives.em import MixtureEM
+from latentia.objectives.em.mixture import MixtureEM
 
 FAMILIES = {
     "full": "full",
@@ -118,7 +118,7 @@ def test_blocks_make_no_difference(covariance, monkeypatch):
     """The moments of 400 rows in blocks of 7 are those of all rows, also far from the origin."""
     whole = fitted(covariance, steps=4).model.state_dict()
     numbers = 3 + (10 if COVARIANCES[covariance].matrix else 7)  # of a row's log-densities and features
-    monkeypatch.setattr("latentia.objectives.em_steps._FEATURE_NUMBERS", 7 * numbers)
+    monkeypatch.setattr("latentia.objectives.em.steps._FEATURE_NUMBERS", 7 * numbers)
     for name, value in fitted(covariance, steps=4).model.state_dict().items():
         assert torch.allclose(value, whole[name], rtol=1e-8, atol=1e-10), name
 
@@ -243,8 +243,8 @@ def test_the_kept_start_is_the_one_with_the_best_value(monkeypatch):
     def run(components, *_, **__):
         yield components, torch.tensor(values[int(components.means[0, 0]) - 1])
 
-    monkeypatch.setattr("latentia.objectives.em_start.kmeans_start", start)
-    monkeypatch.setattr("latentia.objectives.em_start.short_run", run)
+    monkeypatch.setattr("latentia.objectives.em.em_init.kmeans_start", start)
+    monkeypatch.setattr("latentia.objectives.em.em_init.short_run", run)
     game.begin(Batch(torch.from_numpy(blobs())))
     assert starts == [1, 2, 3]
     assert torch.equal(game.model.means, torch.full((3, 3), 2.0, dtype=torch.float64))

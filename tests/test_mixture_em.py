@@ -16,16 +16,16 @@ from latentia.core.objective import Batch
 from latentia.core.train import train
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, UsageError
-from latentia.functional.information_criteria import aic, bic
+from latentia.functional.likelihood.information_criteria import aic, bic
 from latentia.functional.mixtures.components import COVARIANCES, Components
-from latentia.functional.mixtures.free_energy import free_energy
-from latentia.functional.mixtures.moments import maximised, weighted_moments
-from latentia.functional.mixtures.quadratic import cancellation, coefficients, features
+from latentia.functional.mixtures.e_step import cancellation, coefficients, features
+from latentia.functional.mixtures.em_bound import free_energy
+from latentia.functional.mixtures.m_step import maximised, weighted_moments
 from latentia.models.mixture import GaussianMixture
-from latentia.models.mixture_start import Frame, frame_of
-from latentia.objectives import em_steps
-from latentia.objectives.em_steps import expectation
-from latentia.objectives.online_em import OnlineEM
+from latentia.models.mixture_init import Frame, frame_of
+from latentia.objectives.em import steps as em_steps
+from latentia.objectives.em.online import OnlineEM
+from latentia.objectives.em.steps import expectation
 
 # --- the E-step by matrix products ------------------------------------------------------------------------------
 

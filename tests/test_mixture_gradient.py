@@ -15,7 +15,7 @@ from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, UsageError
 from latentia.models.mixture import GaussianMixture
 from latentia.models.mixture_gradient import TrainableMixture
-from latentia.models.mixture_start import frame_of, kmeans_start, random_rows
+from latentia.models.mixture_init import frame_of, kmeans_start, random_rows
 
 REAL = DataSpec((3,), Support("real"))
 

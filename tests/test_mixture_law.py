@@ -18,10 +18,10 @@ from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, UsageError
 from latentia.functional.mixtures.components import COVARIANCES, Components, free_parameters
 from latentia.functional.mixtures.conditioning import marginal
-from latentia.functional.mixtures.gaps import expected_with_gaps
+from latentia.functional.mixtures.missing_values import expected_with_missing
 from latentia.models.mixture import GaussianMixture
-from latentia.models.mixture_start import frame_of
-from latentia.objectives.em import MixtureEM
+from latentia.models.mixture_init import frame_of
+from latentia.objectives.em.mixture import MixtureEM
 
 FAMILIES = ("full", "tied", "diagonal", "spherical")
 
@@ -192,7 +192,7 @@ def test_a_row_with_gaps_has_the_density_of_its_other_entries(family):
 def test_expected_moments_of_rows_with_gaps_are_those_of_draws_in_the_gaps(family):
     """Each gap is filled by 20,000 draws from its law given the row; within 6 standard errors, about 0.05."""
     components, (_, x) = planted(family), with_gaps(6)
-    found = expected_with_gaps(components, x)
+    found = expected_with_missing(components, x)
     model = mixture(family)
     second, count = torch.zeros(3, 3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
     for row in x:
@@ -236,7 +236,7 @@ def test_rows_without_gaps_are_fitted_alike_whether_gaps_are_allowed_or_not(fami
 
 def test_the_frame_of_rows_with_gaps_is_that_of_the_values_there(monkeypatch):
     _, x = with_gaps(500)
-    monkeypatch.setattr("latentia.models.mixture_start._BLOCK_NUMBERS", 3 * 70)  # blocks of 70 rows
+    monkeypatch.setattr("latentia.models.mixture_init._BLOCK_NUMBERS", 3 * 70)  # blocks of 70 rows
     frame = frame_of(Batch(1e6 + x), missing=True)
     assert frame.centre.numpy() == pytest.approx(np.nanmean(x + 1e6, axis=0), rel=1e-12)
     assert frame.variances.numpy() == pytest.approx(np.nanvar(x.numpy(), axis=0), rel=1e-6)

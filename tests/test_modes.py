@@ -11,20 +11,19 @@ from torch import Tensor
 
 import latentia as lt
 from latentia.core.model import Generative
-from latentia.data.modes import Modes
-from latentia.data.rows import Rows
-from latentia.data.toy import ring_centres
+from latentia.data.rows import Modes, Rows
+from latentia.data.sets.toy import ring_centres
 from latentia.errors import DataError, UsageError
 from latentia.functional.modes import (
     count_kl,
     count_kl_bias,
     count_kl_stderr,
+    fraction_within,
     nearest_modes,
-    share_within,
 )
-from latentia.metrics.evaluate import score
+from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score
-from latentia.metrics.subject import Subject
+from latentia.metrics.scoring import score
 
 CEILING = 1 - math.exp(-4.5)
 K = {"ring": 8, "grid": 25}
@@ -43,8 +42,8 @@ class Given(Generative):
 
 
 def scored(x: Tensor, rows: Rows) -> dict[str, Score]:
-    subject = Subject(Given(x), rows, max_rows=len(x))
-    return {each.metric.partition("/")[2]: each for each in score(subject, ["modes"])}
+    evaluation = Evaluation(Given(x), rows, max_rows=len(x))
+    return {each.metric.partition("/")[2]: each for each in score(evaluation, ["modes"])}
 
 
 # --- true data ----------------------------------------------------------------------------------------------
@@ -117,7 +116,7 @@ def test_no_good_sample_is_a_reason_and_not_a_number():
 
 
 def test_rows_without_known_modes_are_a_reason():
-    (result,) = score(Subject(Given(torch.zeros(10, 2)), lt.datasets["moons"](n=10)), ["modes"])
+    (result,) = score(Evaluation(Given(torch.zeros(10, 2)), lt.datasets["moons"](n=10)), ["modes"])
     assert result.value is None
     assert "modes of the rows are not known" in result.reason
 
@@ -135,7 +134,7 @@ def test_modes_are_counted_unasked_where_they_are_known():
     counted = {}
     for data in ("ring", "moons"):
         rows = lt.datasets[data](n=50)
-        counted[data] = [each.metric for each in score(Subject(Given(rows.x), rows, permutations=19))]
+        counted[data] = [each.metric for each in score(Evaluation(Given(rows.x), rows, permutations=19))]
     assert {"modes/captured", "modes/high-quality", "modes/reverse-kl", "energy-distance"} <= {
         *counted["ring"]
     }
@@ -163,7 +162,7 @@ def test_narrow_modes_far_from_the_origin_keep_their_digits():
 
 @pytest.mark.parametrize("dimensions", [1, 2, 5])
 def test_share_within_is_scipy_s(dimensions):
-    assert share_within(3.0, dimensions) == pytest.approx(stats.chi2(dimensions).cdf(9.0), rel=1e-10)
+    assert fraction_within(3.0, dimensions) == pytest.approx(stats.chi2(dimensions).cdf(9.0), rel=1e-10)
 
 
 def test_count_kl_is_scipy_s_entropy_and_infinite_where_the_law_has_nothing():

@@ -8,13 +8,14 @@ import torch
 from torch import nn
 
 from latentia.core.objective import Batch
+from latentia.data.moments import moments
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import UsageError
 from latentia.networks.conv import ConvDecoder, ConvEncoder, stages
+from latentia.networks.layers import at_least_float32
 from latentia.networks.mlp import ACTIVATIONS, MLP
-from latentia.networks.pairs import Size, network_name
-from latentia.networks.precision import at_least_float32
-from latentia.networks.scaling import Scaling, moments
+from latentia.networks.registry import Size, network_name
+from latentia.networks.scaling import Scaling
 
 IMAGE = DataSpec((1, 8, 8), Support("unit"))
 TABLE = DataSpec((5,), Support("real"))

@@ -19,7 +19,7 @@ from latentia.networks.critic import (
 )
 from latentia.networks.mlp import MLP
 from latentia.networks.norms import ConditionalBatchNorm
-from latentia.networks.pairs import NETWORKS, Size
+from latentia.networks.registry import NETWORKS, Size
 from latentia.networks.scaling import Scaling
 
 pytestmark = pytest.mark.usefixtures("seeded_draws")

@@ -10,10 +10,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from latentia.errors import UsageError
-from latentia.networks.activations import Maxout, activation_named
-from latentia.networks.context import entries_at
-from latentia.networks.first_weights import normal_weights
 from latentia.networks.heads import head
+from latentia.networks.layers import Maxout, activation_named, entries_at, normal_init
 from latentia.networks.minibatch import (
     MinibatchDeviation,
     MinibatchDiscrimination,
@@ -250,7 +248,7 @@ def test_a_block_that_writes_is_the_paper_s(norm, context):
 
 def test_first_weights_from_a_narrow_normal_law():
     network = nn.Sequential(nn.Conv2d(8, 64, 3), nn.BatchNorm2d(64), nn.Linear(300, 100))
-    normal_weights(network, 0.05)
+    normal_init(network, 0.05)
     for layer in (network[0], network[2]):
         # 4,608 and 30,000 numbers: six standard errors of the deviation are 0.0031 and 0.0012.
         assert layer.weight.std().item() == pytest.approx(0.05, abs=6 * 0.05 / math.sqrt(2 * 4608))
@@ -260,7 +258,7 @@ def test_first_weights_from_a_narrow_normal_law():
 
 def test_first_weights_under_spectral_norm_are_normalised_at_once():
     network = MLP((30,), (1,), hidden=(40,), norm="spectral")
-    normal_weights(network)
+    normal_init(network)
     network.eval()
     for layer in (network.layers[0], network.layers[-1]):
         assert layer.parametrizations.weight.original.std().item() == pytest.approx(0.02, rel=0.5)
@@ -269,7 +267,7 @@ def test_first_weights_under_spectral_norm_are_normalised_at_once():
 
 def test_first_weights_leave_conditional_batch_norm_alone():
     layer = ConditionalBatchNorm(3, 2)
-    normal_weights(layer)
+    normal_init(layer)
     assert not layer.slope.any()
     assert layer.start.tolist() == [1, 1, 1, 0, 0, 0]
 

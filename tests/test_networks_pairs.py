@@ -19,7 +19,7 @@ from latentia.networks.heads import CriticHead
 from latentia.networks.images import maps
 from latentia.networks.mlp import MLP
 from latentia.networks.norms import ConditionalBatchNorm
-from latentia.networks.pairs import CONDITIONINGS, NETWORKS, Size
+from latentia.networks.registry import CONDITIONINGS, NETWORKS, Size
 from latentia.networks.resnet import ResNetDecoder, ResNetEncoder
 
 pytestmark = pytest.mark.usefixtures("seeded_draws")

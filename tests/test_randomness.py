@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from latentia.core.randomness import drawing_from
+from latentia.core.randomness import using_generator
 
 
 def draw() -> torch.Tensor:
@@ -16,9 +16,9 @@ def draw() -> torch.Tensor:
 def test_what_is_drawn_comes_from_the_generator_which_goes_on():
     generator, own = (torch.Generator().manual_seed(7) for _ in range(2))
     before = torch.get_rng_state()
-    with drawing_from(generator):
+    with using_generator(generator):
         first = torch.rand(3)
-    with drawing_from(generator):
+    with using_generator(generator):
         second = torch.rand(3)
     assert torch.equal(torch.cat([first, second]), torch.rand(6, generator=own)[:6])
     assert torch.equal(torch.get_rng_state(), before)
@@ -26,7 +26,7 @@ def test_what_is_drawn_comes_from_the_generator_which_goes_on():
 
 def test_none_draws_from_torch_s_own():
     torch.manual_seed(3)
-    with drawing_from(None):
+    with using_generator(None):
         first = draw()
     torch.manual_seed(3)
     assert torch.equal(first, draw())
@@ -34,7 +34,7 @@ def test_none_draws_from_torch_s_own():
 
 def test_torch_s_own_generator_can_be_passed_and_goes_on():
     torch.manual_seed(3)
-    with drawing_from(torch.default_generator):
+    with using_generator(torch.default_generator):
         first = draw()
     assert not torch.equal(first, draw())
     torch.manual_seed(3)
@@ -45,7 +45,7 @@ def test_an_error_inside_puts_everything_back():
     generator, before = torch.Generator().manual_seed(7), torch.get_rng_state()
 
     def fails() -> None:
-        with drawing_from(generator):
+        with using_generator(generator):
             torch.rand(1)
             raise ZeroDivisionError
 
@@ -59,9 +59,9 @@ def test_an_error_inside_puts_everything_back():
 
 def test_it_can_be_nested():
     outer, inner = torch.Generator().manual_seed(1), torch.Generator().manual_seed(2)
-    with drawing_from(outer):
+    with using_generator(outer):
         a = torch.rand(2)
-        with drawing_from(inner):
+        with using_generator(inner):
             b = torch.rand(2)
         c = torch.rand(2)
     plain = torch.Generator().manual_seed(1)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 import latentia as lt
 from latentia.errors import UsageError
-from latentia.models.refinement import Refinement
+from latentia.models.semi_amortised import Refinement
 
 TARGET = torch.tensor([[3.0, 0.0], [0.0, 0.4]])
 

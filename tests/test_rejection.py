@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from latentia.errors import DataError, UsageError
-from latentia.functional.rejection import Rejection, rejection_sample
+from latentia.functional.gan.rejection import Rejection, rejection_sample
 
 P, Q = Normal(0.0, 1.0), Normal(0.7, 1.6)  # of data and of samples: p/q is bounded
 
@@ -57,7 +57,7 @@ def test_accepted_rows_are_of_the_data_s_law(seed):
 
 def test_a_maximum_that_is_found_late_counts_for_earlier_rows_too(monkeypatch):
     """With one draw of burn-in, rows accepted by a maximum that only runs are far too wide."""
-    monkeypatch.setattr("latentia.functional.rejection._BLOCK", 1)
+    monkeypatch.setattr("latentia.functional.gan.rejection._BLOCK", 1)
     rows = torch.cat([run(10, seed=seed, burn_in=1).rows for seed in range(300)])
     spread = float(rows.square().mean())
     assert abs(spread - 1) < 0.12  # 4.5 errors of √(2/3000); what is left of the bias is below half of it

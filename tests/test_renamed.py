@@ -28,7 +28,7 @@ def fit(out: Path, **options) -> lt.Run:
 
 @pytest.fixture
 def prefixes(monkeypatch):
-    """Make "model.writer" and "code_law" the names, until format 1, of the decoder and the prior."""
+    """Make "model.writer" and "prior_distribution" the names, until format 1, of the decoder and the prior."""
     table = ((1, "model.writer", "model.decoded_by"), (None, "model.decoded_by", "model.decoder"))
     monkeypatch.setattr(renamed, "KEY_PREFIXES", table)
 

@@ -18,16 +18,16 @@ import torch
 from PIL import Image
 
 import latentia as lt
-from latentia.data.raw import Raw
+from latentia.data.ingest.raw import Raw
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, RunError, UsageError
+from latentia.figures import plots, tables
+from latentia.figures.curves import curves
+from latentia.figures.figures import image_grid, png, single, svg, together
 from latentia.metrics.score import Score
-from latentia.report import plots, tables
-from latentia.report.curves import curves
-from latentia.report.figures import image_grid, png, single, svg, together
-from latentia.report.heldout import choose, draw, seen, with_own
 from latentia.report.page import write_report
+from latentia.report.report_rows import choose, draw, seen, with_own
 from latentia.runs.evaluate import read_scores, scores, write_scores
 from latentia.runs.run import Run
 

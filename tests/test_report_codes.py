@@ -11,15 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 
 import latentia as lt
-from latentia.data.raw import Raw
+from latentia.data.ingest.raw import Raw
 from latentia.data.rows import Rows
 from latentia.data.spec import Support
-from latentia.report import plots
+from latentia.figures import plots
+from latentia.figures.figures import data_uri, image_grid, single
+from latentia.figures.spectrum import scree, spectrum_of
 from latentia.report.codes import code_sections
-from latentia.report.exhibits import Section
-from latentia.report.figures import data_uri, image_grid, single
-from latentia.report.heldout import HeldOut, choose
-from latentia.report.spectrum import scree, spectrum_of
+from latentia.report.elements import Section
+from latentia.report.report_rows import HeldOut, choose
 from latentia.runs.run import Run
 
 TABLE = np.random.default_rng(0).normal(size=(300, 6)) @ np.random.default_rng(1).normal(size=(6, 6))

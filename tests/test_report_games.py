@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from latentia.errors import UsageError
+from latentia.figures.critics import critic_surfaces
+from latentia.figures.figures import png
 from latentia.functional import loss_pair
-from latentia.functional.games import DiracGan, alternating, play_in_function_space, simultaneous
-from latentia.report import games, gan
-from latentia.report.critics import critic_surfaces
-from latentia.report.figures import png
+from latentia.theory import DiracGan, alternating, play_in_function_space, simultaneous
+from latentia.theory.figures import games, gan
 
 START = torch.tensor([1.0, -1.0], dtype=torch.float64)
 GAMES = {"minimax": DiracGan(loss_pair("minimax")), "clipped": DiracGan(loss_pair("wasserstein"), clip=1.0)}

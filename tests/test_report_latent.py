@@ -14,13 +14,14 @@ import latentia as lt
 from latentia.distributions.diagonal_gaussian import DiagonalGaussian
 from latentia.distributions.diagonal_mixture import DiagonalMixture
 from latentia.errors import DataError, UsageError
-from latentia.functional.kl_fits import forward_kl_fit, reverse_kl_fit
+from latentia.figures import latents as latent
+from latentia.figures.figures import data_uri, image_grid
 from latentia.functional.spectra import high_frequency_power, lost_power
-from latentia.report import latent, tradeoffs
 from latentia.report.codes import code_sections
-from latentia.report.figures import data_uri, image_grid
-from latentia.report.heldout import choose
-from latentia.report.tradeoffs import TradeOff
+from latentia.report.report_rows import choose
+from latentia.theory.figures import tradeoffs
+from latentia.theory.figures.tradeoffs import TradeOff
+from latentia.theory.kl_fits import forward_kl_fit, reverse_kl_fit
 
 GRID = torch.linspace(-14, 14, 4001)
 SHARES = torch.tensor([0.3, 0.7]).double()

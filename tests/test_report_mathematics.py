@@ -11,14 +11,15 @@ import torch
 
 import latentia as lt
 from latentia.errors import DataError, UsageError
+from latentia.figures import samples
+from latentia.figures.figures import png, svg
 from latentia.functional.discrete import jensen_shannon, kl_categorical
-from latentia.functional.kernels import gaussian_kernel
-from latentia.functional.likelihood import likelihood_gap
-from latentia.functional.mmd import witness
-from latentia.functional.simplex import hardy_weinberg
+from latentia.functional.kernel.kernels import gaussian_kernel
+from latentia.functional.kernel.mmd import witness
+from latentia.functional.likelihood.model_gap import likelihood_gap
 from latentia.functional.transport import wasserstein_lp
-from latentia.report import mathematics, samples
-from latentia.report.figures import png, svg
+from latentia.theory.figures import mathematics
+from latentia.theory.hardy_weinberg import hardy_weinberg
 
 DRAWN = torch.Generator().manual_seed(0)
 

@@ -15,11 +15,11 @@ from torch import Tensor
 import latentia as lt
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import UsageError
-from latentia.functional.mixtures.ascent import Ascent, ascent
+from latentia.figures import plots
+from latentia.figures.figures import PALETTE, svg
+from latentia.figures.mixtures import component_ellipses, em_staircase
 from latentia.functional.mixtures.components import COVARIANCES, Components
-from latentia.report import plots
-from latentia.report.figures import PALETTE, svg
-from latentia.report.mixtures import component_ellipses, em_staircase
+from latentia.functional.mixtures.em_bound import Ascent, ascent
 
 PLANE = DataSpec((2,), Support("real"))
 

@@ -107,10 +107,10 @@ def test_early_stopping_restores_a_copy_of_the_best_weights(monkeypatch, directi
     sign = 1 if direction == "higher" else -1
     values, snapshots = [1.0, 2.0, 3.0, 2.9, 3.0, 5.0], []
 
-    def planted(subject, names):
-        snapshots.append(weights(subject.model))
+    def planted(evaluation, names):
+        snapshots.append(weights(evaluation.model))
         value = sign * values[len(snapshots) - 1]
-        return [dataclasses.replace(real(subject, names)[0], value=value, direction=direction)]
+        return [dataclasses.replace(real(evaluation, names)[0], value=value, direction=direction)]
 
     real = monitor.score
     monkeypatch.setattr("latentia.runs.monitor.score", planted)

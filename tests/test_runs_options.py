@@ -12,8 +12,7 @@ from tests.running import X, contents, vae
 
 import latentia as lt
 from latentia.errors import RunError, UsageError
-from latentia.runs.options import split_options
-from latentia.runs.values import checked
+from latentia.runs.options import checked, split_options
 
 
 @pytest.mark.parametrize(

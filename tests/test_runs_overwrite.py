@@ -15,7 +15,7 @@ from tests.running import X, contents, same, vae, watching, weights
 
 import latentia as lt
 from latentia.cli import main
-from latentia.cli.verb import verbs
+from latentia.cli.commands import verbs
 from latentia.errors import RunError
 from latentia.runs import entries
 from latentia.runs.entries import foreign_entries, refuse_existing

@@ -22,8 +22,8 @@ from latentia.distributions.class_and_code import ClassAndCode
 from latentia.distributions.diagonal_gaussian import DiagonalGaussian
 from latentia.errors import DataError, UsageError
 from latentia.functional.semi_supervised import enumerated_bound, marginal_bound
-from latentia.metrics.evaluate import score
-from latentia.metrics.subject import Subject
+from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.scoring import score
 from latentia.models.semi_supervised import SemiSupervised
 
 CLASSES = ("ant", "bee", "cat")
@@ -63,7 +63,7 @@ def without_noise(monkeypatch: pytest.MonkeyPatch) -> None:
         return q.mean.expand(n, *q.mean.shape), kl_divergence(q, p)
 
     monkeypatch.setattr("latentia.models.semi_supervised.drawn", at_the_mean)
-    monkeypatch.setattr("latentia.models.latent.drawn", at_the_mean)
+    monkeypatch.setattr("latentia.models.latent_variable.drawn", at_the_mean)
 
 
 def terms_of(model: SemiSupervised, x: Tensor, number: int) -> tuple[Tensor, Tensor]:
@@ -359,14 +359,14 @@ def test_codes_hold_the_class_and_are_read_with_it():
 def test_samples_are_of_the_classes_as_they_are_distributed_or_as_asked():
     """20,000 draws, 3 classes: 5 standard errors."""
     model = made().model
-    drawn = model.contexts(20_000, {}, generator=torch.Generator().manual_seed(0))
+    drawn = model.sample_context(20_000, {}, generator=torch.Generator().manual_seed(0))
     p = model.log_prior.detach().exp()
     assert ((drawn.double().mean(0) - p).abs() < 5 * (p * (1 - p) / 20_000).sqrt()).all()
-    assert model.contexts(2, {"class": "bee"}).tolist() == [[0, 1, 0]] * 2
+    assert model.sample_context(2, {"class": "bee"}).tolist() == [[0, 1, 0]] * 2
     with pytest.raises(UsageError, match="unknown class 'dog'; there are: ant, bee, cat"):
-        model.contexts(2, {"class": "dog"})
+        model.sample_context(2, {"class": "dog"})
     with pytest.raises(UsageError, match="unknown factor 'size'; there are: class"):
-        model.contexts(2, {"size": 3})
+        model.sample_context(2, {"size": 3})
     model.data.check(model.sample(50, generator=torch.Generator().manual_seed(0)))
 
 
@@ -428,10 +428,10 @@ def test_a_model_that_does_not_classify_has_no_accuracy():
     run = lt.fit("vae", clusters(60)[0], labels=clusters(60)[1], steps=1, progress=False, **TINY)
     rows = read_rows(clusters(20)[0], labels=clusters(20)[1])
     assert isinstance(rows, Rows)
-    [only] = score(Subject(run.model, rows), ["classification-accuracy"])
+    [only] = score(Evaluation(run.model, rows), ["classification-accuracy"])
     assert only.value is None
     assert "is not Classifies" in only.reason
-    assert "classification-accuracy" not in [each.metric for each in score(Subject(run.model, rows))]
+    assert "classification-accuracy" not in [each.metric for each in score(Evaluation(run.model, rows))]
 
 
 @pytest.mark.slow

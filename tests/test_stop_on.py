@@ -17,8 +17,8 @@ from latentia.cli import main
 from latentia.core.objective import Batch, Objective
 from latentia.core.player import Optim
 from latentia.errors import UsageError
-from latentia.metrics.samples import energy_distance
-from latentia.metrics.subject import Subject
+from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.samples.distances import energy_distance
 from latentia.runs.monitor import Monitor
 from latentia.runs.options import PATIENCE, Training
 
@@ -156,10 +156,10 @@ def test_a_model_with_neither_needs_a_name():
 
 def test_it_looks_at_five_hundred_rows_at_most(monkeypatch):
     """The value is the metric's own on as many rows, so that a second computation agrees."""
-    seen: list[Subject] = []
+    seen: list[Evaluation] = []
 
     def watched(self, model, objective):
-        seen.append(self.subject)
+        seen.append(self.evaluation)
         return plain(self, model, objective)
 
     plain = Monitor.watch
@@ -167,7 +167,7 @@ def test_it_looks_at_five_hundred_rows_at_most(monkeypatch):
     x = np.random.default_rng(0).normal(size=(2000, 2)).astype(np.float32)
     run = lt.fit("gan", x, **(SMALL | {"epochs": 1, "validation": 0.5}))
     assert len(seen[0].heldout) == len(seen[0].samples) == 500
-    again = Subject(run.model, run.held_out, max_rows=500)
+    again = Evaluation(run.model, run.held_out, max_rows=500)
     assert energy_distance(again).value == run.history[ENERGY].iloc[-1]
 
 
@@ -185,7 +185,7 @@ def test_a_gan_that_diverges_is_taken_back_to_its_best_epoch():
     until_then = gan(epochs=best + 1, **rising)
     assert same(weights(run.model), weights(until_then.model))
     assert same(weights(run.recipe.objective.critics), weights(until_then.recipe.objective.critics))
-    assert energy_distance(Subject(run.model, run.held_out, max_rows=500)).value == distances.iloc[best]
+    assert energy_distance(Evaluation(run.model, run.held_out, max_rows=500)).value == distances.iloc[best]
 
 
 def test_samples_that_become_infinite_are_a_gap_and_cost_patience():

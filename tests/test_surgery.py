@@ -28,19 +28,19 @@ from torch.distributions import (
 import latentia as lt
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
-from latentia.distributions.diagonal_gaussian import DiagonalGaussian, StandardGaussian
-from latentia.distributions.diagonal_mixture import DiagonalMixture
-from latentia.errors import UsageError
-from latentia.functional.surgery import KLParts, active_units, is_saturated, kl_parts, weighted_bound
-from latentia.metrics.aggregated import (
+from latentia.distributions.aggregated_posterior import (
     aggregated_marginals,
     aggregated_posterior,
     all_posteriors,
     log_prob_in_blocks,
 )
-from latentia.metrics.evaluate import score
+from latentia.distributions.diagonal_gaussian import DiagonalGaussian, StandardGaussian
+from latentia.distributions.diagonal_mixture import DiagonalMixture
+from latentia.errors import UsageError
+from latentia.functional.surgery import KLParts, active_units, is_saturated, kl_parts, weighted_bound
+from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score
-from latentia.metrics.subject import Subject
+from latentia.metrics.scoring import score
 from latentia.report.gaps import gap_bars, gap_plots, gap_sections
 
 SMALL = {"ais_rows": 30, "ais_chains": 8, "ais_temperatures": 120}
@@ -74,7 +74,7 @@ def by_name(scores: list[Score]) -> dict[str, Score]:
 
 
 def scored(model, rows: Rows, name: str, **settings) -> dict[str, Score]:
-    return by_name(score(Subject(model, rows, **settings), [name]))
+    return by_name(score(Evaluation(model, rows, **settings), [name]))
 
 
 # The parts against quadrature
@@ -203,7 +203,7 @@ def test_replacing_the_prior_of_a_model_by_the_aggregated_posterior_raises_its_e
         q = all_posteriors([run.model.encode(part) for part in torch.from_numpy(X).split(7)])
         best = aggregated_posterior(q)
         z = draws(q, 4000)
-        log_p = run.model.code_law().log_prob(z.float()).double()
+        log_p = run.model.prior_distribution().log_prob(z.float()).double()
         rises = (log_prob_in_blocks(best, z, len(X)) - log_p).mean(1)
     assert isinstance(best, DiagonalMixture)
     error = rises.std().item() / math.sqrt(4000) + found["surgery/marginal-kl"].stderr
@@ -284,7 +284,7 @@ def test_the_metrics_terms_add_up_and_are_those_of_the_closed_form():
     assert value["marginal-kl"] == pytest.approx(value["kl"] - value["mutual-information"], abs=1e-9)
     assert value["elbo"] == pytest.approx(value["reconstruction"] - value["kl"], abs=1e-9)
     assert value["kl"] == pytest.approx(
-        kl_divergence(model.encode(rows.x), model.code_law()).mean().item(), abs=1e-9
+        kl_divergence(model.encode(rows.x), model.prior_distribution()).mean().item(), abs=1e-9
     )
     assert sum(found["surgery/dimension-wise-kl"].settings["entries"]) == pytest.approx(
         value["dimension-wise-kl"]
@@ -303,7 +303,7 @@ def test_priors_and_posteriors_without_a_closed_form():
     full = scored(vae(epochs=1, posterior="full").model, rows, "surgery")
     assert full["surgery/kl"].kind == "exact"
     assert full["surgery/total-correlation"].value > -0.05
-    (flow,) = score(Subject(vae(epochs=1, posterior="realnvp").model, rows), ["surgery"])
+    (flow,) = score(Evaluation(vae(epochs=1, posterior="realnvp").model, rows), ["surgery"])
     assert "choose posterior='diagonal' or 'full'" in flow.reason
 
 
@@ -376,8 +376,8 @@ def bars(axes) -> list[tuple[float, float]]:
 def test_the_bars_add_up_to_the_kl_and_to_the_gap():
     weight = torch.linalg.qr(linear_gaussian().weight)[0]
     problem, rows = planted(weight, slack=0.3)
-    subject = Subject(as_latent_variable(problem), rows, ais_rows=8, ais_chains=4, ais_temperatures=40)
-    scores = score(subject, ["surgery", "gaps"])
+    evaluation = Evaluation(as_latent_variable(problem), rows, ais_rows=8, ais_chains=4, ais_temperatures=40)
+    scores = score(evaluation, ["surgery", "gaps"])
     value = {each.metric: each.value for each in scores}
     figure = gap_bars(scores)
     expected = (value["surgery/kl"], value["gaps/inference"] + value["gaps/model"])

@@ -18,11 +18,11 @@ from torch import Tensor
 import latentia as lt
 from latentia.core.objective import Batch
 from latentia.data.spec import DataSpec, Support, infer_support
-from latentia.distributions.likelihoods import make_likelihood
-from latentia.distributions.table import TableLikelihood
+from latentia.distributions.likelihoods.base import make_likelihood
+from latentia.distributions.likelihoods.tabular import TableLikelihood
 from latentia.errors import DataError, UsageError
-from latentia.functional.energy import energy_estimate
-from latentia.metrics.coordinates import coordinates
+from latentia.functional.kernel.energy import energy_estimate
+from latentia.metrics.features import coordinates
 from latentia.metrics.score import table
 from latentia.networks.scaling import Scaling
 
@@ -67,7 +67,7 @@ def test_the_log_density_is_the_sum_of_the_columns_own_by_scipy():
     """Each column by another implementation, from the numbers that are its own: group after group in h."""
     law, x = law_of(), rows(7)
     law.laws[0].log_sigma.data.copy_(torch.tensor([-0.5, 0.7]))
-    assert law.written == (2 + 3 + 1 + 2 + 1 + 2 + 2,)
+    assert law.param_shape == (2 + 3 + 1 + 2 + 1 + 2 + 2,)
     h = torch.randn(7, 13, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     for row, numbers, found in zip(x.numpy(), h.numpy(), law(h).log_prob(x), strict=True):
         a, b, c, d, e, f = np.split(numbers, [2, 5, 6, 8, 9])[
@@ -130,10 +130,10 @@ def test_the_deviation_of_a_column_cannot_vanish_unless_that_is_asked_for():
 
 
 def test_a_named_law_is_that_of_the_columns_that_it_is_one_on():
-    assert law_of("poisson").written == (12,)
-    assert law_of("heteroscedastic-gaussian").written == (16,)  # the unit column too
-    assert law_of("categorical").written == (15,)  # of the discrete column: 4 numbers for 2
-    assert law_of("discretised-logistic-mixture", components=2).written == (17,)
+    assert law_of("poisson").param_shape == (12,)
+    assert law_of("heteroscedastic-gaussian").param_shape == (16,)  # the unit column too
+    assert law_of("categorical").param_shape == (15,)  # of the discrete column: 4 numbers for 2
+    assert law_of("discretised-logistic-mixture", components=2).param_shape == (17,)
     with pytest.raises(UsageError, match="unknown likelihood 'bernouli'; did you mean 'bernoulli'"):
         law_of("bernouli")
     with pytest.raises(

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 import latentia as lt
-from latentia.core.alone import alone
 from latentia.functional import loss_pair
 from latentia.models.implicit import Implicit
 from latentia.networks.critic import Critic
 from latentia.networks.mlp import MLP
 from latentia.networks.scaling import Scaling
-from latentia.objectives.adversarial import Adversarial
+from latentia.objectives.gan.adversarial import Adversarial
+from latentia.theory.best_response import best_response
 
 LINE = lt.DataSpec((1,), lt.Support("real"))
 P, Q = Normal(0.0, 1.0), Normal(0.8, 1.0)
@@ -52,7 +52,7 @@ def trained(name: str) -> Tensor:
     critic = Critic(MLP((1,), (1,), hidden=[32, 32], activation="tanh"), Scaling(LINE))
     game = Adversarial(Implicit.of_noise(LINE, Shift(), latent_dim=1), critic, loss_pair(name))
     optim = lt.Optim(lr=5e-3, schedule="cosine")
-    *_, last = alone(game, "critic", Draws(), optim=optim, steps=1200)
+    *_, last = best_response(game, "critic", Draws(), optim=optim, steps=1200)
     with torch.no_grad():
         return last.critics[0](GRID[:, None]).double()
 

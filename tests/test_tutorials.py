@@ -17,7 +17,7 @@ from types import ModuleType
 import pytest
 
 import latentia.cli
-from latentia.cli.verb import verbs
+from latentia.cli.commands import verbs
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs/tutorials").glob("*.md"))

@@ -15,7 +15,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from tests.two_samples import normal
 
 from latentia.errors import DataError, UnknownNameError, UsageError
-from latentia.functional.mmd import mmd2
+from latentia.functional.kernel.mmd import mmd2
 from latentia.metrics.two_sample import permutation_p_value, two_sample_test
 from latentia.metrics.two_sample.classifier import (
     balanced_accuracy,

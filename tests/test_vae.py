@@ -133,7 +133,7 @@ def test_the_bound_is_the_logarithm_of_the_mean_weight():
 def test_blocks_of_an_importance_weighted_bound_are_one_bound(monkeypatch):
     """Seven draws as blocks of 3, 3 and 1: the mean is over all seven weights, not over the blocks' bounds."""
     model, _, x = planted(slack=0.4)
-    monkeypatch.setattr("latentia.models.latent._DECODED_AT_ONCE", 3 * len(x))
+    monkeypatch.setattr("latentia.models.latent_variable._DECODED_AT_ONCE", 3 * len(x))
     blocked = model.log_prob_bound(x, samples=7, generator=torch.Generator().manual_seed(3))
     torch.manual_seed(3)
     posterior = model.encode(x)

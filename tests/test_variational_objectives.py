@@ -19,8 +19,7 @@ from latentia.core.objective import Batch
 from latentia.core.train import train
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import UsageError
-from latentia.functional.rates import free_bits
-from latentia.objectives.kl_terms import beta_weighted, cyclically_weighted, near_capacity
+from latentia.objectives.vae.kl_terms import beta_weighted, cyclically_weighted, free_bits, near_capacity
 
 REAL = DataSpec((4,), Support("real"))
 

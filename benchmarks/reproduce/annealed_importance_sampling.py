@@ -18,10 +18,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latentia.functional.annealed_gaussian import GaussianPath
-from latentia.functional.annealing import Move, ais, linear_temperatures, reverse_ais
 from latentia.functional.bounds import iwae, renyi_jackknife
-from latentia.functional.hamiltonian import adapted_step_sizes, hamiltonian
+from latentia.functional.likelihood.ais import Move, ais, linear_temperatures, reverse_ais
+from latentia.functional.likelihood.hmc import adapted_step_sizes, hamiltonian
+from latentia.theory.ais_gaussian import GaussianPath
 
 RESULTS = Path(__file__).parent / "results"
 PUBLISHED = {

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 import latentia as lt
-from latentia.data.chairs import chair
 from latentia.data.rows import Rows
+from latentia.data.sets.chairs import chair
 from latentia.data.transforms import GivenFactors
 
 RESULTS = Path(__file__).parent / "results"

@@ -23,12 +23,12 @@ import latentia as lt
 from latentia.core.model import Encodes
 from latentia.data.rows import Rows
 from latentia.distributions.point_mass import PointMass
-from latentia.metrics.evaluate import score
-from latentia.metrics.subject import Subject
+from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.scoring import score
 from latentia.models.critic_features import CriticFeatures
 from latentia.networks.critic import Critic
 from latentia.runs.build import build
-from latentia.runs.critic_reading import CriticReading
+from latentia.runs.critic_ratio import CriticReading
 
 RESULTS = Path(__file__).parent / "results"
 METRICS = ("nearest-neighbour-accuracy", "linear-probe-accuracy")
@@ -62,7 +62,7 @@ def critics(recipe: str, train: Rows, epochs: int, seed: int) -> dict[str, Criti
 
 def accuracies(encoder: nn.Module, train: Rows, test: Rows) -> dict[str, Any]:
     """Return both accuracies of an encoder's codes, with their standard errors, in percent."""
-    results = score(Subject(encoder, test, train_rows=lambda: train), METRICS)
+    results = score(Evaluation(encoder, test, train_rows=lambda: train), METRICS)
     return {
         each.metric: {"percent": 100 * (each.value or 0.0), "stderr": 100 * (each.stderr or 0.0)}
         | {"entries": each.settings["entries"]}

@@ -63,7 +63,7 @@ def held_out(run: lt.Run, x: Tensor) -> dict[str, Tensor]:
     """Return log p(x) of each row, (n,) nats, or two bounds of it, by the kind of number that each is."""
     if isinstance(run.model, Density):
         return {"exact": run.model.log_prob(x)}
-    bound, generator = run.able(Bounded).log_prob_bound, torch.Generator().manual_seed(0)
+    bound, generator = run.require(Bounded).log_prob_bound, torch.Generator().manual_seed(0)
     return {
         "lower bound (ELBO, 20 draws)": bound(x, repeats=20, generator=generator),
         f"lower bound (IWAE, K={IWAE})": bound(x, samples=IWAE, generator=generator),

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from latentia.functional import gradient_penalty, loss_pair, r1, r2
-from latentia.functional.games import DiracGan, alternating, eigenvalues, field, flow, jacobian, simultaneous
+from latentia.theory import DiracGan, alternating, eigenvalues, field, flow, jacobian, simultaneous
 
 RESULTS = Path(__file__).parent / "results"
 H, STEPS, NOISE = 0.2, 500, 0.7

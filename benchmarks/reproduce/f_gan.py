@@ -28,13 +28,13 @@ from torch.distributions import Categorical, MixtureSameFamily, Normal
 import latentia as lt
 from latentia.core.objective import Batch
 from latentia.data.spec import DataSpec, Support
-from latentia.functional.adversarial import loss_pair
-from latentia.functional.f_divergences.record import FDivergence
+from latentia.functional.f_divergences.divergence import FDivergence
+from latentia.functional.gan.loss_pairs import loss_pair
 from latentia.models.implicit import Implicit
 from latentia.networks.critic import Critic
 from latentia.networks.mlp import MLP
 from latentia.networks.scaling import Scaling
-from latentia.objectives.adversarial import Adversarial
+from latentia.objectives.gan.adversarial import Adversarial
 
 RESULTS = Path(__file__).parent / "results"
 LINE = DataSpec((1,), Support("real"))

@@ -30,10 +30,10 @@ from torch.nn.functional import pad
 import latentia as lt
 from latentia.data.batches import Batches
 from latentia.data.rows import Rows
-from latentia.functional.bures import bures_wasserstein_power
+from latentia.figures.figures import image_grid, png_of
+from latentia.functional.gaussian.wasserstein import bures_wasserstein_power
 from latentia.functional.modes import count_kl
-from latentia.metrics.class_reader import ClassReader, accuracy, class_reader
-from latentia.report.figures import image_grid, png_of
+from latentia.metrics.samples.sample_classifier import SampleClassifier, accuracy, sample_classifier
 
 RESULTS = Path(__file__).parent / "results"
 RECIPES: dict[str, dict[str, Any]] = {
@@ -75,7 +75,7 @@ def steps_within(recipe: str, rows: Rows, seconds: float) -> int:
     return int(seconds / median(b - a for a, b in pairwise(times[10:])))
 
 
-def one(recipe: str, seconds: float, rows: Rows, reader: ClassReader, real: Tensor) -> dict[str, Any]:
+def one(recipe: str, seconds: float, rows: Rows, reader: SampleClassifier, real: Tensor) -> dict[str, Any]:
     """Train one recipe for so many seconds, and score 10,000 samples."""
     steps = steps_within(recipe, rows, 0.95 * seconds)
     start = time.perf_counter()
@@ -113,7 +113,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(2)
     train, test = fashion("train"), fashion("test")
-    reader = class_reader(train.select(torch.arange(SAMPLES, len(train))))
+    reader = sample_classifier(train.select(torch.arange(SAMPLES, len(train))))
     real = reader.features(test.take(torch.arange(len(test))).x)
     floor = frechet(reader.features(train.take(torch.arange(SAMPLES)).x), real)
     told = accuracy(reader, test)

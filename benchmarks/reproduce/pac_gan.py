@@ -26,15 +26,15 @@ import torch
 import latentia as lt
 from latentia.data.batches import Batches
 from latentia.data.rows import Rows
-from latentia.functional.adversarial import loss_pair
-from latentia.metrics.evaluate import score
-from latentia.metrics.subject import Subject
+from latentia.functional.gan.loss_pairs import loss_pair
+from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.scoring import score
 from latentia.models.implicit import Implicit
 from latentia.networks.critic import Critic, packed_shape
-from latentia.networks.first_weights import normal_weights
+from latentia.networks.layers import normal_init
 from latentia.networks.mlp import MLP
 from latentia.networks.scaling import Scaling
-from latentia.objectives.adversarial import Adversarial
+from latentia.objectives.gan.adversarial import Adversarial
 
 RESULTS = Path(__file__).parent / "results" / "pac_gan.json"
 GOAL = 0.75
@@ -49,7 +49,7 @@ def game(rows: Rows, pack: int, seed: int) -> Adversarial:
     model = Implicit.of_noise(rows.spec, generator, latent_dim=2)
     network = MLP(packed_shape((2,), pack), (1,), hidden=[200] * 3, activation="maxout")
     for each in (generator, network):
-        normal_weights(each)
+        normal_init(each)
     critic = Critic(network, Scaling(rows.spec), pack=pack)
     return Adversarial(model, critic, loss_pair("non-saturating"))
 
@@ -65,7 +65,7 @@ def one(pack: int, seed: int, steps: int) -> dict[str, Any]:
         objective, Batches(rows, 100 * pack, seed=seed), optim=optim, steps=steps, seed=seed
     ):
         if state.step % EVERY == 0 or state.step == steps:
-            scores = score(Subject(objective.model, rows, seed=state.step, max_rows=SAMPLES), ["modes"])
+            scores = score(Evaluation(objective.model, rows, seed=state.step, max_rows=SAMPLES), ["modes"])
             evaluations.append({each.metric.partition("/")[2]: each.value for each in scores})
     last = evaluations[-LAST:]
     return {

@@ -31,8 +31,8 @@ import torch
 
 import latentia as lt
 from latentia.functional.modes import count_kl, nearest_modes
-from latentia.metrics.evaluate import score
-from latentia.metrics.subject import Subject
+from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.scoring import score
 
 RESULTS = Path(__file__).parent / "results" / "ring_and_grid"
 DATA: dict[str, dict[str, Any]] = {
@@ -115,7 +115,7 @@ def rows_of(data: str, seed: int) -> lt.Rows:
 
 def scores_of(model: Any, rows: lt.Rows) -> dict[str, float | None]:
     """Return captured, high-quality and reverse-kl of a model's samples."""
-    found = score(Subject(model, rows, max_rows=SAMPLES), ["modes"])
+    found = score(Evaluation(model, rows, max_rows=SAMPLES), ["modes"])
     return {each.metric.partition("/")[2]: each.value for each in found}
 
 

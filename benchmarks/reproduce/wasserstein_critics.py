@@ -25,20 +25,20 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 import latentia as lt
-from latentia.core.alone import alone
 from latentia.data.batches import Batches
 from latentia.data.rows import Rows
-from latentia.functional.adversarial import loss_pair
-from latentia.functional.energy import energy_distance
-from latentia.functional.penalties import gradient_norms, interpolate
+from latentia.figures.critics import critic_surfaces
+from latentia.figures.figures import png
+from latentia.functional.gan.loss_pairs import loss_pair
+from latentia.functional.gan.penalties import gradient_norms, interpolate
+from latentia.functional.kernel.energy import energy_distance
 from latentia.models.implicit import Implicit
 from latentia.networks.critic import Critic
 from latentia.networks.mlp import MLP
 from latentia.networks.scaling import Scaling
-from latentia.objectives.adversarial import Adversarial
-from latentia.objectives.critic_penalties import Penalty
-from latentia.report.critics import critic_surfaces
-from latentia.report.figures import png
+from latentia.objectives.gan.adversarial import Adversarial
+from latentia.objectives.gan.critic_penalties import Penalty
+from latentia.theory.best_response import best_response
 
 RESULTS = Path(__file__).parent / "results"
 DATA = ("ring", "grid", "swiss-roll")
@@ -82,7 +82,7 @@ def surfaces(data: str, steps: int, seed: int) -> dict[str, float]:
     scores, norms = {}, {}
     for name, how in HOW.items():
         moves = lt.Optim(lr=1e-4, betas=(0.5, 0.9))
-        *_, last = alone(
+        *_, last = best_response(
             still_game(rows, seed, **how), "critic", Batches(rows, BATCH), optim=moves, steps=steps
         )
         critic = last.critics[0].eval()

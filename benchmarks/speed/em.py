@@ -19,7 +19,7 @@ from latentia.core.objective import Batch
 from latentia.core.train import train
 from latentia.data.spec import DataSpec, Support
 from latentia.models.mixture import GaussianMixture
-from latentia.objectives.em import MixtureEM
+from latentia.objectives.em.mixture import MixtureEM
 
 ENTRIES, COMPONENTS = 16, 32
 

@@ -28,12 +28,12 @@ from latentia.core.objective import Batch
 from latentia.data.batches import Batches
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
-from latentia.functional.adversarial import loss_pair
+from latentia.functional.gan.loss_pairs import loss_pair
 from latentia.models.implicit import Implicit
 from latentia.networks.conv import channels_last
 from latentia.networks.critic import Critic
 from latentia.networks.scaling import Scaling
-from latentia.objectives.adversarial import Adversarial
+from latentia.objectives.gan.adversarial import Adversarial
 
 BATCH, PLANE_BATCH, LATENT = 64, 128, 64
 BETAS = (0.5, 0.999)

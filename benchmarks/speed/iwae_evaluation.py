@@ -20,8 +20,8 @@ import latentia as lt
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import LatentiaError
-from latentia.metrics.evaluate import score
-from latentia.metrics.subject import Subject
+from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.scoring import score
 
 ROWS, SAMPLES = 10_000, 5000
 GOAL_SECONDS, GOAL_MB = 300.0, 2000.0
@@ -51,9 +51,9 @@ def main() -> None:
     rows, name = binary_rows(args.rows)
     torch.manual_seed(0)
     model = lt.recipes["vae"](BITS, latent_dim=40, hidden=300, layers=2).objective.model.eval()
-    score(Subject(model, rows.select(torch.arange(2)), iwae_samples=500), ["iwae"])  # warm up
+    score(Evaluation(model, rows.select(torch.arange(2)), iwae_samples=500), ["iwae"])  # warm up
     start, cpu = time.perf_counter(), time.process_time()
-    (found,) = score(Subject(model, rows, iwae_samples=args.samples), ["iwae"])
+    (found,) = score(Evaluation(model, rows, iwae_samples=args.samples), ["iwae"])
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     codes = len(rows) * args.samples

@@ -22,8 +22,8 @@ import torch
 from side_by_side import compare, machine, write
 from torch import Tensor
 
-from latentia.functional.kernels import gaussian_kernel, median_bandwidth
-from latentia.functional.mmd import mmd2_of_splits
+from latentia.functional.kernel.kernels import gaussian_kernel, median_bandwidth
+from latentia.functional.kernel.mmd import mmd2_of_splits
 
 PERMUTATIONS, DIMENSIONS = 500, 64
 GOAL_MB = 1000

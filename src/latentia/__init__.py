@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from latentia.registry import datasets, divergences, likelihoods, metrics, posteriors, priors, recipes
+from latentia.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from latentia.core.model import (
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
         Decodes,
         Density,
         Encodes,
-        FromFactors,
         Generative,
         Pathwise,
+        SamplesContext,
         Translates,
     )
     from latentia.core.objective import Batch, Objective
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from latentia.runs.load import load
     from latentia.runs.run import Run
 
-__version__ = "0.1.0"
-
 # Two registries are named like the packages that fill them. Importing a package sets its name here, once: it is
 # done now, so that the names are the registries' for good.
 for _package in ("metrics", "recipes"):
@@ -49,7 +48,7 @@ for _package in ("metrics", "recipes"):
 _HOMES = {
     "latentia.core.model": (
         "Generative", "Pathwise", "Density", "Bounded", "Encodes", "Decodes", "Translates",
-        "FromFactors",
+        "SamplesContext",
     ),
     "latentia.core.objective": ("Batch", "Objective"),
     "latentia.core.player": ("Optim",),
@@ -69,7 +68,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [  # noqa: RUF022  (in the order in which a reader meets them)
     "fit", "load", "evaluate", "doctor", "write_report", "two_sample_test", "train", "Run", "TestResult", "Recipe",
     "Objective", "Batch", "Optim", "DataSpec", "Support",
-    "Generative", "Pathwise", "Density", "Bounded", "Encodes", "Decodes", "Translates", "FromFactors",
+    "Generative", "Pathwise", "Density", "Bounded", "Encodes", "Decodes", "Translates", "SamplesContext",
     "recipes", "datasets", "metrics", "likelihoods", "priors", "posteriors", "divergences",
 ]  # fmt: skip
 

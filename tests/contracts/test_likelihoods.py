@@ -17,7 +17,7 @@ from torch.distributions import Bernoulli, Normal
 
 from latentia.data.spec import DataSpec, Support
 from latentia.distributions.discretised_logistic import DiscretisedLogistic
-from latentia.distributions.likelihoods import DEFAULTS, Likelihood, make_likelihood
+from latentia.distributions.likelihoods.base import DEFAULTS, Likelihood, make_likelihood
 from latentia.errors import UsageError
 from latentia.networks.scaling import Scaling
 from latentia.registry import likelihoods
@@ -51,7 +51,7 @@ def likelihood(name: str, kind: str, shape: tuple[int, ...] = (1,), **options) -
 
 def numbers(law: Likelihood, values: list[float]) -> Tensor:
     """Return h for rows of one entry: every P-tuple of the values, (B, P, 1); of more than three, 1,000 at random."""
-    grid, P = torch.tensor(values, dtype=torch.float64), law.entry_parameters
+    grid, P = torch.tensor(values, dtype=torch.float64), law.params_per_entry
     if P > 3:
         chosen = torch.randint(len(grid), (1000, P, 1), generator=torch.Generator().manual_seed(0))
         return grid[chosen]
@@ -61,7 +61,7 @@ def numbers(law: Likelihood, values: list[float]) -> Tensor:
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_the_law_has_one_event_for_each_row(name, kind):
     law = likelihood(name, kind, (2, 3, 3))
-    h = torch.randn(5, law.entry_parameters, 2, 3, 3, dtype=torch.float64)
+    h = torch.randn(5, law.params_per_entry, 2, 3, 3, dtype=torch.float64)
     given = law(h)
     assert given.batch_shape == (5,)
     assert given.event_shape == (2, 3, 3)
@@ -75,7 +75,7 @@ def test_the_law_has_one_event_for_each_row(name, kind):
 def test_what_training_raises_is_the_laws_log_density_and_sums_over_entries(name, kind):
     """A1: twice the entries, twice the log-density; nothing is averaged."""
     law, wide = likelihood(name, kind, (1, 4)), likelihood(name, kind, (1, 8))
-    h = torch.randn(5, law.entry_parameters, 1, 4, dtype=torch.float64)
+    h = torch.randn(5, law.params_per_entry, 1, 4, dtype=torch.float64)
     x = law.support.project(law(h).sample())
     value = law.reconstruction(h, x)
     assert torch.allclose(value, law(h).log_prob(x), rtol=1e-12)
@@ -88,7 +88,7 @@ def test_what_training_raises_is_the_laws_log_density_and_sums_over_entries(name
 def test_a_row_counts_the_same_in_every_batch(name, kind, rows):
     """A batch of one row is not taken for something else, and rows do not mix."""
     law = likelihood(name, kind, (3,))
-    h = torch.randn(rows, law.entry_parameters, 3, dtype=torch.float64)
+    h = torch.randn(rows, law.params_per_entry, 3, dtype=torch.float64)
     x = law.support.project(law(h).sample())
     each = torch.cat([law.reconstruction(h[i : i + 1], x[i : i + 1]) for i in range(rows)])
     assert torch.allclose(law.reconstruction(h, x), each, rtol=1e-12)
@@ -163,7 +163,7 @@ def test_values_and_gradients_are_finite_at_extreme_parameters(name, kind, dtype
 def test_gradients_equal_finite_differences(name, kind):
     torch.manual_seed(1)
     law = likelihood(name, kind, (2,))
-    h = torch.randn(3, law.entry_parameters, 2, dtype=torch.float64)
+    h = torch.randn(3, law.params_per_entry, 2, dtype=torch.float64)
     x = law.support.project(law(h).sample())
     parameters = list(law.parameters())
     assert torch.autograd.gradcheck(lambda h, *_: law.reconstruction(h, x), (h.requires_grad_(), *parameters))
@@ -173,7 +173,7 @@ def test_gradients_equal_finite_differences(name, kind):
 def test_half_precision_networks_give_float32_losses(name, kind):
     law = likelihood(name, kind).float()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        h = torch.zeros(3, law.entry_parameters, 1)
+        h = torch.zeros(3, law.params_per_entry, 1)
         assert law.reconstruction(h, torch.zeros(3, 1)).dtype == torch.float32
 
 
@@ -256,9 +256,9 @@ def test_the_mixture_with_one_component_is_the_discretised_logistic():
 @pytest.mark.parametrize("kind", ["discrete", "categorical"])
 def test_categorical_equals_torch(kind):
     law = likelihood("categorical", kind, (6,))
-    h = torch.randn(5, law.entry_parameters, 6, dtype=torch.float64)
-    assert law.entry_parameters == SUPPORTS[kind].levels
-    x = torch.randint(law.entry_parameters, (5, 6))
+    h = torch.randn(5, law.params_per_entry, 6, dtype=torch.float64)
+    assert law.params_per_entry == SUPPORTS[kind].levels
+    x = torch.randint(law.params_per_entry, (5, 6))
     expected = -torch.nn.functional.cross_entropy(h, x, reduction="none").sum(-1)
     assert torch.allclose(law(h).log_prob(x.double()), expected, rtol=1e-12)
 
@@ -359,8 +359,8 @@ def test_sigma_is_positive_and_the_gaussians_own(sigma):
 
 def test_components_are_the_mixtures_own():
     """A19: their number is at least 1, and no other law takes it."""
-    assert likelihood("discretised-logistic-mixture", "discrete").entry_parameters == 3 * 5
-    assert likelihood("discretised-logistic-mixture", "discrete", components=2).entry_parameters == 6
+    assert likelihood("discretised-logistic-mixture", "discrete").params_per_entry == 3 * 5
+    assert likelihood("discretised-logistic-mixture", "discrete", components=2).params_per_entry == 6
     with pytest.raises(UsageError, match="likelihood_components must be at least 1; got 0"):
         likelihood("discretised-logistic-mixture", "discrete", components=0)
     with pytest.raises(
@@ -389,7 +389,7 @@ def test_every_likelihood_says_what_it_is(name):
     assert member.measure in ("counting", "Lebesgue", None)
     for kind in member.kinds:
         law = likelihood(name, kind, (2, 3))
-        assert law.written == (law.entry_parameters, 2, 3)
-        assert law.entry_parameters >= 1
+        assert law.param_shape == (law.params_per_entry, 2, 3)
+        assert law.params_per_entry >= 1
         assert law.measure in (SUPPORTS[kind].measure, None)
     assert likelihoods.summaries()[name].endswith((".", ")"))

@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 import latentia as lt
 from latentia.core.model import Density
-from latentia.data.modes import Modes
-from latentia.data.rows import Rows
+from latentia.data.rows import Modes, Rows
+from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score
-from latentia.metrics.subject import Subject
 
 every_metric = pytest.mark.parametrize("name", sorted(lt.metrics))
 
@@ -52,19 +51,19 @@ def one_entry(n: int = 40) -> Rows:
                 labels=torch.arange(n) % 2)  # fmt: skip
 
 
-def full(name: str, seed: int = 0) -> Subject:
+def full(name: str, seed: int = 0) -> Evaluation:
     """Return a subject that a metric has a value of.
 
     A VAE whose rows are known in every respect is enough for most; the others are of models that can what it cannot.
     """
     if name in ("bits-per-dim", "aic", "bic", "log-likelihood"):
         model = Counted(8)
-        return Subject(model, model.rows(40), seed=seed)
+        return Evaluation(model, model.rows(40), seed=seed)
     if name in ("classification-accuracy", "factor-error"):
-        return Subject(Reads() if name.startswith("class") else Half(), one_entry(), seed=seed)
+        return Evaluation(Reads() if name.startswith("class") else Half(), one_entry(), seed=seed)
     small = {"ais_rows": 10, "ais_chains": 2, "ais_temperatures": 5, "iwae_samples": 5, "permutations": 19}
     vae = as_latent_variable(linear_gaussian(slack=0.2)).float()
-    return Subject(vae, known(), seed=seed, train_rows=lambda: known(80, seed=1), **small)
+    return Evaluation(vae, known(), seed=seed, train_rows=lambda: known(80, seed=1), **small)
 
 
 MODELS = {
@@ -105,10 +104,10 @@ def test_the_seed_decides_it_and_nothing_else_moves(name):
     """Twice the same scores from models made twice; torch's global stream and the model's mode stay."""
     first = scores(full(name), name)
     torch.manual_seed(1)
-    before, subject = torch.get_rng_state(), full(name)
-    subject.model.train()
-    assert scores(subject, name) == first
-    assert subject.model.training
+    before, evaluation = torch.get_rng_state(), full(name)
+    evaluation.model.train()
+    assert scores(evaluation, name) == first
+    assert evaluation.model.training
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -116,8 +115,8 @@ def test_the_seed_decides_it_and_nothing_else_moves(name):
 @pytest.mark.parametrize("model", MODELS)
 def test_of_any_model_it_is_a_value_or_a_reason(name, model):
     make, rows = MODELS[model]
-    subject = Subject(make(), rows(), permutations=19, iwae_samples=5, ais_rows=5, ais_temperatures=3)
-    found = scores(subject, name)
+    evaluation = Evaluation(make(), rows(), permutations=19, iwae_samples=5, ais_rows=5, ais_temperatures=3)
+    found = scores(evaluation, name)
     assert found
     for each in found.values():
         check(each, name)
@@ -125,7 +124,7 @@ def test_of_any_model_it_is_a_value_or_a_reason(name, model):
 
 @every_metric
 def test_of_a_model_that_can_nothing_it_is_a_reason(name):  # D14
-    found = scores(Subject(nn.Identity(), known()), name)
+    found = scores(Evaluation(nn.Identity(), known()), name)
     assert list(found) == [name]
     assert found[name].value is None
     assert found[name].kind.startswith("none")

@@ -27,9 +27,9 @@ from latentia.data.spec import DataSpec, Support
 from latentia.distributions.diagonal_gaussian import DiagonalGaussian, StandardGaussian
 from latentia.distributions.diagonal_mixture import DiagonalMixture
 from latentia.distributions.flows import Flows
-from latentia.distributions.posteriors import Posterior, drawn, drawn_with_log_prob, make_posterior
+from latentia.distributions.posteriors import Posterior, make_posterior, sample_and_kl, sample_with_log_prob
 from latentia.distributions.priors import Prior, PriorSetting, make_prior
-from latentia.distributions.pushforward import Pushforward
+from latentia.distributions.transformed import Transformed
 from latentia.errors import DataError, UsageError
 from latentia.networks.scaling import Scaling
 
@@ -244,7 +244,7 @@ def test_its_density_integrates_to_one_for_each_row(name):
 def test_draws_come_with_the_log_density_that_it_has_there(name):
     module, h = posterior(name, dim=3)
     with seeded():
-        z, log_q = drawn_with_log_prob(module(h), 7)
+        z, log_q = sample_with_log_prob(module(h), 7)
     assert torch.allclose(module(h).log_prob(z), log_q, atol=1e-8)
 
 
@@ -253,7 +253,9 @@ def test_every_number_and_every_parameter_has_a_gradient(name):
     """A18: draws are reparameterised."""
     module, h = posterior(name)
     with seeded():
-        z, kl = drawn(module(h), StandardGaussian(torch.zeros(DIM).double(), torch.zeros(DIM).double()), 4)
+        z, kl = sample_and_kl(
+            module(h), StandardGaussian(torch.zeros(DIM).double(), torch.zeros(DIM).double()), 4
+        )
     (z.square().sum() + kl.sum()).backward()
     assert (h.grad.abs().sum(0) > 0).all()
     for key, value in module.named_parameters():
@@ -269,7 +271,7 @@ def test_the_kl_is_the_integral_in_the_plane(name):
     p = StandardGaussian(torch.zeros(DIM).double(), torch.zeros(DIM).double())
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(0)
-        _, kl = drawn(module(h), p, 20_000)
+        _, kl = sample_and_kl(module(h), p, 20_000)
         points, area = grid()
         log_q = module(h).log_prob(points[:, None].expand(-1, 3, -1))
         ratio = log_q - p.log_prob(points)[:, None]
@@ -283,7 +285,7 @@ def test_the_kl_is_the_integral_in_the_plane(name):
 def test_log_determinants_are_those_of_the_jacobian(name):
     module, h = posterior(name, rows=1, dim=4)
     law = module(h.detach())
-    assert isinstance(law, Pushforward)
+    assert isinstance(law, Transformed)
     z_0 = torch.randn(1, 4, generator=seeded_generator()).double()
     full = jacobian(lambda z: law.transform(z), z_0)[0, :, 0]
     z = law.transform(z_0)
@@ -329,10 +331,10 @@ def test_a_full_posterior_is_torchs_gaussian():
 # --- the two ways to see a flow ---------------------------------------------------------------------------------
 
 
-def elbo(q: Pushforward | DiagonalGaussian, p, decode, noise_seed: int = 0) -> Tensor:
+def elbo(q: Transformed | DiagonalGaussian, p, decode, noise_seed: int = 0) -> Tensor:
     """Return log p(x | z) + log p(z) − log q(z) of one draw for each row."""
     with seeded(noise_seed):
-        z, log_q = drawn_with_log_prob(q, 1)
+        z, log_q = sample_with_log_prob(q, 1)
     return decode(z[0]) + p.log_prob(z[0]) - log_q[0]
 
 
@@ -350,7 +352,7 @@ def test_a_flow_prior_is_a_plain_prior_with_the_flow_in_the_posterior_and_the_de
         return Normal(z @ W, 0.5).log_prob(target).sum(1)
 
     one = elbo(q, law, decode)
-    pulled = Pushforward(q, law.transform.inv)
+    pulled = Transformed(q, law.transform.inv)
     other = elbo(pulled, law.base, lambda z_0: decode(law.transform(z_0)))
     assert torch.allclose(one, other, atol=1e-10)
     assert not torch.allclose(one, elbo(pulled, law.base, decode), atol=1e-2)  # the decoder is not composed

@@ -22,8 +22,8 @@ import latentia as lt
 from latentia.core.state import prefixed
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, UsageError
-from latentia.recipes.implicit_game import implicit_game
-from latentia.recipes.latent_variable import latent_variable
+from latentia.recipes.gan_builder import build_gan
+from latentia.recipes.vae_builder import latent_variable
 from latentia.runs.options import TRAINING, explanations, recipe_options
 
 KINDS = {
@@ -95,9 +95,7 @@ def fit(name: str, kind: str, **options) -> lt.Run:
 
 
 GAMES = [
-    name
-    for name in lt.recipes
-    if {*recipe_options(implicit_game)} <= {*recipe_options(lt.recipes[name]), "loss"}
+    name for name in lt.recipes if {*recipe_options(build_gan)} <= {*recipe_options(lt.recipes[name]), "loss"}
 ]
 ON_ALL_KINDS = (
     "gan",
@@ -423,7 +421,7 @@ def shown_on_another(name: str, option: str) -> bool:
     """Whether an option is of a family of recipes, and shown on the family's first."""
     if name in GAMES:
         its_own = (name, option) == ("dc-gan", "critic_norm")
-        return name != "gan" and option in recipe_options(implicit_game) and not its_own
+        return name != "gan" and option in recipe_options(build_gan) and not its_own
     family = "posterior" in recipe_options(lt.recipes[name])
     return family and name != "vae" and option in recipe_options(latent_variable)
 

@@ -17,8 +17,8 @@ from torch import nn
 
 import latentia as lt
 from latentia.data.rows import Rows
+from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score
-from latentia.metrics.subject import Subject
 from latentia.metrics.two_sample import METHODS, TestResult, two_sample_test
 from latentia.runs.monitor import Monitor
 
@@ -164,7 +164,7 @@ def watched(values: list[float], patience: int, direction: str) -> int:
     """Return the epoch after which a monitor stops that sees these values."""
     scores = [[Score("elbo", value, direction=direction)] for value in values]
     model, rows = nn.Linear(1, 1), Rows(torch.zeros(2, 1), lt.DataSpec((1,), lt.Support("real")))
-    monitor = Monitor("elbo", Subject(model, rows), patience)
+    monitor = Monitor("elbo", Evaluation(model, rows), patience)
     with patch.object(import_module(Monitor.__module__), "score", side_effect=scores):
         for epoch in range(1, len(values) + 1):
             monitor.watch(model, model)

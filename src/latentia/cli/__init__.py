@@ -1,4 +1,4 @@
-"""The command line: ``latentia VERB …``. Verbs are functions of this package's files; see `latentia.cli.verb`.
+"""The command line: ``latentia VERB …``. Verbs are functions of this package's files; see `latentia.cli.commands`.
 
 Exit codes: 0 done; 1 it failed; 2 the words typed make no sense; 130 interrupted by Ctrl-C, 143 by
 SIGTERM, 129 by SIGHUP.
@@ -15,10 +15,10 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from latentia import __version__
-from latentia.cli.verb import arguments, verbs
+from latentia.cli.commands import arguments, verbs
 from latentia.errors import DataWarning, LatentiaError, RenamedWarning, UsageError
 from latentia.interrupts import StopRequest, stoppable
+from latentia.version import __version__
 
 FAILED, MISUSED, STOPPED_BY = 1, 2, 128  # the last and the signal's number
 
@@ -114,8 +114,8 @@ def _noting() -> Generator[None]:
 
 def _values(name: str, words: list[str]) -> dict[str, Any]:
     """Read a verb's options from the words after it."""
+    from latentia.cli.commands import about, options_of
     from latentia.cli.parse import parse
-    from latentia.cli.verb import about, options_of
 
     verb = verbs[name]
     if verbs.facts(name).get("recipe", False):

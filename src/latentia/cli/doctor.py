@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from latentia.cli.verb import verbs
+from latentia.cli.commands import verbs
 
 
 @verbs.register("doctor", group="Judge a run")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from latentia import registry
+from latentia.cli.commands import GROUPS, verbs
 from latentia.cli.tables import print_listing
-from latentia.cli.verb import GROUPS, verbs
 
 
 @verbs.register("recipes", group="See what there is")

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
-from latentia.cli.verb import REQUIRED, Option
+from latentia.cli.commands import REQUIRED, Option
 from latentia.errors import UsageError
 from latentia.registry import unknown
 

@@ -8,9 +8,9 @@ import numpy as np
 from torch import Tensor
 
 from latentia.errors import UsageError
-from latentia.report.figures import MODEL, Plot, drawable, image_grid, png, png_of, single
-from latentia.report.heldout import seen_spec
-from latentia.report.plots import Frame, scatter
+from latentia.figures.figures import MODEL, Plot, drawable, image_grid, png, png_of, single
+from latentia.figures.plots import Frame, scatter
+from latentia.report.report_rows import seen_spec
 from latentia.runs.files import write_atomically
 from latentia.runs.run import Run
 

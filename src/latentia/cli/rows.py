@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from latentia.data.rows import Rows
 from latentia.errors import DataError, UsageError
-from latentia.report.heldout import HeldOut
-from latentia.runs.context import given_of, in_context_of
+from latentia.report.report_rows import HeldOut
+from latentia.runs.conditioning import conditions_of, in_context_of
 from latentia.runs.run import Run
+
+if TYPE_CHECKING:
+    from latentia.data.rows import Rows
+    from latentia.runs.run import Run
 
 
 def first(run: Run, rows: Rows, n: int) -> HeldOut:
@@ -40,8 +45,8 @@ def chosen(run: Run, rows: Rows, numbers: Sequence[int]) -> HeldOut:
     conditions = None
     if run.recipe.conditional:
         try:
-            some = in_context_of(run, some)
-            conditions = given_of(run, some)
+            some = in_context_of(run.model_spec, some)
+            conditions = conditions_of(run.model_spec, some)
         except DataError:  # the user may say what is given
             pass
     labels = some.labels if some.spec.classes == run.spec.classes else None
@@ -52,3 +57,29 @@ def chosen(run: Run, rows: Rows, numbers: Sequence[int]) -> HeldOut:
 def condition(rows: HeldOut, given: Mapping[str, str]) -> Mapping[str, Any] | None:
     """Return what a conditional run is to be given: what the user asks, or else what the first row has."""
     return given or rows.own(0)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a verb's rows come from.
+
+    Attributes:
+        data: rows, a name or a file; the test part of the named set it was fitted to, or the share held out, without
+        labels: the column of a table that holds classes
+        resize: height and width to give the images of a folder
+    """
+
+    data: str | None = None
+    labels: str | None = None
+    resize: tuple[int, int] | None = None
+
+    def rows(self, run: Run) -> Rows:
+        """Read the rows, which are to be like a run's.
+
+        Raises:
+            UsageError: without data, where nothing was held out or it is not there any more.
+            DataError: for data that cannot be read, or is of another shape or other values.
+        """
+        from latentia.runs.evaluate import held_out_rows
+
+        return held_out_rows(run, self.data, labels=self.labels, resize=self.resize)

@@ -11,7 +11,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from latentia.metrics.score import Score
     from latentia.metrics.two_sample import TestResult
-    from latentia.runs.symptoms.finding import Finding
+    from latentia.runs.diagnostics.finding import Finding
 
 _PIPED = 400  # columns where there is no terminal
 _MOST = 10  # features that are shown

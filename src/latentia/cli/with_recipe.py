@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from latentia.cli.commands import about, keyword_options_of, options_of, section
 from latentia.cli.parse import parse, typed_flags
-from latentia.cli.verb import about, keyword_options_of, options_of, section
 from latentia.errors import UsageError
 from latentia.registry import recipes
 from latentia.runs.options import Training, owned_elsewhere

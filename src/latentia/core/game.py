@@ -47,24 +47,24 @@ class Game:
             named: list[list[str]] = []
             for game, share in zip(games, shares, strict=True):
                 with self.context:
-                    told = _advance(game)
-                if isinstance(told, _End):
-                    ended.append(told.metrics)
+                    yielded = _advance(game)
+                if isinstance(yielded, _End):
+                    ended.append(yielded.metrics)
                 else:
-                    named.append(self._pull(_losses(told.losses), share, game))
+                    named.append(self._backward(_losses(yielded.losses), share, game))
             if len(ended) == len(games):
                 return _averaged(ended, shares) | norms
             self._agree(ended, named)
-            norms |= self._move(named[0], games[-1])
+            norms |= self._step(named[0], games[-1])
 
     def _agree(self, ended: list[Metrics], named: list[list[str]]) -> None:
         """Raise `UsageError` unless all micro-batches go on, with the same players."""
         if ended or any(each != named[0] for each in named):
-            self._drop()
+            self._zero_grad()
             what = "numbers of yields" if ended else "players"
             raise UsageError(f"the micro-batches of a step told different {what}")
 
-    def _pull(self, losses: Mapping[str, Tensor], share: float, game: Step) -> list[str]:
+    def _backward(self, losses: Mapping[str, Tensor], share: float, game: Step) -> list[str]:
         """Take every named player's gradient; a graph that several of them share is kept until the last."""
         for number, (name, loss) in enumerate(losses.items(), start=1):
             if name not in self.players:
@@ -76,34 +76,34 @@ class Game:
                 raise UsageError(f"the loss of player {name!r} is to be one number; it has shape {shape}")
             if not math.isfinite(value := float(loss.detach())):
                 self._stop(f"the loss of player {name!r} is {value}", game)
-            self.players[name].pull(loss, share=share, keep_graph=number < len(losses))
+            self.players[name].backward(loss, share=share, keep_graph=number < len(losses))
         return list(losses)
 
-    def _move(self, named: list[str], game: Step) -> dict[str, float]:
+    def _step(self, named: list[str], game: Step) -> dict[str, float]:
         """Move the named players, after all of their gradients have been found good."""
         try:
-            norms = {name: self.players[name].ready(self.step, len(self.batch)) for name in named}
+            norms = {name: self.players[name].sync_and_clip(self.step, len(self.batch)) for name in named}
         except NonFiniteError as error:
             self._stop(str(error), game)
         for name in named:
-            self.players[name].move(self.step)
+            self.players[name].step(self.step)
         return {f"gradient_norm/{name}": norm for name, norm in norms.items() if norm is not None}
 
     def _stop(self, reason: str, game: Step) -> NoReturn:
         """Raise with the loss terms that the step would have logged."""
-        self._drop()
+        self._zero_grad()
         with self.context:
             terms = _terms(game)
-        told = ", ".join(f"{key}={_number(value):.6g}" for key, value in terms.items())
-        raise NonFiniteError(f"{reason} at step {self.step} ({told or 'the step logs no terms'})")
+        yielded = ", ".join(f"{key}={_number(value):.6g}" for key, value in terms.items())
+        raise NonFiniteError(f"{reason} at step {self.step} ({yielded or 'the step logs no terms'})")
 
-    def _drop(self) -> None:
+    def _zero_grad(self) -> None:
         for player in self.players.values():
-            player.drop()
+            player.zero_grad()
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Yielded:
     losses: Yield
 
 
@@ -112,16 +112,16 @@ class _End:
     metrics: Metrics
 
 
-def _advance(game: Step) -> _Told | _End:
+def _advance(game: Step) -> _Yielded | _End:
     before = _switches()
     try:
-        told = _Told(next(game))
+        yielded = _Yielded(next(game))
     except StopIteration as end:
         return _End(end.value or {})
     if _switches() != before:
         game.close()
         raise UsageError("the step yielded inside a context manager, such as torch.no_grad(): yield after it")
-    return told
+    return yielded
 
 
 def _switches() -> tuple[bool, ...]:
@@ -129,25 +129,25 @@ def _switches() -> tuple[bool, ...]:
     return torch.is_grad_enabled(), torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")
 
 
-def _losses(told: object) -> Mapping[str, Tensor]:
-    match told:
+def _losses(yielded: object) -> Mapping[str, Tensor]:
+    match yielded:
         case (str(name), Tensor() as loss):
             return {name: loss}
         case Mapping():
-            return told
+            return yielded
         case _:
             raise UsageError(
                 "a step yields (player, loss), or a mapping from players to losses; "
-                f"it yielded {type(told).__name__}"
+                f"it yielded {type(yielded).__name__}"
             )
 
 
 def _terms(game: Step) -> Metrics:
     """Run a step to its end without moving anyone, for what it logs."""
     while True:
-        told = _advance(game)
-        if isinstance(told, _End):
-            return told.metrics
+        yielded = _advance(game)
+        if isinstance(yielded, _End):
+            return yielded.metrics
 
 
 def _averaged(parts: list[Metrics], shares: list[float]) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -85,11 +85,11 @@ class Decodes(ABC):
         """Return the law of rows given codes, with batch shape (B,); a `PointMass` if deterministic."""
 
 
-class FromFactors(ABC):
+class SamplesContext(ABC):
     """A law given factors of which all, some or none may be given: it knows how they are distributed."""
 
     @abstractmethod
-    def contexts(
+    def sample_context(
         self, n: int, given: Mapping[str, Any], *, generator: torch.Generator | None = None
     ) -> Tensor:
         """Return n contexts, (n, *context), from what is given; draw the rest.
@@ -107,3 +107,24 @@ class Translates(ABC):
     @abstractmethod
     def translate(self, x: Tensor, domain: str | None = None) -> Tensor:
         """Return (B, *event) rows of the other domain."""
+
+
+@runtime_checkable
+class LatentVariableModel(Protocol):
+    """p(x) = ∫ p(x | z) p(z) dz with both laws at hand, and an encoder; `LatentVariable` is one."""
+
+    def prior_distribution(self) -> Distribution:
+        """Return the prior p(z): batch shape (), event shape (d,)."""
+        ...
+
+    def encode(self, x: Tensor, context: Tensor | None = None) -> Distribution:
+        """Return q(z | x): batch shape (B,), event shape (d,)."""
+        ...
+
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
+        """Return p(x | z) for codes (B, d): batch shape (B,)."""
+        ...
+
+    def reconstruction(self, z: Tensor, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return log p(x | z) for S codes of each row, (S, B, d): (S, B) nats."""
+        ...

@@ -99,12 +99,12 @@ class Player:
 
     def descend(self, loss: Tensor, step: int = 0) -> float | None:
         """Move once down the gradient of a scalar loss; return the gradient's norm, as `ready` does."""
-        self.pull(loss)
-        norm = self.ready(step)
-        self.move(step)
+        self.backward(loss)
+        norm = self.sync_and_clip(step)
+        self.step(step)
         return norm
 
-    def pull(self, loss: Tensor, *, share: float = 1.0, keep_graph: bool = False) -> None:
+    def backward(self, loss: Tensor, *, share: float = 1.0, keep_graph: bool = False) -> None:
         """Add a loss's gradient, times its share of the rows, to this player's parameters and no other's."""
         moving = [p for p in self.parameters if p.requires_grad]
         if loss.requires_grad and moving:
@@ -113,7 +113,7 @@ class Player:
         if all(p.grad is None for p in moving):
             raise UsageError(f"the loss of player {self.name!r} does not depend on its parameters")
 
-    def ready(self, step: int, rows: int = 1) -> float | None:
+    def sync_and_clip(self, step: int, rows: int = 1) -> float | None:
         """Average the gradient over processes by their rows, then clip it; return its norm before clipping.
 
         Where nothing is clipped, the norm is taken every tenth step, and is None in between: a gradient that is
@@ -136,15 +136,15 @@ class Player:
             torch.nn.utils.clip_grads_with_norm_(moved, self.optim.clip, norm)
         return size
 
-    def move(self, step: int) -> None:
+    def step(self, step: int) -> None:
         """Take one step of the optimiser at the schedule's learning rate, and drop the gradient."""
         factor = learning_rate_factor(self.optim.schedule, step, self.horizon or 1, self.optim.warmup)
         for group in self.optimiser.param_groups:
             group["lr"] = self.optim.lr * factor
         self.optimiser.step()
-        self.drop()
+        self.zero_grad()
 
-    def drop(self) -> None:
+    def zero_grad(self) -> None:
         """Forget the gradient."""
         for p in self.parameters:  # what zero_grad does, which takes as long as a small layer
             p.grad = None

@@ -9,7 +9,7 @@ import torch
 
 
 @contextmanager
-def drawing_from(*generators: torch.Generator | None) -> Generator[None]:
+def using_generator(*generators: torch.Generator | None) -> Generator[None]:
     """Draw from given generators where torch draws from its global ones (torch.distributions, dropout).
 
     Each generator replaces its device's global state and keeps what it has become; the global state is put
@@ -17,7 +17,7 @@ def drawing_from(*generators: torch.Generator | None) -> Generator[None]:
 
     Example:
         >>> generator = torch.Generator().manual_seed(0)
-        >>> with drawing_from(generator):
+        >>> with using_generator(generator):
         ...     a = torch.rand(2)
         >>> bool((a == torch.rand(2, generator=torch.Generator().manual_seed(0))).all())
         True

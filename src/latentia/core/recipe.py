@@ -11,7 +11,7 @@ from torch import nn
 
 from latentia.core.objective import Objective
 from latentia.core.player import Optim
-from latentia.core.randomness import drawing_from
+from latentia.core.randomness import using_generator
 from latentia.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,6 +52,6 @@ class Recipe:
         for _ in range(stages):
             if recipe.then is None:
                 raise UsageError(f"this recipe has no stage {stages}")
-            with drawing_from(torch.Generator().manual_seed(seed)):
+            with using_generator(torch.Generator().manual_seed(seed)):
                 recipe = recipe.then(recipe.objective.model)
         return recipe

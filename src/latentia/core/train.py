@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from latentia.core.game import Game
 from latentia.core.objective import Batch, Blocks, Objective
 from latentia.core.player import Optim, Player
-from latentia.core.randomness import drawing_from
+from latentia.core.randomness import using_generator
 from latentia.core.state import LastGood, State
 from latentia.errors import UsageError
 
@@ -144,7 +144,7 @@ def train(
         batch = batch.to(device)
         mode(True)
         try:
-            with drawing_from(*generators.values()):
+            with using_generator(*generators.values()):
                 game = Game(objective, batch, accumulate, state.players, step, autocast)
                 metrics = _play(game, good, last=steps)
         finally:
@@ -165,7 +165,7 @@ def _check(precision: str, accumulate: int) -> None:
 def _begin(objective: Objective, source: BatchSource, generators: Mapping[str, torch.Generator]) -> None:
     """Start the objective's clock, and let it prepare from the rows with the training's own randomness."""
     objective.clock.zero_()
-    with drawing_from(*generators.values()):
+    with using_generator(*generators.values()):
         objective.begin(source.rows)
 
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from latentia.core.objective import Batch, Blocks
-from latentia.core.randomness import drawing_from
-from latentia.data.arrays import as_events, as_tensor
-from latentia.data.items import split_item
+from latentia.core.randomness import using_generator
+from latentia.data.ingest.arrays import as_events, as_tensor
+from latentia.data.ingest.torch_dataset import split_item
 from latentia.data.randomness import mix, permutation
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec
@@ -208,10 +208,10 @@ class _Beginning:
 def loaded(loader: Iterable[Any], seed: int) -> Iterator[Any]:
     """Read a loader while torch's global generator is one of this seed, and not in between."""
     generator = torch.Generator().manual_seed(seed)
-    with drawing_from(generator):
+    with using_generator(generator):
         items = iter(loader)
     while True:
-        with drawing_from(generator):
+        with using_generator(generator):
             try:
                 item = next(items)
             except StopIteration:

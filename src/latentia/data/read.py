@@ -13,15 +13,15 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
-from latentia.data import formats
-from latentia.data.arrays import as_events, as_tensor, check_size
 from latentia.data.batches import Stream, loaded
-from latentia.data.items import read_items, split_item
-from latentia.data.raw import Raw, inspect
+from latentia.data.ingest import formats
+from latentia.data.ingest.arrays import as_events, as_tensor, check_size
+from latentia.data.ingest.raw import Raw, inspect
+from latentia.data.ingest.tables import category_names, read_frame, take_context, take_labels
+from latentia.data.ingest.torch_dataset import read_items, split_item
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
 from latentia.data.splits import seeded_part
-from latentia.data.tables import category_names, read_frame, take_context, take_labels
 from latentia.errors import DataError, UnknownNameError, UsageError
 from latentia.registry import datasets, unknown
 
@@ -163,7 +163,7 @@ def _file(
     if not path.exists():
         raise UnknownNameError(_absent(path))
     if path.is_dir():
-        from latentia.data.images import read_images
+        from latentia.data.ingest.image_folder import read_images
 
         images, classes = read_images(path, *pictures)
         return Raw(images, _given(labels, name, classes), support).rows(name)

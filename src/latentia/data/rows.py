@@ -14,7 +14,6 @@ from torch import Tensor
 
 from latentia.core.objective import Batch
 from latentia.data.factors import Factor, codes
-from latentia.data.modes import Modes
 from latentia.data.randomness import permutation
 from latentia.data.spec import DataSpec
 from latentia.errors import DataError, UsageError
@@ -252,3 +251,28 @@ class Rows:
 
 def _chosen(values: Tensor | None, index: Tensor) -> Tensor | None:
     return None if values is None else values.index_select(0, index)
+
+
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """K equally likely Gaussians N(μ_k, sd² I).
+
+    Attributes:
+        centres: (K, D) μ, in the rows' unit.
+        sd: of each.
+
+    Raises:
+        UsageError: for centres of another shape, or an sd that is not positive.
+    """
+
+    centres: Tensor
+    sd: float
+
+    def __post_init__(self) -> None:
+        if self.centres.dim() != 2 or not self.sd > 0:
+            raise UsageError(
+                f"modes need centres (K, D) and a positive sd; got {tuple(self.centres.shape)} and {self.sd}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.centres)

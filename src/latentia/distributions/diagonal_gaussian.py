@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints, register_kl
 from torch.distributions.constraints import Constraint
 
-from latentia.functional.gaussians import (
+from latentia.functional.gaussian.densities import (
     kl_diagonal_gaussian,
     kl_standard_gaussian,
     log_prob_diagonal_gaussian,
@@ -17,7 +17,7 @@ from latentia.functional.gaussians import (
 class DiagonalGaussian(Distribution):
     """N(mean, diag exp(log_var)) on vectors.
 
-    It is what ``Independent(Normal(mean, std), 1)`` is, with the equations of `latentia.functional.gaussians`,
+    It is what ``Independent(Normal(mean, std), 1)`` is, with the equations of `latentia.functional.gaussian.densities`,
     in fewer operations where the log-variance is what a network gives.
 
     Args:

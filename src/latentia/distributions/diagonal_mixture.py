@@ -7,7 +7,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
-from latentia.functional.gaussians import LOG_2PI
+from latentia.functional.gaussian.densities import LOG_2PI
 
 
 class DiagonalMixture(Distribution):

@@ -16,7 +16,7 @@ from torch.nn.functional import softplus
 from latentia.distributions.diagonal_gaussian import DiagonalGaussian, StandardGaussian
 from latentia.distributions.flows import Flows, flow_named
 from latentia.distributions.planar import PlanarFlow
-from latentia.distributions.pushforward import Pushforward
+from latentia.distributions.transformed import Transformed
 from latentia.errors import UsageError
 from latentia.registry import check_name, posteriors
 
@@ -25,11 +25,11 @@ class Posterior(nn.Module, ABC):
     """A family of laws of codes.
 
     Attributes:
-        numbers: P, what an encoder writes for each row.
+        param_dim: P, what an encoder writes for each row.
         sizes: what it takes of the sizes of flows: transforms, hidden.
     """
 
-    numbers: int
+    param_dim: int
     sizes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
@@ -55,7 +55,7 @@ class DiagonalPosterior(Posterior):
 
     def __init__(self, dim: int, flows: Flows) -> None:  # noqa: ARG002  (has none)
         super().__init__()
-        self.numbers = 2 * dim
+        self.param_dim = 2 * dim
 
     def forward(self, h: Tensor) -> Distribution:
         """Return N(h₁, diag exp h₂)."""
@@ -69,7 +69,7 @@ class FullPosterior(Posterior):
     def __init__(self, dim: int, flows: Flows) -> None:  # noqa: ARG002  (has none)
         super().__init__()
         self.dim = dim
-        self.numbers = dim + dim * (dim + 1) // 2
+        self.param_dim = dim + dim * (dim + 1) // 2
 
     def forward(self, h: Tensor) -> Distribution:
         """Return N(h₁, LLᵀ), L = I where all numbers are 0."""
@@ -101,13 +101,13 @@ class _FlowPosterior(Posterior):
     def __init__(self, dim: int, flows: Flows) -> None:
         super().__init__()
         self.dim = dim
-        self.numbers = 3 * dim
+        self.param_dim = 3 * dim
         self.flow = flow_named(self.layer, dim, flows, features=dim)
 
     def forward(self, h: Tensor) -> Distribution:
         """Return the law of z."""
         mean, log_var, features = h.split(self.dim, dim=-1)
-        return Pushforward(DiagonalGaussian(mean, log_var), self.flow(features))
+        return Transformed(DiagonalGaussian(mean, log_var), self.flow(features))
 
 
 @posteriors.register("iaf")
@@ -140,24 +140,24 @@ class PlanarPosterior(Posterior):
     def __init__(self, dim: int, flows: Flows) -> None:
         super().__init__()
         self.dim, self.layers = dim, flows.transforms
-        self.numbers = 2 * dim + flows.transforms * (2 * dim + 1)
+        self.param_dim = 2 * dim + flows.transforms * (2 * dim + 1)
 
     def forward(self, h: Tensor) -> Distribution:
         """Return the law of z."""
         d = self.dim
         layers = h[:, 2 * d :].unflatten(-1, (self.layers, 2 * d + 1))
         transform = PlanarFlow(layers[..., :d], layers[..., d : 2 * d], layers[..., 2 * d])
-        return Pushforward(DiagonalGaussian(h[:, :d], h[:, d : 2 * d]), transform)
+        return Transformed(DiagonalGaussian(h[:, :d], h[:, d : 2 * d]), transform)
 
 
-def drawn(q: Distribution, p: Distribution, n: int) -> tuple[Tensor, Tensor]:
+def sample_and_kl(q: Distribution, p: Distribution, n: int) -> tuple[Tensor, Tensor]:
     """Return n codes of each row and what KL(q ‖ p) they give: (n, B, d), and (B,) nats.
 
     The KL is exact where torch knows a closed form; else it is the mean of log q(z) − log p(z) over the draws.
     """
     kl = closed_form_kl(q, p)
     if kl is None:
-        z, log_q = drawn_with_log_prob(q, n)
+        z, log_q = sample_with_log_prob(q, n)
         return z, (log_q - p.log_prob(z)).mean(0)
     return q.rsample(torch.Size((n,))), kl
 
@@ -170,9 +170,9 @@ def closed_form_kl(q: Distribution, p: Distribution) -> Tensor | None:
         return None
 
 
-def drawn_with_log_prob(q: Distribution, n: int) -> tuple[Tensor, Tensor]:
+def sample_with_log_prob(q: Distribution, n: int) -> tuple[Tensor, Tensor]:
     """Return n codes of each row and their log-densities: (n, B, d), and (n, B) nats."""
-    if isinstance(q, Pushforward):
+    if isinstance(q, Transformed):
         return q.rsample_and_log_prob((n,))
     z = q.rsample(torch.Size((n,)))
     return z, q.log_prob(z)

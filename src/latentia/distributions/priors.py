@@ -19,7 +19,7 @@ from latentia.data.spec import DataSpec
 from latentia.distributions.diagonal_gaussian import DiagonalGaussian, StandardGaussian
 from latentia.distributions.diagonal_mixture import DiagonalMixture
 from latentia.distributions.flows import Flows, flow_named
-from latentia.distributions.pushforward import Pushforward
+from latentia.distributions.transformed import Transformed
 from latentia.errors import DataError, UsageError
 from latentia.networks.scaling import Scaling
 from latentia.registry import check_name, priors
@@ -238,7 +238,7 @@ class _FlowPrior(Prior):
 
     def forward(self, encode: Encode | None = None) -> Distribution:  # noqa: ARG002
         """Return the law of the flow's outputs."""
-        return Pushforward(StandardGaussian(self.zero, self.zero), self.flow(None))
+        return Transformed(StandardGaussian(self.zero, self.zero), self.flow(None))
 
 
 @priors.register("maf")

@@ -1,6 +1,5 @@
 """Pure mathematics: one function, one equation; no parameters, no files, one value per sample."""
 
-from latentia.functional.adversarial import LOSS_PAIRS, LossPair, Optimum, loss_pair
 from latentia.functional.bounds import (
     JackknifeEstimate,
     Sandwich,
@@ -13,13 +12,6 @@ from latentia.functional.bounds import (
     renyi_jackknife,
     sandwich,
 )
-from latentia.functional.bures import (
-    bures_wasserstein,
-    bures_wasserstein_diagonal,
-    bures_wasserstein_diagonal_power,
-    bures_wasserstein_power,
-)
-from latentia.functional.constraints import clip_weights_, spectral_norm_estimate, spectral_normalise_
 from latentia.functional.discrete import (
     JensenShannonTerms,
     cross_entropy,
@@ -29,7 +21,6 @@ from latentia.functional.discrete import (
     kl_categorical,
     total_variation,
 )
-from latentia.functional.energy import EnergyEstimate, energy_distance, energy_estimate
 from latentia.functional.f_divergences import DivergenceEstimate, Domain, FDivergence, from_function
 from latentia.functional.fenchel import (
     biconjugate_on_grid,
@@ -37,7 +28,30 @@ from latentia.functional.fenchel import (
     conjugate_on_grid,
     convex_hull,
 )
-from latentia.functional.gaussian_divergences import (
+from latentia.functional.gan.loss_pairs import LOSS_PAIRS, LossPair, Optimum, loss_pair
+from latentia.functional.gan.penalties import (
+    consistency,
+    dragan,
+    gradient_norms,
+    gradient_penalty,
+    interpolate,
+    perturb,
+    r1,
+    r2,
+)
+from latentia.functional.gan.weight_constraints import (
+    clip_weights_,
+    spectral_norm_estimate,
+    spectral_normalise_,
+)
+from latentia.functional.gaussian.densities import (
+    kl_diagonal_gaussian,
+    kl_gaussian,
+    kl_standard_gaussian,
+    log_prob_diagonal_gaussian,
+    log_prob_gaussian,
+)
+from latentia.functional.gaussian.divergences import (
     bhattacharyya_diagonal_gaussian,
     bhattacharyya_gaussian,
     jeffreys_diagonal_gaussian,
@@ -45,14 +59,14 @@ from latentia.functional.gaussian_divergences import (
     squared_hellinger_diagonal_gaussian,
     squared_hellinger_gaussian,
 )
-from latentia.functional.gaussians import (
-    kl_diagonal_gaussian,
-    kl_gaussian,
-    kl_standard_gaussian,
-    log_prob_diagonal_gaussian,
-    log_prob_gaussian,
+from latentia.functional.gaussian.wasserstein import (
+    bures_wasserstein,
+    bures_wasserstein_diagonal,
+    bures_wasserstein_diagonal_power,
+    bures_wasserstein_power,
 )
-from latentia.functional.kernels import (
+from latentia.functional.kernel.energy import EnergyEstimate, energy_distance, energy_estimate
+from latentia.functional.kernel.kernels import (
     KERNELS,
     gaussian_kernel,
     gaussian_mixture_kernel,
@@ -63,20 +77,14 @@ from latentia.functional.kernels import (
     negative_distance_kernel,
     polynomial_kernel,
 )
-from latentia.functional.likelihood import LikelihoodGap, LogLikelihood, likelihood_gap, mean_log_likelihood
-from latentia.functional.mmd import MMDEstimate, mmd2, mmd2_linear_time, mmd2_of_splits, witness
-from latentia.functional.penalties import (
-    consistency,
-    dragan,
-    gradient_norms,
-    gradient_penalty,
-    interpolate,
-    perturb,
-    r1,
-    r2,
+from latentia.functional.kernel.mmd import MMDEstimate, mmd2, mmd2_linear_time, mmd2_of_splits, witness
+from latentia.functional.likelihood.model_gap import (
+    LikelihoodGap,
+    LogLikelihood,
+    likelihood_gap,
+    mean_log_likelihood,
 )
 from latentia.functional.schedules import SCHEDULES, constant, cosine, learning_rate_factor, warmup
-from latentia.functional.simplex import Projection, hardy_weinberg, project_on_hardy_weinberg
 from latentia.functional.transport import (
     KantorovichRubinstein,
     SinkhornResult,
@@ -120,7 +128,6 @@ __all__ = [
     "LossPair",
     "MMDEstimate",
     "Optimum",
-    "Projection",
     "Sandwich",
     "SinkhornResult",
     "SlicedEstimate",
@@ -154,7 +161,6 @@ __all__ = [
     "gaussian_mixture_kernel",
     "gradient_norms",
     "gradient_penalty",
-    "hardy_weinberg",
     "interpolate",
     "inverse_multiquadric_kernel",
     "iwae",
@@ -186,7 +192,6 @@ __all__ = [
     "negative_distance_kernel",
     "perturb",
     "polynomial_kernel",
-    "project_on_hardy_weinberg",
     "r1",
     "r2",
     "random_directions",

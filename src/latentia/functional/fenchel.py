@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from latentia.errors import DataError, UsageError
-from latentia.functional.kernels import row_blocks
+from latentia.functional.kernel.kernels import row_blocks
 
 Function: TypeAlias = Callable[[Tensor], Tensor]
 

@@ -15,14 +15,14 @@ class Nearness:
     """How distances to the nearest training row compare, of samples and of held-out rows.
 
     Attributes:
-        share_too_near: of samples, nearer than the held-out rows' low quantile; that quantile's level for samples
+        fraction_too_near: of samples, nearer than the held-out rows' low quantile; that quantile's level for samples
             of the rows' own law, in the mean.
         threshold: the held-out rows' low quantile.
         ratio_of_medians: median distance of samples over that of held-out rows; 0 for copies, 1 for the same law.
         p_value: of the Mann-Whitney test of equal laws, against samples that are nearer.
     """
 
-    share_too_near: Tensor
+    fraction_too_near: Tensor
     threshold: Tensor
     ratio_of_medians: Tensor
     p_value: float
@@ -53,7 +53,7 @@ def nearness(samples: Tensor, held_out: Tensor, *, quantile: float = 0.05) -> Ne
     Example:
         >>> import torch
         >>> near = nearness(torch.tensor([0.0, 0.0, 0.0]), torch.tensor([1.0, 2.0, 3.0]))
-        >>> near.share_too_near, near.ratio_of_medians, round(near.p_value, 3)
+        >>> near.fraction_too_near, near.ratio_of_medians, round(near.p_value, 3)
         (tensor(1.), tensor(0.), 0.032)
     """
     from scipy import stats
@@ -71,7 +71,7 @@ def nearness(samples: Tensor, held_out: Tensor, *, quantile: float = 0.05) -> Ne
         )
     test = stats.mannwhitneyu(samples.cpu().numpy(), held_out.cpu().numpy(), alternative="less")
     return Nearness(
-        share_too_near=(samples < threshold).to(held_out.dtype).mean(),
+        fraction_too_near=(samples < threshold).to(held_out.dtype).mean(),
         threshold=threshold,
         ratio_of_medians=samples.median() / held_out.median(),
         p_value=float(test.pvalue),

@@ -40,7 +40,7 @@ def nearest_modes(x: Tensor, centres: Tensor, sd: float) -> tuple[Tensor, Tensor
     return nearest.indices, nearest.values / sd
 
 
-def share_within(radius: float, dimensions: int) -> float:
+def fraction_within(radius: float, dimensions: int) -> float:
     """Return the share of a Gaussian within so many standard deviations (Mahalanobis) of its mean.
 
     P(‖z‖ < r) = P(χ²_D < r²), which is 1 − exp(−r²/2) in two dimensions
@@ -52,7 +52,7 @@ def share_within(radius: float, dimensions: int) -> float:
         dimensions: D.
 
     Example:
-        >>> round(share_within(3.0, 2), 5), round(share_within(3.0, 1), 5)
+        >>> round(fraction_within(3.0, 2), 5), round(fraction_within(3.0, 1), 5)
         (0.98889, 0.9973)
     """
     half = torch.tensor([dimensions / 2, radius**2 / 2], dtype=torch.float64)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from latentia.core.model import Density, Generative
 from latentia.core.objective import Blocks
-from latentia.core.randomness import drawing_from
+from latentia.core.randomness import using_generator
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
 from latentia.networks.scaling import Scaling
@@ -62,7 +62,7 @@ class NormalizingFlow(Generative, Density):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Draw n rows, rounded to the support."""
-        with drawing_from(generator):
+        with using_generator(generator):
             y = self.flow().sample((n,))
         return self.data.support.project(self.scaling.inverse(y.view(n, *self.data.event_shape)))
 

@@ -11,19 +11,19 @@ from torch.nn import functional as F  # noqa: N812  (the field's habit)
 
 from latentia.core.model import Density, Generative
 from latentia.core.objective import Blocks
-from latentia.core.randomness import drawing_from
+from latentia.core.randomness import using_generator
+from latentia.data.moments import Moments, moments_of
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
-from latentia.functional.covariances import factor_of, floored, typical_variances
-from latentia.functional.gaussians import LOG_2PI
-from latentia.networks.moments import Moments, moments_of
+from latentia.functional.gaussian.covariances import factor_of, floored, typical_variances
+from latentia.functional.gaussian.densities import LOG_2PI
 from latentia.registry import check_name
 
 COVARIANCES = ("full", "diagonal", "spherical")
 _ADVICE = "give a variance_floor or (in closed form) shrinkage above 0, or drop these entries"
 
 
-class GaussianLaw(Generative, Density):
+class GaussianModel(Generative, Density):
     """log p(x) = log N(x; μ, Σ), in float64, on rows flattened to D entries.
 
     Args:
@@ -90,14 +90,14 @@ class GaussianLaw(Generative, Density):
     ) -> Tensor:
         """Draw n rows, rounded to the support."""
         factor = self.factor
-        with drawing_from(generator):
+        with using_generator(generator):
             noise = torch.randn(n, self.data.size, dtype=factor.dtype, device=factor.device)
         flat = self.mean + (noise @ factor.mT if self.family == "full" else noise * factor)
         rows = flat.view(n, *self.data.event_shape).to(torch.get_default_dtype())
         return self.data.support.project(rows)
 
 
-class Gaussian(GaussianLaw):
+class Gaussian(GaussianModel):
     """A Gaussian whose parameters are set in closed form; before that it is N(0, I).
 
     Args:
@@ -131,7 +131,7 @@ class Gaussian(GaussianLaw):
         self.scale.copy_(factor)
 
 
-class TrainableGaussian(GaussianLaw):
+class TrainableGaussian(GaussianModel):
     """A Gaussian whose parameters move by gradient: μ = c + u m and Σ = U (L Lᵀ + r I) U, U = diag(u).
 
     L is lower triangular with the diagonal softplus(s); it is diag(softplus(s)) for diagonal Σ, and of one s for

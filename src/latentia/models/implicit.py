@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from latentia.core.model import Generative, Pathwise
 from latentia.core.objective import Blocks
-from latentia.core.randomness import drawing_from
+from latentia.core.randomness import using_generator
 from latentia.data.spec import DataSpec
 from latentia.distributions.priors import Prior, PriorSetting, make_prior
 from latentia.networks.scaling import Scaling
@@ -56,7 +56,7 @@ class Implicit(Generative, Pathwise):
         self, n: int, context: Tensor | None = None, *, generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw n rows: (n, *event), differentiable in the network's parameters, not rounded."""
-        with drawing_from(generator):
+        with using_generator(generator):
             return self.push(self.codes(n), context)
 
     def codes(self, n: int) -> Tensor:

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from latentia.core.model import Density, Generative
 from latentia.core.objective import Batch
-from latentia.core.randomness import drawing_from
+from latentia.core.randomness import using_generator
 from latentia.data.spec import DataSpec
 from latentia.errors import DataError, UsageError
 from latentia.functional.checks import member
-from latentia.functional.smoothing import SMOOTHING_KERNELS, log_kernel_sums
+from latentia.functional.kernel.density_kernels import SMOOTHING_KERNELS, log_kernel_sums
 
 
 class KernelDensity(Generative, Density):
@@ -99,7 +99,7 @@ class KernelDensity(Generative, Density):
     ) -> Tensor:
         """Draw n rows: a point by its weight, and noise from its kernel, rounded to the support."""
         points, ends = self._points(), self.weights.cumsum(0)
-        with drawing_from(generator):
+        with using_generator(generator):
             u = torch.rand(n, dtype=torch.float64, device=ends.device)
             noise = self.kernel.draw(n, self.data.size, ends.device)
         chosen = torch.searchsorted(ends, u * ends[-1])  # the first whose end u does not exceed

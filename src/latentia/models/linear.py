@@ -8,13 +8,13 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 
 from latentia.core.model import Decodes, Density, Encodes, Generative
 from latentia.core.objective import Blocks
-from latentia.core.randomness import drawing_from
+from latentia.core.randomness import using_generator
+from latentia.data.moments import moments
 from latentia.data.spec import DataSpec
 from latentia.distributions.point_mass import PointMass
 from latentia.errors import DataError, UsageError
-from latentia.functional.gaussians import LOG_2PI
+from latentia.functional.gaussian.densities import LOG_2PI
 from latentia.models.latent_density import Codec
-from latentia.networks.scaling import moments
 from latentia.registry import check_name
 
 NOISES = ("isotropic", "diagonal")
@@ -197,7 +197,7 @@ class LinearGaussian(Generative, Density, Encodes, Decodes):
     ) -> Tensor:
         """Draw n rows: z from N(0, I), then x from N(Wz + μ, Ψ), rounded to the support."""
         like = self.weight
-        with drawing_from(generator):
+        with using_generator(generator):
             z = torch.randn(n, like.shape[1], dtype=like.dtype, device=like.device)
             noise = torch.randn(n, like.shape[0], dtype=like.dtype, device=like.device)
         flat = torch.addmm(self.mean, z, self.loadings.mT) + self._entry_noise.sqrt() * noise

@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 
 from latentia.core.model import Density, Generative
-from latentia.core.randomness import drawing_from
+from latentia.core.randomness import using_generator
 from latentia.data.spec import DataSpec
 from latentia.errors import DataError, UsageError
 from latentia.functional.mixtures.components import Components, covariance_named, free_parameters
 from latentia.functional.mixtures.conditioning import conditional, others
-from latentia.functional.mixtures.gaps import log_joint_with_gaps
+from latentia.functional.mixtures.missing_values import log_joint_with_missing
 from latentia.registry import unknown
 
 _BLOCK_NUMBERS = 2**22  # of (components, rows, entries) held at once: 32 MB
 
 
-class MixtureLaw(Generative, Density):
+class MixtureModel(Generative, Density):
     """p(x) = Σ_k π_k N(x; μ_k, Σ_k), in float64, on rows flattened to D entries.
 
     Args:
@@ -82,7 +82,7 @@ class MixtureLaw(Generative, Density):
         size = max(1, _BLOCK_NUMBERS // components.means.numel())
         blocks = (block.flatten(1).to(components.means.dtype) for block in x.split(size))
         if self.data.support.missing:
-            return torch.cat([log_joint_with_gaps(components, block) for block in blocks])
+            return torch.cat([log_joint_with_missing(components, block) for block in blocks])
         return torch.cat([components.log_joint(block) for block in blocks])
 
     def given(self, known: Mapping[int | str, float]) -> GaussianMixture:
@@ -130,7 +130,7 @@ class MixtureLaw(Generative, Density):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Draw n rows: a component from π, then a row from it, rounded to the support."""
-        with drawing_from(generator):
+        with using_generator(generator):
             flat = self.components.draw(n)
         return self.data.support.project(flat.view(n, *self.data.event_shape).to(torch.get_default_dtype()))
 
@@ -144,7 +144,7 @@ class MixtureLaw(Generative, Density):
         raise UsageError(unknown("entry", str(key), known))
 
 
-class GaussianMixture(MixtureLaw):
+class GaussianMixture(MixtureModel):
     """A mixture whose parameters are set in closed form; before that its components are all N(0, I).
 
     Args:

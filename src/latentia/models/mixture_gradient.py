@@ -12,14 +12,14 @@ from latentia.core.objective import Blocks
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
 from latentia.functional.mixtures.components import Components
-from latentia.models.mixture import MixtureLaw
-from latentia.models.mixture_start import frame_of, kmeans_start, random_rows
+from latentia.models.mixture import MixtureModel
+from latentia.models.mixture_init import frame_of, kmeans_start, random_rows
 
 _START_ROWS = 20_000  # rows that the start looks at
 _LEAST = 1e-3  # of a start's deviations, in units of the rows': narrower ones have no useful gradient
 
 
-class TrainableMixture(MixtureLaw):
+class TrainableMixture(MixtureModel):
     """A mixture with π = softmax(a), μ_k = c + u m_k and Σ_k = U (L_k L_kᵀ + r I) U, U = diag(u).
 
     L_k is lower triangular with the diagonal softplus(s_k); it is diag(softplus(s_k)) for diagonal Σ, of one s_k for

@@ -11,19 +11,19 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution
 from torch.nn.functional import one_hot
 
-from latentia.core.model import Bounded, Decodes, Encodes, FromFactors, Generative
+from latentia.core.model import Bounded, Decodes, Encodes, Generative, SamplesContext
 from latentia.core.objective import Blocks
-from latentia.core.randomness import drawing_from
+from latentia.core.randomness import using_generator
 from latentia.data.factors import Factor, codes_of
 from latentia.data.spec import DataSpec
 from latentia.distributions.class_and_code import ClassAndCode
-from latentia.distributions.posteriors import drawn
+from latentia.distributions.posteriors import sample_and_kl
 from latentia.errors import UsageError
 from latentia.functional.semi_supervised import enumerated_bound, marginal_bound
-from latentia.models.latent import LatentVariable
+from latentia.models.latent_variable import LatentVariable
 
 
-class SemiSupervised(Generative, FromFactors, Bounded, Encodes, Decodes):
+class SemiSupervised(Generative, SamplesContext, Bounded, Encodes, Decodes):
     """p(x) = Σ_y p(y) ∫ p(x | z, y) p(z) dz, with a classifier q(y | x) and an encoder q(z | x, y).
 
     A row's code is both latent variables: (z, y), with y one number for each class.
@@ -66,7 +66,7 @@ class SemiSupervised(Generative, FromFactors, Bounded, Encodes, Decodes):
         C, inner = len(self.classes), self.given_class
         rows = x.repeat_interleave(C, dim=0)
         context = self._each_class(x).repeat(len(x), 1)
-        z, kl = drawn(inner.encode(rows, context), inner.code_law(), draws)
+        z, kl = sample_and_kl(inner.encode(rows, context), inner.prior_distribution(), draws)
         reconstruction = inner.reconstruction(z, rows, context).mean(0)
         return reconstruction.view(-1, C), kl.view(-1, C)
 
@@ -124,17 +124,17 @@ class SemiSupervised(Generative, FromFactors, Bounded, Encodes, Decodes):
     ) -> Tensor:
         """Draw n rows: y from p(y) unless it is given one-hot, z from the prior, x from p(x | z, y)."""
         if context is None:
-            context = self.contexts(n, {}, generator=generator)
+            context = self.sample_context(n, {}, generator=generator)
         return self.given_class.sample(n, context, generator=generator)
 
     @torch.no_grad()
-    def contexts(
+    def sample_context(
         self, n: int, given: Mapping[str, Any], *, generator: torch.Generator | None = None
     ) -> Tensor:
         """Return n one-hot classes, (n, C): those given as ``class``, or drawn from p(y)."""
         if given:
             return codes_of((Factor("class", self.classes),), n, given).to(self.class_logits.device)
-        with drawing_from(generator):
+        with using_generator(generator):
             y = Categorical(logits=self.class_logits, validate_args=False).sample((n,))
         return one_hot(y, len(self.classes)).to(self.class_logits.dtype)
 

@@ -1,6 +1,6 @@
 """Convolutional networks after DCGAN (Radford, Metz and Chintala 2016), for images of any size from 8.
 
-The layers are theirs; the first weights are torch's own, unless `first_weights.normal_weights` draws theirs.
+The layers are theirs; the first weights are torch's own, unless `first_weights.normal_init` draws theirs.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from latentia.errors import UsageError
-from latentia.networks.activations import PIECES, activation_named
-from latentia.networks.context import FeatureNetwork, entries_at, through
 from latentia.networks.heads import head
 from latentia.networks.images import (
     WIDEST,
@@ -22,9 +20,16 @@ from latentia.networks.images import (
     stages,
     with_planes,
 )
+from latentia.networks.layers import (
+    PIECES,
+    FeatureNetwork,
+    activation_named,
+    at_least_float32,
+    entries_at,
+    through,
+)
 from latentia.networks.mlp import dropped
 from latentia.networks.norms import batch_norm, check_norm, normed
-from latentia.networks.precision import at_least_float32
 
 __all__ = ["ConvDecoder", "ConvEncoder", "channels_last", "stages"]
 

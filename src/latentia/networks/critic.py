@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from latentia.errors import UsageError
-from latentia.networks.context import FeatureNetwork
+from latentia.networks.layers import FeatureNetwork
 from latentia.networks.minibatch import MinibatchDeviation, MinibatchDiscrimination
 from latentia.networks.scaling import Scaling
 

@@ -6,9 +6,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from latentia.errors import UsageError
-from latentia.networks.context import ReadsContext
+from latentia.networks.layers import ReadsContext, at_least_float32
 from latentia.networks.minibatch import MinibatchDeviation, MinibatchDiscrimination, minibatch_layer
-from latentia.networks.precision import at_least_float32
 
 
 class CriticHead(ReadsContext):

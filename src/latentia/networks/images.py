@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from latentia.errors import UsageError
-from latentia.networks.context import entries_at, through
+from latentia.networks.layers import at_least_float32, entries_at, through
 from latentia.networks.norms import check_conditions, check_norm
-from latentia.networks.precision import at_least_float32
 
 SMALLEST = 8
 WIDEST = 8  # times the feature maps at the widest image; practice stops there, at 512 for 64

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from latentia.errors import UsageError
-from latentia.networks.precision import at_least_float32
+from latentia.networks.layers import at_least_float32
 from latentia.registry import check_name
 
 _FAR = 80.0  # e⁻⁸⁰ is the smallest number worth having: smaller ones soon become subnormal, which is slow

@@ -10,11 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from latentia.errors import UsageError
-from latentia.networks.activations import ACTIVATIONS, PIECES, activation_named
-from latentia.networks.context import FeatureNetwork, entries_at, through
 from latentia.networks.heads import head
+from latentia.networks.layers import (
+    ACTIVATIONS,
+    PIECES,
+    FeatureNetwork,
+    activation_named,
+    at_least_float32,
+    entries_at,
+    through,
+)
 from latentia.networks.norms import check_conditions, check_norm, normed
-from latentia.networks.precision import at_least_float32
 
 __all__ = ["ACTIVATIONS", "MLP", "activation_named", "dropped"]
 

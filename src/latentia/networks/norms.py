@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.nn.utils.parametrizations import spectral_norm
 
 from latentia.errors import UsageError
-from latentia.networks.context import ReadsContext
+from latentia.networks.layers import ReadsContext
 from latentia.registry import check_name
 
 NORMS = ("none", "batch", "spectral")

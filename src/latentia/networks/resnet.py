@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from latentia.networks.context import FeatureNetwork, ReadsContext, entries_at, through
 from latentia.networks.heads import head
 from latentia.networks.images import (
     WIDEST,
@@ -17,9 +16,9 @@ from latentia.networks.images import (
     stages,
     with_planes,
 )
+from latentia.networks.layers import FeatureNetwork, ReadsContext, at_least_float32, entries_at, through
 from latentia.networks.mlp import dropped
 from latentia.networks.norms import batch_norm, check_norm, normed
-from latentia.networks.precision import at_least_float32
 
 
 class Residual(ReadsContext):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from latentia.core.objective import Blocks
+from latentia.data.moments import moments
 from latentia.data.spec import DataSpec, Support
 
 
@@ -128,29 +129,3 @@ class Columns:
 def _range(column: Support) -> tuple[float, float]:
     """Return the values that go to -1 and 1; those of real data and counts are so until rows are seen."""
     return column.bounds or ((0.0, 2.0) if column.kind == "count" else (-1.0, 1.0))
-
-
-def moments(rows: Blocks, block: int = 4096) -> tuple[Tensor, Tensor]:
-    """Return the mean and the variance (with 1/N) of each entry over all rows, in float64, in one pass.
-
-    Blocks are combined by the update of Chan, Golub and LeVeque (1983), which loses no digits where the mean is
-    large beside the deviation.
-
-    Example:
-        >>> from latentia.core.objective import Batch
-        >>> mean, variance = moments(Batch(torch.tensor([[1.0], [3.0]])))
-        >>> mean.item(), variance.item()
-        (2.0, 1.0)
-    """
-    count, mean, squares = 0, torch.zeros(()), torch.zeros(())
-    for batch in rows.blocks(block):
-        x = batch.x.double()
-        size, block_mean = len(x), x.mean(0)
-        delta = block_mean - mean.to(x.device)
-        total = count + size
-        squares = (
-            squares.to(x.device) + (x - block_mean).square().sum(0) + delta.square() * (count * size / total)
-        )
-        mean = mean.to(x.device) + delta * (size / total)
-        count = total
-    return mean, squares / count

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from latentia.core.objective import Batch, Blocks, Objective, Step
 from latentia.errors import DataError
-from latentia.models.deconvolution import DeconvolutionGenerator
+from latentia.models.conditional_generator import DeconvolutionGenerator
 
 
 class Regression(Objective):

@@ -7,16 +7,16 @@ from typing import Any
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec
 from latentia.errors import UnknownNameError, UsageError
-from latentia.networks.first_weights import normal_weights
 from latentia.networks.images import stages
-from latentia.networks.pairs import network_name
-from latentia.recipes.implicit_game import implicit_game
-from latentia.recipes.options import with_options_of
+from latentia.networks.layers import normal_init
+from latentia.networks.registry import network_name
+from latentia.recipes.gan_builder import build_gan
+from latentia.recipes.shared_options import with_options_of
 from latentia.registry import divergences, recipes, unknown
 
 
 @recipes.register("gan")
-@with_options_of(implicit_game)
+@with_options_of(build_gan)
 def gan(data: DataSpec, **options: Any) -> Recipe:
     """Generative adversarial network: a generator learns from a critic that tells its samples from data.
 
@@ -28,11 +28,11 @@ def gan(data: DataSpec, **options: Any) -> Recipe:
     References:
         Goodfellow et al. (2014), Generative adversarial nets; Radford, Metz and Chintala (2016), DCGAN.
     """
-    return implicit_game(data, **options)
+    return build_gan(data, **options)
 
 
 @recipes.register("minimax-gan")
-@with_options_of(implicit_game, loss="minimax")
+@with_options_of(build_gan, loss="minimax")
 def minimax_gan(data: DataSpec, **options: Any) -> Recipe:
     """GAN of the two-player minimax game, whose generator descends what the critic raises.
 
@@ -44,11 +44,11 @@ def minimax_gan(data: DataSpec, **options: Any) -> Recipe:
     References:
         Goodfellow et al. (2014), Generative adversarial nets, equation 1.
     """
-    return implicit_game(data, **options)
+    return build_gan(data, **options)
 
 
 @recipes.register("ls-gan")
-@with_options_of(implicit_game, loss="least-squares")
+@with_options_of(build_gan, loss="least-squares")
 def ls_gan(data: DataSpec, **options: Any) -> Recipe:
     """GAN whose critic fits 1 to data and 0 to samples by least squares.
 
@@ -60,11 +60,11 @@ def ls_gan(data: DataSpec, **options: Any) -> Recipe:
     References:
         Mao et al. (2017), Least squares generative adversarial networks, equation 9.
     """
-    return implicit_game(data, **options)
+    return build_gan(data, **options)
 
 
 @recipes.register("hinge-gan")
-@with_options_of(implicit_game, loss="hinge")
+@with_options_of(build_gan, loss="hinge")
 def hinge_gan(data: DataSpec, **options: Any) -> Recipe:
     """GAN whose critic stops pushing scores beyond a margin.
 
@@ -76,11 +76,11 @@ def hinge_gan(data: DataSpec, **options: Any) -> Recipe:
     References:
         Lim and Ye (2017), Geometric GAN.
     """
-    return implicit_game(data, **options)
+    return build_gan(data, **options)
 
 
 @recipes.register("relativistic-gan", aliases=("ragan",))
-@with_options_of(implicit_game, loss="relativistic-average")
+@with_options_of(build_gan, loss="relativistic-average")
 def relativistic_gan(data: DataSpec, **options: Any) -> Recipe:
     """GAN whose critic says how much more real data looks than samples do.
 
@@ -92,13 +92,11 @@ def relativistic_gan(data: DataSpec, **options: Any) -> Recipe:
     References:
         Jolicoeur-Martineau (2019), The relativistic discriminator, sections 4.1 and 4.2.
     """
-    return implicit_game(data, **options)
+    return build_gan(data, **options)
 
 
 @recipes.register("r3-gan")
-@with_options_of(
-    implicit_game, loss="relativistic-paired", penalty="r1-r2", beta1=0.0, beta2=0.99, norm="none"
-)
+@with_options_of(build_gan, loss="relativistic-paired", penalty="r1-r2", beta1=0.0, beta2=0.99, norm="none")
 def r3_gan(data: DataSpec, **options: Any) -> Recipe:
     """Regularised relativistic GAN: the one to begin with; it converges locally and needs no tricks.
 
@@ -110,11 +108,11 @@ def r3_gan(data: DataSpec, **options: Any) -> Recipe:
     References:
         Huang et al. (2024), The GAN is dead; long live the GAN! A modern GAN baseline, section 2.
     """
-    return implicit_game(data, **options)
+    return build_gan(data, **options)
 
 
 @recipes.register("f-gan")
-@with_options_of(implicit_game, without=["loss"])
+@with_options_of(build_gan, without=["loss"])
 def f_gan(data: DataSpec, *, divergence: str = "kl", non_saturating: bool = False, **options: Any) -> Recipe:
     """GAN that descends an f-divergence, whose variational bound the critic raises.
 
@@ -133,12 +131,12 @@ def f_gan(data: DataSpec, *, divergence: str = "kl", non_saturating: bool = Fals
     if divergence.partition("(")[0] not in divergences:
         raise UnknownNameError(unknown("divergence", divergence, divergences))
     loss = f"non-saturating-{divergence}" if non_saturating else divergence
-    return implicit_game(data, loss=loss, **options)
+    return build_gan(data, loss=loss, **options)
 
 
 @recipes.register("w-gan")
 @with_options_of(
-    implicit_game,
+    build_gan,
     loss="wasserstein",
     critic_steps=5,
     clip_weights=0.01,
@@ -160,12 +158,12 @@ def w_gan(data: DataSpec, **options: Any) -> Recipe:
     References:
         Arjovsky, Chintala and Bottou (2017), Wasserstein GAN, algorithm 1.
     """
-    return implicit_game(data, **options)
+    return build_gan(data, **options)
 
 
 @recipes.register("wgan-gp")
 @with_options_of(
-    implicit_game,
+    build_gan,
     loss="wasserstein",
     critic_steps=5,
     penalty="gradient",
@@ -185,11 +183,11 @@ def wgan_gp(data: DataSpec, **options: Any) -> Recipe:
     References:
         Gulrajani et al. (2017), Improved training of Wasserstein GANs, algorithm 1.
     """
-    return implicit_game(data, **options)
+    return build_gan(data, **options)
 
 
 @recipes.register("sn-gan")
-@with_options_of(implicit_game, loss="hinge", critic_norm="spectral", critic_steps=5, beta1=0.0, beta2=0.9)
+@with_options_of(build_gan, loss="hinge", critic_norm="spectral", critic_steps=5, beta1=0.0, beta2=0.9)
 def sn_gan(data: DataSpec, **options: Any) -> Recipe:
     """GAN with spectral norm: each layer of the critic is divided by its largest singular value.
 
@@ -201,11 +199,11 @@ def sn_gan(data: DataSpec, **options: Any) -> Recipe:
     References:
         Miyato et al. (2018), Spectral normalization for generative adversarial networks, algorithm 1.
     """
-    return implicit_game(data, **options)
+    return build_gan(data, **options)
 
 
 @recipes.register("dc-gan")
-@with_options_of(implicit_game, network="conv", norm="batch", reuse_samples=True)
+@with_options_of(build_gan, network="conv", norm="batch", reuse_samples=True)
 def dc_gan(data: DataSpec, *, critic_norm: str = "auto", **options: Any) -> Recipe:
     """GAN of images by strided and transposed convolutions with batch norm.
 
@@ -223,13 +221,13 @@ def dc_gan(data: DataSpec, *, critic_norm: str = "auto", **options: Any) -> Reci
     if critic_norm == "auto":
         batch = network_name(options["network"], data) == "conv" and options.get("penalty", "none") == "none"
         critic_norm = "batch" if batch and data.is_image and stages(*data.event_shape[1:]) > 1 else "none"
-    recipe = implicit_game(data, critic_norm=critic_norm, **options)
-    normal_weights(recipe.objective)
+    recipe = build_gan(data, critic_norm=critic_norm, **options)
+    normal_init(recipe.objective)
     return recipe
 
 
 @recipes.register("conditional-gan", aliases=("cgan",))
-@with_options_of(implicit_game, conditional=True)
+@with_options_of(build_gan, conditional=True)
 def conditional_gan(data: DataSpec, **options: Any) -> Recipe:
     """Conditional GAN: samples of a class, told to generator and critic alike.
 
@@ -242,11 +240,11 @@ def conditional_gan(data: DataSpec, **options: Any) -> Recipe:
         Mirza and Osindero (2014), Conditional generative adversarial nets (concatenation); Miyato and Koyama (2018),
         cGANs with projection discriminator.
     """
-    return implicit_game(data, **options)
+    return build_gan(data, **options)
 
 
 @recipes.register("minibatch-gan")
-@with_options_of(implicit_game, minibatch="discrimination")
+@with_options_of(build_gan, minibatch="discrimination")
 def minibatch_gan(data: DataSpec, **options: Any) -> Recipe:
     """GAN whose critic sees how near a row is to the others of its batch, so that samples have to differ.
 
@@ -260,11 +258,11 @@ def minibatch_gan(data: DataSpec, **options: Any) -> Recipe:
         Salimans et al. (2016), Improved techniques for training GANs, section 3.2; Karras et al. (2018), Progressive
         growing of GANs, section 3 (deviation).
     """
-    return implicit_game(data, **options)
+    return build_gan(data, **options)
 
 
 @recipes.register("unrolled-gan")
-@with_options_of(implicit_game, unroll_steps=5)
+@with_options_of(build_gan, unroll_steps=5)
 def unrolled_gan(data: DataSpec, **options: Any) -> Recipe:
     """GAN whose generator looks ahead: it descends against the critic as it will be in some steps.
 
@@ -276,11 +274,11 @@ def unrolled_gan(data: DataSpec, **options: Any) -> Recipe:
     References:
         Metz et al. (2017), Unrolled generative adversarial networks, equations 7 to 10.
     """
-    return implicit_game(data, **options)
+    return build_gan(data, **options)
 
 
 @recipes.register("multi-critic-gan", aliases=("gman",))
-@with_options_of(implicit_game, critics=3, combined="softmax")
+@with_options_of(build_gan, critics=3, combined="softmax")
 def multi_critic_gan(data: DataSpec, **options: Any) -> Recipe:
     """GAN of several critics, of which the generator descends a mean or meets the hardest.
 
@@ -294,11 +292,11 @@ def multi_critic_gan(data: DataSpec, **options: Any) -> Recipe:
     """
     if options["critics"] < 2:
         raise UsageError(f"multi-critic-gan has at least 2 critics; got {options['critics']}: gan has one")
-    return implicit_game(data, **options)
+    return build_gan(data, **options)
 
 
 @recipes.register("pac-gan")
-@with_options_of(implicit_game, pack=2)
+@with_options_of(build_gan, pack=2)
 def pac_gan(data: DataSpec, **options: Any) -> Recipe:
     """GAN whose critic judges several rows together, and so sees that samples are too alike.
 
@@ -310,11 +308,11 @@ def pac_gan(data: DataSpec, **options: Any) -> Recipe:
     References:
         Lin, Khetan, Fanti and Oh (2018), PacGAN: The power of two samples in generative adversarial networks.
     """
-    return implicit_game(data, **options)
+    return build_gan(data, **options)
 
 
 @recipes.register("mode-seeking-gan", aliases=("msgan",))
-@with_options_of(implicit_game, diversity="mode-seeking")
+@with_options_of(build_gan, diversity="mode-seeking")
 def mode_seeking_gan(data: DataSpec, **options: Any) -> Recipe:
     """GAN whose generator keeps rows far apart, for how far apart their codes are.
 
@@ -326,4 +324,4 @@ def mode_seeking_gan(data: DataSpec, **options: Any) -> Recipe:
     References:
         Mao et al. (2019), Mode seeking generative adversarial networks for diverse image synthesis, equation 2.
     """
-    return implicit_game(data, **options)
+    return build_gan(data, **options)

@@ -10,13 +10,13 @@ from torch import nn
 from latentia.core.player import Optim
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec, Support, require
-from latentia.distributions.likelihoods import make_likelihood
+from latentia.distributions.likelihoods.base import make_likelihood
 from latentia.errors import DataError, UsageError
 from latentia.models.autoencoder import Autoencoder
 from latentia.models.latent_density import Codec
-from latentia.networks.pairs import NETWORKS, Size, network_name
+from latentia.networks.registry import NETWORKS, Size, network_name
 from latentia.networks.scaling import Scaling
-from latentia.objectives.codes import OnCodes
+from latentia.objectives.latent_stage import OnLatents
 from latentia.objectives.reconstruction import Reconstruction
 from latentia.registry import check_name, recipes
 
@@ -140,7 +140,7 @@ def with_latent_density(recipe: Recipe, latent_dim: int, name: str | None, compo
     def then(model: nn.Module) -> Recipe:
         assert isinstance(model, Codec)  # what every recipe with a latent density trains
         law = recipes[name](codes, **options)
-        return dataclasses.replace(law, objective=OnCodes(model, law.objective))
+        return dataclasses.replace(law, objective=OnLatents(model, law.objective))
 
     return dataclasses.replace(recipe, then=then)
 
@@ -157,7 +157,7 @@ def _autoencoder(
     return Autoencoder(
         data,
         encoder=read(data.event_shape, latent_dim, context=0, size=size, norm="none"),
-        decoder=write(latent_dim, law.written, context=0, size=size, norm="none"),
+        decoder=write(latent_dim, law.param_shape, context=0, size=size, norm="none"),
         likelihood=law,
         scaling=scaling,
     )

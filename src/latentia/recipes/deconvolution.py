@@ -9,7 +9,7 @@ from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec, require
 from latentia.data.transforms import GivenFactors
 from latentia.errors import UsageError
-from latentia.models.deconvolution import DeconvolutionGenerator
+from latentia.models.conditional_generator import DeconvolutionGenerator
 from latentia.networks.conv import ConvDecoder
 from latentia.networks.mlp import MLP, activation_named
 from latentia.networks.scaling import Scaling
@@ -50,14 +50,14 @@ def deconvolution_generator(
     if hidden < 1 or layers < 1:
         raise UsageError(f"hidden and layers must be at least 1; got hidden={hidden}, layers={layers}")
     transform = GivenFactors() if data.classes and data.factors else None
-    law_of = data if transform is None else transform.spec(data)
-    size = sum(factor.size for factor in law_of.context)
+    model_spec = data if transform is None else transform.spec(data)
+    size = sum(factor.size for factor in model_spec.context)
     network = nn.Sequential(
         MLP((size,), (hidden,), hidden=[hidden] * (layers - 1)),
         activation_named("relu"),
         ConvDecoder(hidden, (1, *data.event_shape), width=width, norm=norm),
     )
-    model = DeconvolutionGenerator(law_of, network=network, scaling=Scaling(law_of))
+    model = DeconvolutionGenerator(model_spec, network=network, scaling=Scaling(model_spec))
     return Recipe(
         Regression(model), Optim(lr=lr), batch_size=32, epochs=100, transform=transform, conditional=True
     )

@@ -10,25 +10,25 @@ from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
 from latentia.networks.mlp import MLP
-from latentia.objectives.factor_vae import FactorVAE
-from latentia.objectives.kl_terms import beta_weighted
-from latentia.objectives.regularisers import (
+from latentia.objectives.vae.factor_vae import FactorVAE
+from latentia.objectives.vae.kl_terms import beta_weighted
+from latentia.objectives.vae.regularisers import (
     Regulariser,
     covariance_of_codes,
     covariance_of_means,
     discrepancy_from_prior,
     weighted_total_correlation,
 )
-from latentia.objectives.variational import Variational
-from latentia.recipes.latent_variable import latent_variable
-from latentia.recipes.options import with_options_of
+from latentia.objectives.vae.variational import Variational
+from latentia.recipes.shared_options import with_options_of
+from latentia.recipes.vae_builder import build_vae
 from latentia.registry import recipes
 
 
 def _regularised(
     data: DataSpec, regulariser: Regulariser, options: dict[str, Any], beta: float = 1.0
 ) -> Recipe:
-    built = latent_variable(data, **options)
+    built = build_vae(data, **options)
     objective = Variational(
         built.model, kl_term=beta_weighted(beta), regulariser=regulariser, conditional=built.conditional
     )
@@ -36,7 +36,7 @@ def _regularised(
 
 
 @recipes.register("dip-vae-i")
-@with_options_of(latent_variable)
+@with_options_of(build_vae)
 def dip_vae_i(
     data: DataSpec, *, off_diagonal: float = 10.0, diagonal: float = 100.0, **options: Any
 ) -> Recipe:
@@ -56,7 +56,7 @@ def dip_vae_i(
 
 
 @recipes.register("dip-vae-ii")
-@with_options_of(latent_variable)
+@with_options_of(build_vae)
 def dip_vae_ii(
     data: DataSpec, *, off_diagonal: float = 10.0, diagonal: float = 10.0, **options: Any
 ) -> Recipe:
@@ -77,7 +77,7 @@ def dip_vae_ii(
 
 
 @recipes.register("beta-tc-vae")
-@with_options_of(latent_variable)
+@with_options_of(build_vae)
 def beta_tc_vae(
     data: DataSpec, *, beta: float = 6.0, estimator: str = "stratified", **options: Any
 ) -> Recipe:
@@ -98,7 +98,7 @@ def beta_tc_vae(
 
 
 @recipes.register("info-vae")
-@with_options_of(latent_variable)
+@with_options_of(build_vae)
 def info_vae(
     data: DataSpec,
     *,
@@ -132,7 +132,7 @@ def info_vae(
 
 
 @recipes.register("factor-vae")
-@with_options_of(latent_variable)
+@with_options_of(build_vae)
 def factor_vae(
     data: DataSpec,
     *,
@@ -166,7 +166,7 @@ def factor_vae(
         raise UsageError(
             f"critic_hidden must be at least 1 and critic_layers 0; got {critic_hidden} and {critic_layers}"
         )
-    built = latent_variable(data, latent_dim=latent_dim, **options)
+    built = build_vae(data, latent_dim=latent_dim, **options)
     critic = MLP((latent_dim,), (1,), hidden=[critic_hidden] * critic_layers, activation="leaky-relu")
     recipe = built.recipe(FactorVAE(built.model, critic, gamma=gamma, conditional=built.conditional))
     optim = {"model": Optim(lr=built.lr), "critic": Optim(lr=critic_lr, betas=(0.5, 0.9))}

@@ -7,8 +7,8 @@ from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec, require
 from latentia.errors import UsageError
 from latentia.models.gaussian import Gaussian, TrainableGaussian
+from latentia.objectives.closed_form.gaussian import GaussianMLE
 from latentia.objectives.likelihood import MaximumLikelihood
-from latentia.objectives.moments import MomentFit
 from latentia.registry import check_name, recipes
 
 WAYS = ("closed-form", "gradient")
@@ -47,7 +47,7 @@ def gaussian(
     check_name("by", by, WAYS)
     if by == "closed-form":
         model = Gaussian(data, covariance=covariance)
-        objective = MomentFit(
+        objective = GaussianMLE(
             model, shrinkage=shrinkage, share=shrinkage_share, variance_floor=variance_floor
         )
         return Recipe(objective, {}, batch_size=None, epochs=1)

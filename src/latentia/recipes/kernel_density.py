@@ -5,7 +5,7 @@ from __future__ import annotations
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec, require
 from latentia.models.kernel_density import KernelDensity
-from latentia.objectives.kernel_density import KernelPlacement
+from latentia.objectives.closed_form.kernel_density import KernelPlacement
 from latentia.registry import recipes
 
 

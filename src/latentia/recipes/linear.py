@@ -7,9 +7,9 @@ from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec, require
 from latentia.errors import UsageError
 from latentia.models.linear import PCA, LinearGaussian
-from latentia.objectives.factor_em import FactorEM
+from latentia.objectives.closed_form.linear import ClosedFormPCA, ClosedFormPPCA
+from latentia.objectives.em.factor import FactorEM
 from latentia.objectives.likelihood import MaximumLikelihood
-from latentia.objectives.linear import ClosedFormPCA, ClosedFormPPCA
 from latentia.recipes.autoencoder import with_latent_density
 from latentia.registry import recipes, unknown
 

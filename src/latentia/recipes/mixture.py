@@ -7,9 +7,9 @@ from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec, require
 from latentia.models.mixture import GaussianMixture
 from latentia.models.mixture_gradient import TrainableMixture
-from latentia.objectives.em import MixtureEM
+from latentia.objectives.em.mixture import MixtureEM
+from latentia.objectives.em.online import OnlineEM
 from latentia.objectives.likelihood import MaximumLikelihood
-from latentia.objectives.online_em import OnlineEM
 from latentia.registry import recipes
 
 

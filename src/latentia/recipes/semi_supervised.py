@@ -8,16 +8,16 @@ from typing import Any
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
-from latentia.models.latent import LatentVariable
+from latentia.models.latent_variable import LatentVariable
 from latentia.models.semi_supervised import SemiSupervised
-from latentia.objectives.semi_supervised import SemiSupervisedBound
-from latentia.recipes.latent_variable import latent_variable
-from latentia.recipes.options import with_options_of
+from latentia.objectives.vae.semi_supervised import SemiSupervisedBound
+from latentia.recipes.shared_options import with_options_of
+from latentia.recipes.vae_builder import build_vae
 from latentia.registry import recipes, unknown
 
 
 @recipes.register("semi-supervised-vae")
-@with_options_of(latent_variable, without=["conditional"])
+@with_options_of(build_vae, without=["conditional"])
 def semi_supervised_vae(
     data: DataSpec,
     *,
@@ -53,7 +53,7 @@ def semi_supervised_vae(
         raise UsageError(
             f"semi-supervised-vae needs rows labelled with two classes; there are {len(columns)}"
         )
-    built = latent_variable(_given_class(data, columns), conditional=True, **options)
+    built = build_vae(_given_class(data, columns), conditional=True, **options)
     if not isinstance(built.model, LatentVariable):
         raise UsageError("semi-supervised-vae compares classes by likelihood, which relaxed-bernoulli is not")
     classes = tuple(data.classes[number] for number in columns)

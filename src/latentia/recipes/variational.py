@@ -9,20 +9,20 @@ from latentia.core.player import Optim
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
-from latentia.objectives.constrained import Constrained
-from latentia.objectives.importance import ImportanceWeighted
-from latentia.objectives.kl_terms import beta_weighted, cyclically_weighted, near_capacity
-from latentia.objectives.regularisers import nats_for_free
-from latentia.objectives.variational import Variational
-from latentia.recipes.latent_variable import latent_variable
-from latentia.recipes.options import with_options_of
+from latentia.objectives.vae.constrained import Constrained
+from latentia.objectives.vae.importance import ImportanceWeighted
+from latentia.objectives.vae.kl_terms import beta_weighted, cyclically_weighted, near_capacity
+from latentia.objectives.vae.regularisers import nats_for_free
+from latentia.objectives.vae.variational import Variational
+from latentia.recipes.shared_options import with_options_of
+from latentia.recipes.vae_builder import build_vae
 from latentia.registry import check_name, recipes
 
 ANNEALINGS = ("linear", "cyclical")
 
 
 @recipes.register("vae")
-@with_options_of(latent_variable)
+@with_options_of(build_vae)
 def vae(
     data: DataSpec,
     *,
@@ -48,7 +48,7 @@ def vae(
     References:
         Kingma and Welling (2014), Auto-encoding variational Bayes.
     """
-    built = latent_variable(data, **options)
+    built = build_vae(data, **options)
     return built.recipe(
         Variational(
             built.model,
@@ -62,7 +62,7 @@ def vae(
 
 
 @recipes.register("beta-vae")
-@with_options_of(latent_variable)
+@with_options_of(build_vae)
 def beta_vae(
     data: DataSpec,
     *,
@@ -94,12 +94,12 @@ def beta_vae(
     if capacity is None and capacity_steps:
         raise UsageError("capacity_steps are those over which a capacity rises: give capacity too")
     term = beta_weighted(beta) if capacity is None else near_capacity(beta, capacity, capacity_steps)
-    built = latent_variable(data, **options)
+    built = build_vae(data, **options)
     return built.recipe(Variational(built.model, kl_term=term, draws=draws, conditional=built.conditional))
 
 
 @recipes.register("annealed-vae")
-@with_options_of(latent_variable)
+@with_options_of(build_vae)
 def annealed_vae(
     data: DataSpec,
     *,
@@ -132,12 +132,12 @@ def annealed_vae(
     rise = 0.5 if annealing_rise is None else annealing_rise
     linear = annealing == "linear"
     term = beta_weighted(1.0, annealing_steps) if linear else cyclically_weighted(annealing_steps, rise)
-    built = latent_variable(data, **options)
+    built = build_vae(data, **options)
     return built.recipe(Variational(built.model, kl_term=term, conditional=built.conditional))
 
 
 @recipes.register("constrained-vae")
-@with_options_of(latent_variable)
+@with_options_of(build_vae)
 def constrained_vae(
     data: DataSpec,
     *,
@@ -165,7 +165,7 @@ def constrained_vae(
     """
     if limit is None and constraint == "reconstruction":
         raise UsageError("how small -E log p(x | z) can be is the data's: give limit, in nats for a row")
-    built = latent_variable(data, **options)
+    built = build_vae(data, **options)
     epsilon = 10.0 if limit is None else limit
     recipe = built.recipe(Constrained(built.model, constraint, epsilon, conditional=built.conditional))
     return dataclasses.replace(
@@ -174,7 +174,7 @@ def constrained_vae(
 
 
 @recipes.register("iwae")
-@with_options_of(latent_variable)
+@with_options_of(build_vae)
 def iwae(
     data: DataSpec,
     *,
@@ -199,7 +199,7 @@ def iwae(
         variational inference; Tucker et al. (2019), Doubly reparameterized gradient estimators for Monte Carlo
         objectives.
     """
-    built = latent_variable(data, **options)
+    built = build_vae(data, **options)
     return built.recipe(
         ImportanceWeighted(
             built.model,
@@ -209,3 +209,22 @@ def iwae(
             conditional=built.conditional,
         )
     )
+
+
+@recipes.register("conditional-vae", aliases=("cvae",))
+@with_options_of(vae, conditional=True)
+def conditional_vae(data: DataSpec, **options: Any) -> Recipe:
+    """Conditional VAE: rows given their class, their factors, or columns of a table that are named as context.
+
+    max E_q[log p(x | z, c)] - KL(q(z | x, c) ‖ p(z)): encoder and decoder read the context c beside their input, and
+    codes keep what it does not tell.
+
+    Args:
+        data: what a row is; its rows have classes, conditions or factors.
+
+    References:
+        Kingma, Mohamed, Rezende and Welling (2014), Semi-supervised learning with deep generative models, section
+        2.2; Sohn, Lee and Yan (2015), Learning structured output representation using deep conditional generative
+        models, with a prior that does not depend on c.
+    """
+    return vae(data, **options)

@@ -8,16 +8,15 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from latentia.core.model import Decodes, Encodes
+from latentia.core.model import Decodes, Encodes, LatentVariableModel
+from latentia.distributions.aggregated_posterior import aggregated_posterior, all_posteriors
 from latentia.distributions.diagonal_gaussian import DiagonalGaussian
-from latentia.metrics.aggregated import aggregated_posterior, all_posteriors
-from latentia.metrics.latent_law import LatentLaw
-from latentia.report import plots, tables
-from latentia.report.exhibits import Exhibit, Section, Strip, bounds_of, exhibits, strip
-from latentia.report.figures import drawable
-from latentia.report.heldout import Given, HeldOut, named, seen, seen_spec, with_own
-from latentia.report.latent import codes_on_quantiles, prior_and_aggregate_plots
-from latentia.report.spectrum import Spectrum, scree, spectrum_of
+from latentia.figures import plots, tables
+from latentia.figures.figures import drawable
+from latentia.figures.latents import codes_on_quantiles, prior_and_aggregate_plots
+from latentia.figures.spectrum import Spectrum, scree, spectrum_of
+from latentia.report.elements import Exhibit, Section, Strip, bounds_of, exhibits, strip
+from latentia.report.report_rows import Given, HeldOut, named, seen, seen_spec, with_own
 from latentia.runs.run import Run
 
 _PATHS, _STEPS = 4, 10  # interpolations; images on a path
@@ -133,9 +132,9 @@ def _traversed(run: Run, held: HeldOut) -> Tensor:
 
 def _manifold(run: Run, held: HeldOut) -> Iterator[Section]:
     """Yield what the plane of codes decodes to, where codes are in the plane and rows are images."""
-    if not isinstance(run.model, LatentLaw) or not drawable(run.spec):
+    if not isinstance(run.model, LatentVariableModel) or not drawable(run.spec):
         return
-    prior = run.model.code_law()
+    prior = run.model.prior_distribution()
     if prior.event_shape != (2,):
         return
     given = held.own(0)
@@ -147,10 +146,10 @@ def _manifold(run: Run, held: HeldOut) -> Iterator[Section]:
 
 def _laws(run: Run, held: HeldOut) -> Iterator[Section]:
     """Yield the prior beside the aggregated posterior of the held-out rows, where that is a mixture of Gaussians."""
-    if not isinstance(run.model, LatentLaw) or run.recipe.conditional:
+    if not isinstance(run.model, LatentVariableModel) or run.recipe.conditional:
         return
     with torch.no_grad():
-        q, prior = run.model.encode(run.rows(held.given)), run.model.code_law()
+        q, prior = run.model.encode(run.rows(held.given)), run.model.prior_distribution()
     if not isinstance(q, DiagonalGaussian | MultivariateNormal):
         return
     plots = prior_and_aggregate_plots(prior, aggregated_posterior(all_posteriors([q])))

@@ -8,9 +8,9 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from latentia.errors import UsageError
+from latentia.figures.figures import INK, PALETTE, Plot, Titled, together
 from latentia.metrics.score import Score
-from latentia.report.exhibits import Section, exhibits
-from latentia.report.figures import INK, PALETTE, Plot, Titled, together
+from latentia.report.elements import Section, exhibits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

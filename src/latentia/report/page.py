@@ -13,14 +13,14 @@ from typing import Any
 from latentia.core.model import Generative
 from latentia.data.spec import DataSpec
 from latentia.errors import LatentiaError, RunError
+from latentia.figures.curves import curves
 from latentia.metrics.score import Score, printed
 from latentia.registry import recipes
-from latentia.report.curves import curves
-from latentia.report.exhibits import Section, exhibits
+from latentia.report.elements import Section, exhibits
 from latentia.report.gaps import gap_sections
-from latentia.report.heldout import SEED, HeldOut, choose
+from latentia.report.report_rows import SEED, HeldOut, choose
 from latentia.report.sections import MOST_ROWS, samples_png, sections
-from latentia.runs.context import any_given
+from latentia.runs.conditioning import random_conditions
 from latentia.runs.doctor import findings_of
 from latentia.runs.entries import CONFIG, REPORT, SAMPLES
 from latentia.runs.evaluate import held_out_rows, own_scores
@@ -115,7 +115,9 @@ def render(run: Run, held: HeldOut | None, note: str = "") -> str:
         folder=folder.resolve().name,
         own=run.name is None,
         samples=isinstance(run.model, Generative),
-        given=json.dumps({name: values[0] for name, values in any_given(run, 1, SEED).items()})
+        given=json.dumps(
+            {name: values[0] for name, values in random_conditions(run.model_spec, 1, SEED).items()}
+        )
         if run.recipe.conditional
         else "",
     )

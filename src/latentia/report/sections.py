@@ -9,13 +9,13 @@ from torch import Tensor
 
 from latentia.core.model import Density, Generative
 from latentia.data.factors import Factor
-from latentia.models.mixture import MixtureLaw
-from latentia.report import plots, tables
+from latentia.figures import plots, tables
+from latentia.figures.figures import MODEL, REAL, Titled, drawable, image_grid, png, png_of, together
+from latentia.figures.mixtures import components_plot
+from latentia.models.mixture import MixtureModel
 from latentia.report.codes import code_sections
-from latentia.report.exhibits import Exhibit, Section, Strip, bounds_of, exhibits, strip, value_range
-from latentia.report.figures import MODEL, REAL, Titled, drawable, image_grid, png, png_of, together
-from latentia.report.heldout import SEED, Given, HeldOut, draw, seen, seen_spec
-from latentia.report.mixtures import components_plot
+from latentia.report.elements import Exhibit, Section, Strip, bounds_of, exhibits, strip, value_range
+from latentia.report.report_rows import SEED, Given, HeldOut, draw, seen, seen_spec
 from latentia.runs.run import Run
 
 _POINTS = 2000  # samples of points and tables
@@ -80,7 +80,7 @@ def _images_to_draw(run: Run, held: HeldOut | None) -> tuple[int, Tensor | None,
 
 
 def _by_class_alone(run: Run) -> bool:
-    return run.recipe.conditional and run.seen.context == (Factor("class", run.spec.classes or ("",)),)
+    return run.recipe.conditional and run.model_spec.context == (Factor("class", run.spec.classes or ("",)),)
 
 
 def _by_class(
@@ -96,7 +96,7 @@ def _given_note(run: Run, held: HeldOut | None) -> str:
     if not run.recipe.conditional:
         return ""
     if not _by_class_alone(run):
-        names = " and ".join(factor.name for factor in run.seen.context)
+        names = " and ".join(factor.name for factor in run.model_spec.context)
         whose = "those of the held-out row at its place" if held is not None else "drawn at random"
         return f" Each is given {names}, {whose}."
     more = len(run.spec.classes) - _CLASSES
@@ -149,7 +149,7 @@ def _planes(
     if real is not None:
         right = plots.scatter(real, frame, run.spec, REAL, labels=labels, log_density=truth)
         drawn.append(("Held-out rows", right))
-    if isinstance(model, MixtureLaw):
+    if isinstance(model, MixtureModel):
         shown = samples if real is None else real
         drawn.append(("Components", components_plot(shown, model.components, run.spec, frame)))
     outside = frame.outside(samples)
@@ -157,6 +157,6 @@ def _planes(
     owners = [owner for owner, known in (("the model's", density), ("the true", truth)) if known is not None]
     if owners:
         note += f" Lines: contours of {' and '.join(owners)} density that hold half and nine tenths of the points."
-    if isinstance(model, MixtureLaw):
+    if isinstance(model, MixtureModel):
         note += " Ellipses hold half and nine tenths of a component, and rows have the colours of their components."
     return drawn, note

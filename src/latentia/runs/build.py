@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from latentia.core.player import Optim
-from latentia.core.randomness import drawing_from
+from latentia.core.randomness import using_generator
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
@@ -20,7 +20,7 @@ from latentia.runs.options import Training
 
 def build(name: str, spec: DataSpec, options: Mapping[str, Any], seed: int) -> Recipe:
     """Make a registered recipe for data of a spec, its weights drawn from a seed."""
-    with drawing_from(torch.Generator().manual_seed(seed)):
+    with using_generator(torch.Generator().manual_seed(seed)):
         return recipes[name](spec, **options)
 
 

@@ -12,18 +12,26 @@ from latentia.core.model import Generative
 from latentia.core.objective import Objective
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec
-from latentia.models.mixture import MixtureLaw
+from latentia.models.mixture import MixtureModel
 from latentia.networks.critic import batch_norm_layers
-from latentia.objectives.adversarial import Adversarial
-from latentia.runs.context import any_given
+from latentia.objectives.gan.adversarial import Adversarial
+from latentia.runs.conditioning import random_conditions
+from latentia.runs.diagnostics import adversarial, latent, learning
+from latentia.runs.diagnostics.finding import (
+    Columns,
+    Facts,
+    Finding,
+    Symptom,
+    TrainingLog,
+    columns_of,
+    window_of,
+)
 from latentia.runs.entries import METRICS, MODEL
 from latentia.runs.evaluate import own_scores
 from latentia.runs.folder import read_config, read_metrics, read_stopped
 from latentia.runs.load import load
 from latentia.runs.options import Training
 from latentia.runs.run import Run
-from latentia.runs.symptoms import adversarial, latent, learning
-from latentia.runs.symptoms.finding import Case, Columns, Facts, Finding, Symptom, columns_of, window_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,12 +78,12 @@ def doctor(run: Run | str | Path, *, recipe: Recipe | None = None) -> pd.DataFra
 def findings_of(run: Run | str | Path, *, recipe: Recipe | None = None) -> list[Finding]:
     """Return what ``doctor`` shows, as records."""
     if isinstance(run, Run):
-        return findings(Case(_columns(run.history), facts_of(run)))
+        return findings(TrainingLog(_columns(run.history), facts_of(run)))
     path, config = Path(run), read_config(Path(run))
     if (path / MODEL).exists() and (config["recipe"] is not None or recipe is not None):
         return findings_of(load(path, recipe=recipe))
     columns = _columns(read_metrics(path / METRICS))
-    return findings(Case(columns, _facts_of_folder(path, config["training"])))
+    return findings(TrainingLog(columns, _facts_of_folder(path, config["training"])))
 
 
 def records(found: Sequence[Finding]) -> list[dict[str, str]]:
@@ -83,17 +91,17 @@ def records(found: Sequence[Finding]) -> list[dict[str, str]]:
     return [dict(zip(_COLUMNS, astuple(finding), strict=True)) for finding in found]
 
 
-def findings(case: Case) -> list[Finding]:
+def findings(log: TrainingLog) -> list[Finding]:
     """Return all that is found of a training, the worst first; of what was told and has healed since, a note."""
-    now = [_kept(each, case) for each in (*examine(case), *_examined(learning.AT_THE_END, case))]
+    now = [_kept(each, log) for each in (*examine(log), *_examined(learning.AT_THE_END, log))]
     names = {finding.name for finding in now}
-    healed = [_healed(finding, row) for finding, row in _told(case) if finding.name not in names]
+    healed = [_healed(finding, row) for finding, row in _told(log) if finding.name not in names]
     return sorted([*now, *healed], key=lambda finding: _ORDER.index(finding.severity))
 
 
-def examine(case: Case) -> list[Finding]:
+def examine(log: TrainingLog) -> list[Finding]:
     """Return what is found of a training as it is now."""
-    return _examined(SYMPTOMS, case)
+    return _examined(SYMPTOMS, log)
 
 
 def noticing(facts: Facts, tell: Callable[[Finding], None]) -> Callable[[Sequence[Mapping[str, Any]]], None]:
@@ -108,7 +116,7 @@ def noticing(facts: Facts, tell: Callable[[Finding], None]) -> Callable[[Sequenc
     def notice(history: Sequence[Mapping[str, Any]]) -> None:
         if not _is_due(len(history), facts, window_of(history[0].get("step", 1))):
             return
-        for finding in examine(Case(columns_of(history), facts)):
+        for finding in examine(TrainingLog(columns_of(history), facts)):
             if finding.name not in told:
                 told.add(finding.name)
                 tell(finding)
@@ -116,27 +124,27 @@ def noticing(facts: Facts, tell: Callable[[Finding], None]) -> Callable[[Sequenc
     return notice
 
 
-def why_not_finite(case: Case) -> str:
+def why_not_finite(log: TrainingLog) -> str:
     """Return a line on what went before a loss that is not finite.
 
     Example:
-        >>> why_not_finite(Case({}))
+        >>> why_not_finite(TrainingLog({}))
         'it came in the first epoch: the learning rate is too high for these rows, or some of these are extreme'
     """
-    found = [finding for finding in examine(case) if finding.name != "not-finite"]
+    found = [finding for finding in examine(log) if finding.name != "not-finite"]
     if found:
         return f"{found[0].name} went before it: {found[0].evidence}"
-    for name in case.columns:
-        if name.startswith("gradient_norm/") and len(norms := case.known(name)):
-            before, last = case.early(name), float(norms[-1])
+    for name in log.columns:
+        if name.startswith("gradient_norm/") and len(norms := log.known(name)):
+            before, last = log.early(name), float(norms[-1])
             if last > _GROWN * before:
                 player = name.partition("/")[2]
                 return (
                     f"before it the gradient norm of player {player!r} grew from {before:.3g} to {last:.3g}"
                 )
-    if not case.rows:
+    if not log.rows:
         return "it came in the first epoch: the learning rate is too high for these rows, or some of these are extreme"
-    return f"{case.epoch} epochs before it show no sign of it: look at the rows of this step"
+    return f"{log.epoch} epochs before it show no sign of it: look at the rows of this step"
 
 
 def training_facts(objective: Objective, training: Training, spec: DataSpec, epochs: int) -> Facts:
@@ -166,25 +174,25 @@ def facts_of(run: Run) -> Facts:
     )
 
 
-def _examined(symptoms: Sequence[Symptom], case: Case) -> list[Finding]:
-    found = (symptom(case) for symptom in symptoms)
+def _examined(symptoms: Sequence[Symptom], log: TrainingLog) -> list[Finding]:
+    found = (symptom(log) for symptom in symptoms)
     return [finding for finding in found if finding is not None]
 
 
-def _told(case: Case) -> list[tuple[Finding, int]]:
+def _told(log: TrainingLog) -> list[tuple[Finding, int]]:
     """Return what was told while the training went on, and after how many epochs."""
-    before = replace(case, facts=replace(case.facts, stopped="", active_units=None, held=()))
+    before = replace(log, facts=replace(log.facts, stopped="", active_units=None, held=()))
     first: dict[str, tuple[Finding, int]] = {}
-    for rows in range(case.rows):
-        for finding in examine(before.until(rows)) if _is_due(rows, case.facts, case.window) else ():
+    for rows in range(log.rows):
+        for finding in examine(before.until(rows)) if _is_due(rows, log.facts, log.window) else ():
             first.setdefault(finding.name, (finding, rows))
     return list(first.values())
 
 
-def _kept(finding: Finding, case: Case) -> Finding:
+def _kept(finding: Finding, log: TrainingLog) -> Finding:
     """Return a warning that is of the last epochs with the epoch whose weights are kept, where that is another."""
-    best = learning.best_epoch(case)
-    if finding.severity != "warning" or not case.facts.restored or best in (None, case.epoch):
+    best = learning.best_epoch(log)
+    if finding.severity != "warning" or not log.facts.restored or best in (None, log.epoch):
         return finding
     return replace(finding, evidence=f"{finding.evidence} (the weights kept are of epoch {best})")
 
@@ -233,7 +241,7 @@ def _active_units(run: Run) -> float | None:
 
 def _held(run: Run) -> tuple[float, ...]:
     """Return the rows that each component of a mixture holds."""
-    if not isinstance(run.model, MixtureLaw) or run.data["n"] is None:
+    if not isinstance(run.model, MixtureModel) or run.data["n"] is None:
         return ()
     return tuple((run.model.components.weights * run.data["n"]).tolist())
 
@@ -244,7 +252,7 @@ def _strange_samples(run: Run) -> float:
         return 0.0
     if not all(bool(parameter.isfinite().all()) for parameter in run.model.parameters()):
         return 1.0
-    given = any_given(run, _SAMPLES, _SEED) if run.recipe.conditional else None
+    given = random_conditions(run.model_spec, _SAMPLES, _SEED) if run.recipe.conditional else None
     samples = run.sample(_SAMPLES, given, seed=_SEED)
     return float((~samples.isfinite()).flatten(1).any(1).double().mean())
 

@@ -12,10 +12,10 @@ from latentia.data.read import read_rows
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec
 from latentia.errors import DataError, RunError, UsageError
-from latentia.metrics.evaluate import score
+from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score, table
-from latentia.metrics.subject import Subject
-from latentia.runs.context import in_context_of
+from latentia.metrics.scoring import score
+from latentia.runs.conditioning import in_context_of
 from latentia.runs.data import fingerprint, is_named, own_part, part_name, read_again
 from latentia.runs.entries import CONFIG, SCORES
 from latentia.runs.files import read_json, write_json
@@ -95,7 +95,7 @@ def scores(
     folder = run.path if run.path is not None and (run.path / CONFIG).exists() else None
     before = [] if folder is None else read_scores(folder)
     computed_on = {"data": rows.name, "fingerprint": fingerprint(rows)}
-    subject = Subject(
+    evaluation = Evaluation(
         run.model,
         _as_seen(run, rows),
         conditional=run.recipe.conditional,
@@ -103,7 +103,7 @@ def scores(
         **settings,
     )
     names = [metrics] if isinstance(metrics, str) else metrics
-    result = [replace(each, **computed_on) for each in score(subject, names)]
+    result = [replace(each, **computed_on) for each in score(evaluation, names)]
     if folder is not None:
         write_scores(_with_new(before, result), folder)
     return result
@@ -138,7 +138,7 @@ def held_out_rows(run: Run, data: Any = None, **reading: Any) -> Rows:
 def _as_seen(run: Run, rows: Rows) -> Rows:
     """Return rows as the run's model sees them: in its numbers of classes, and transformed."""
     if run.recipe.conditional:
-        rows = in_context_of(run, rows)
+        rows = in_context_of(run.model_spec, rows)
     return rows if run.recipe.transform is None else rows.transformed(run.recipe.transform)
 
 

@@ -20,18 +20,18 @@ from latentia.errors import NonFiniteError, UsageError
 from latentia.registry import recipes
 from latentia.runs.build import build, with_training
 from latentia.runs.data import description, read_parts
+from latentia.runs.diagnostics.finding import TrainingLog, columns_of
+from latentia.runs.distributed import device_named, rank, world
 from latentia.runs.doctor import noticing, training_facts, why_not_finite
 from latentia.runs.entries import METRICS, refuse_existing
 from latentia.runs.folder import Checkpoint, RunFolder, read_metrics
 from latentia.runs.loop import Loop
 from latentia.runs.monitor import make_monitor
 from latentia.runs.options import Training, split_options
-from latentia.runs.place import device_named, rank, world
 from latentia.runs.progress import print_finding, progress_bar
 from latentia.runs.renamed import current_options
 from latentia.runs.resume import as_begun, check_length, check_names, is_over, last_checkpoint, restore
 from latentia.runs.run import Run
-from latentia.runs.symptoms.finding import Case, columns_of
 
 
 def fit(
@@ -187,7 +187,7 @@ def _train(
         with progress_bar(title, steps, steps_per_epoch, show=progress) as show:
             loop.run(states, show)
     except NonFiniteError as error:
-        stopped = f"{error}; {why_not_finite(Case(columns_of(loop.history), facts))}"
+        stopped = f"{error}; {why_not_finite(TrainingLog(columns_of(loop.history), facts))}"
         error.args, error.run = (stopped,), run
         raise
     finally:

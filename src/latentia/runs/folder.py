@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from latentia import __version__
 from latentia.core.objective import Objective
 from latentia.errors import RunError
 from latentia.runs.entries import (
@@ -28,6 +27,7 @@ from latentia.runs.entries import (
 )
 from latentia.runs.files import read_json, read_tensors, write_atomically, write_json, write_tensors
 from latentia.runs.renamed import current_options
+from latentia.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,11 +14,11 @@ from latentia.data.spec import DataSpec
 from latentia.errors import LatentiaError, RunError
 from latentia.registry import recipes
 from latentia.runs.build import build
+from latentia.runs.distributed import device_named
 from latentia.runs.entries import CHECKPOINTS, CONFIG, METRICS, MODEL
 from latentia.runs.files import read_tensors
 from latentia.runs.folder import read_config, read_metrics
 from latentia.runs.options import TRAINING, Training, split_options
-from latentia.runs.place import device_named
 from latentia.runs.renamed import fitting
 from latentia.runs.run import Run
 

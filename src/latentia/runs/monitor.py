@@ -13,9 +13,9 @@ from latentia.core.recipe import Recipe
 from latentia.core.state import load_module, prefixed, within
 from latentia.data.rows import Rows
 from latentia.errors import UsageError
-from latentia.metrics.evaluate import default_metrics, score
+from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score
-from latentia.metrics.subject import Subject
+from latentia.metrics.scoring import default_metrics, score
 from latentia.registry import metrics
 from latentia.runs.options import Training
 
@@ -29,14 +29,14 @@ class Monitor:
 
     Attributes:
         name: the metric.
-        subject: the rows it is computed on, and how.
+        evaluation: the rows it is computed on, and how.
         patience: epochs without a better value before stopping; None never stops.
         weights: of the whole objective at the best epoch, the model's as they were scored; none without patience.
         asked: whether the user named it; a first value that cannot be computed is then an error, and else a gap.
     """
 
     name: str
-    subject: Subject
+    evaluation: Evaluation
     patience: int | None
     asked: bool = True
     best: float | None = None
@@ -50,7 +50,7 @@ class Monitor:
             model: the objective's, or its average.
             objective: what is kept with it: a critic, say, belongs to the generator that it was trained against.
         """
-        result = score(replace(self.subject, model=model), [self.name])[0]
+        result = score(replace(self.evaluation, model=model), [self.name])[0]
         if self.asked and self.best is None:
             self._check(result)
         if (
@@ -105,10 +105,10 @@ def make_monitor(recipe: Recipe, held_out: Rows | None, asked: Training) -> Moni
         return None
     if recipe.transform is not None:
         held_out = held_out.transformed(recipe.transform)
-    subject = Subject(
+    evaluation = Evaluation(
         recipe.objective.model, held_out, seed=asked.seed, max_rows=_MOST, conditional=recipe.conditional
     )
-    name = asked.watched or _offered(subject)
+    name = asked.watched or _offered(evaluation)
     if name is None:
         if asked.patience is not None:
             raise UsageError(
@@ -117,11 +117,11 @@ def make_monitor(recipe: Recipe, held_out: Rows | None, asked: Training) -> Moni
             )
         return None
     _ = metrics[name]
-    return Monitor(name, subject, asked.waits, asked=asked.watched is not None)
+    return Monitor(name, evaluation, asked.waits, asked=asked.watched is not None)
 
 
-def _offered(subject: Subject) -> str | None:
+def _offered(evaluation: Evaluation) -> str | None:
     """Return the metric that a model is watched by where none is named, or None where it offers none of them."""
-    offered = default_metrics(subject.model, subject.rows.spec)
-    fitting = (name for name in _UNASKED if isinstance(subject.model, metrics.facts(name)["needs"]))
+    offered = default_metrics(evaluation.model, evaluation.rows.spec)
+    fitting = (name for name in _UNASKED if isinstance(evaluation.model, metrics.facts(name)["needs"]))
     return next((name for name in fitting if name in offered), None)

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from latentia.core.state import State
-from latentia.runs.symptoms.finding import Finding
+from latentia.runs.diagnostics.finding import Finding
 
 if TYPE_CHECKING:
     from rich.progress import Progress

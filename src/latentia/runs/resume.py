@@ -10,11 +10,11 @@ from latentia.core.player import Optim
 from latentia.core.recipe import Recipe
 from latentia.core.state import load_module, within
 from latentia.errors import RunError
+from latentia.runs.distributed import device_named, rank
 from latentia.runs.entries import METRICS, MODEL
 from latentia.runs.files import read_tensors
 from latentia.runs.folder import Checkpoint, RunFolder, read_checkpoint, read_config, read_metrics
 from latentia.runs.monitor import load_best
-from latentia.runs.place import device_named, rank
 from latentia.runs.renamed import fits, fitting
 from latentia.runs.run import Run
 

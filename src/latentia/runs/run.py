@@ -12,19 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentia import __version__
-from latentia.core.model import Bounded, Decodes, Density, Encodes, FromFactors, Generative, Translates
+from latentia.core.model import Bounded, Decodes, Density, Encodes, Generative, SamplesContext, Translates
 from latentia.core.recipe import Recipe
-from latentia.data.arrays import as_events, as_tensor
+from latentia.data.ingest.arrays import as_events, as_tensor
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
-from latentia.functional.paths import PATHS
+from latentia.functional.interpolation import PATHS
 from latentia.registry import check_name
-from latentia.runs.critic_reading import CriticReading
+from latentia.runs.conditioning import conditions_by_factor, context_of
+from latentia.runs.critic_ratio import CriticReading
 from latentia.runs.folder import FORMAT, RunFolder
-from latentia.runs.given import by_factor, context_of
-from latentia.runs.options import Training
-from latentia.runs.values import at_least, checked_seed
+from latentia.runs.options import Training, at_least, checked_seed
+from latentia.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,7 +96,7 @@ class Run:
         return DataSpec.from_json(self.data["spec"])
 
     @property
-    def seen(self) -> DataSpec:
+    def model_spec(self) -> DataSpec:
         """What the data is that the model sees: as it was given, or what the recipe's transform makes of it."""
         return self.spec if self.recipe.transform is None else self.recipe.transform.spec(self.spec)
 
@@ -128,11 +127,12 @@ class Run:
         Raises:
             UsageError: for a model that does not sample, a condition that it does not take, a critic without a ratio.
         """
-        model = self.able(Generative)
+        model = self.require(Generative)
         n = at_least("n", n, 1)
         generator = self._generator(seed)
-        if isinstance(model, FromFactors):
-            context = model.contexts(n, by_factor(given, self.spec, self.seen), generator=generator)
+        if isinstance(model, SamplesContext):
+            known = conditions_by_factor(given, self.spec, self.model_spec)
+            context = model.sample_context(n, known, generator=generator)
         else:
             context = self._context(n, given)
         if rejection or quantile is not None:
@@ -142,7 +142,7 @@ class Run:
     @torch.no_grad()
     def encode(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
         """Return the mean code of each row: (n, d)."""
-        model = self.able(Encodes)
+        model = self.require(Encodes)
         rows = self.rows(x)
         return model.encode(rows, self._context(len(rows), given)).mean
 
@@ -162,13 +162,13 @@ class Run:
     @torch.no_grad()
     def decode(self, z: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
         """Return the mean row of each code (n, d): (n, *event)."""
-        model = self.able(Decodes)
+        model = self.require(Decodes)
         codes = as_tensor(z, "z").to(self.device, torch.get_default_dtype())
         return model.decode(codes, self._context(len(codes), given)).mean
 
     def reconstruct(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
         """Return each row encoded and decoded again, as means: (n, *event)."""
-        self.able(Encodes, Decodes)
+        self.require(Encodes, Decodes)
         return self.decode(self.encode(x, given), given)
 
     def interpolate(
@@ -190,7 +190,7 @@ class Run:
             given: what to condition on, for conditional models.
         """
         check_name("path", path, PATHS)
-        self.able(Encodes, Decodes)
+        self.require(Encodes, Decodes)
         steps = at_least("steps", steps, 2)
         ends = self.encode(torch.cat([self.rows(a, one=True), self.rows(b, one=True)]), given)
         return self.decode(PATHS[path](ends[0], ends[1], steps), given)
@@ -199,7 +199,7 @@ class Run:
         self, x: ArrayLike, *, steps: int = 9, span: float = 3.0, given: Mapping[str, Any] | None = None
     ) -> Tensor:
         """Return row x decoded with one entry of its code moved from -span to span: (d, steps, *event)."""
-        self.able(Encodes, Decodes)
+        self.require(Encodes, Decodes)
         steps = at_least("steps", steps, 2)
         z = self.encode(self.rows(x, one=True), given)[0]
         values = torch.linspace(-span, span, steps, device=z.device)
@@ -212,7 +212,7 @@ class Run:
     @torch.no_grad()
     def translate(self, x: ArrayLike, domain: str | None = None) -> Tensor:
         """Return each row carried into the other domain."""
-        return self.able(Translates).translate(self.rows(x), domain)
+        return self.require(Translates).translate(self.rows(x), domain)
 
     def rows(self, x: ArrayLike, *, one: bool = False) -> Tensor:
         """Return rows as the model takes them: checked, floating-point, transformed as in training.
@@ -267,7 +267,7 @@ class Run:
             },
         }
 
-    def able(self, capability: type[C], *more: type) -> C:
+    def require(self, capability: type[C], *more: type) -> C:
         """Return the model, as one with capabilities; `UsageError` says what it lacks and what it can."""
         model = self.model
         lacking = [kind for kind in (capability, *more) if not isinstance(model, kind)]
@@ -281,7 +281,7 @@ class Run:
 
     def _context(self, n: int, given: Mapping[str, Any] | None) -> Tensor | None:
         if self.recipe.conditional:
-            return context_of(str(self.name), self.seen, n, given).to(self.device)
+            return context_of(str(self.name), self.model_spec, n, given).to(self.device)
         if given:
             raise UsageError(f"{self.name} is not conditional; it cannot be given {', '.join(given)}")
         return None

@@ -95,4 +95,4 @@ def _log_prob(run: Run) -> Callable[[Tensor], Tensor]:
     if isinstance(model, Bounded) and not isinstance(model, Density):
         generator = torch.Generator(run.device).manual_seed(run.training.seed)
         return lambda x: model.log_prob_bound(x, samples=IWAE_SAMPLES, generator=generator)
-    return run.able(Density).log_prob
+    return run.require(Density).log_prob

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentia.data.arrays import as_tensor
+from latentia.data.ingest.arrays import as_tensor
 from latentia.runs.run import Run
 
 _BLOCK = 256  # rows that the model is given at once

@@ -8,7 +8,7 @@ from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted
 
 from latentia.core.model import Decodes, Encodes
-from latentia.data.arrays import as_tensor
+from latentia.data.ingest.arrays import as_tensor
 from latentia.errors import DataError
 from latentia.sklearn.estimator import FLOATS, ArrayLike, RecipeEstimator
 from latentia.sklearn.rows import by_blocks, dtype_of, taken
@@ -43,7 +43,7 @@ class LatentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Recip
             UsageError: (a ValueError) for models that do not encode.
         """
         rows = self._rows(X)
-        model = self.run_.able(Encodes)
+        model = self.run_.require(Encodes)
         return by_blocks(lambda x: model.encode(x).mean, taken(self.run_, rows)).astype(rows.dtype)
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
@@ -56,7 +56,7 @@ class LatentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Recip
             UsageError: (a ValueError) for models that do not decode.
         """
         check_is_fitted(self, "run_")
-        model = self.run_.able(Decodes)
+        model = self.run_.require(Decodes)
         codes: np.ndarray = check_array(X, dtype=FLOATS, input_name="X", estimator=self)
         if codes.shape[1] != self._n_features_out:
             raise DataError(

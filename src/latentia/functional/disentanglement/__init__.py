@@ -6,10 +6,10 @@ Factors are numbers of values from 0, as `Rows.factor_values` has them. What fit
 
 from latentia.functional.disentanglement.gaps import squared_correlations, top_two_gaps
 from latentia.functional.disentanglement.groups import (
+    least_varying_latents,
     majority_factors,
     pair_differences,
-    rows_alike,
-    steadiest_codes,
+    rows_sharing_factor,
 )
 from latentia.functional.disentanglement.importance import completeness, disentanglement
 from latentia.functional.disentanglement.information import (
@@ -23,13 +23,13 @@ __all__ = [
     "completeness",
     "disentanglement",
     "histogram_bins",
+    "least_varying_latents",
     "majority_factors",
     "modularities",
     "mutual_information",
     "mutual_information_gaps",
     "pair_differences",
-    "rows_alike",
+    "rows_sharing_factor",
     "squared_correlations",
-    "steadiest_codes",
     "top_two_gaps",
 ]

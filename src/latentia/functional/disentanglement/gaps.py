@@ -7,7 +7,7 @@ from torch import Tensor
 
 from latentia.errors import DataError
 from latentia.functional.checks import point_sets
-from latentia.functional.disentanglement.inputs import matrix
+from latentia.functional.disentanglement.checks import matrix
 
 
 def top_two_gaps(scores: Tensor) -> Tensor:

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from latentia.errors import DataError
-from latentia.functional.disentanglement.inputs import coded_factors
+from latentia.functional.disentanglement.checks import coded_factors
 
 _AT_ONCE = 1 << 22  # codes that are gathered at once: 32 MB
 
 
-def rows_alike(column: Tensor, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def rows_sharing_factor(column: Tensor, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Draw for each of some rows a row with the same value of a factor, each of them equally likely, itself too.
 
     Args:
@@ -26,7 +26,7 @@ def rows_alike(column: Tensor, rows: Tensor, generator: torch.Generator | None =
 
     Example:
         >>> column = torch.tensor([2, 0, 2, 1])
-        >>> bool((column[rows_alike(column, torch.tensor([0, 0, 1, 3]))] == torch.tensor([2, 2, 0, 1])).all())
+        >>> bool((column[rows_sharing_factor(column, torch.tensor([0, 0, 1, 3]))] == torch.tensor([2, 2, 0, 1])).all())
         True
     """
     order, counts = column.argsort(stable=True), column.bincount()
@@ -67,12 +67,12 @@ def pair_differences(
     differences = codes.new_empty(len(shared), codes.shape[1])
     for j, points in _of_one_factor(shared, pairs * codes.shape[1]):
         first = torch.randint(len(codes), (len(points), pairs), generator=generator)
-        second = rows_alike(factors[:, j], first, generator)
+        second = rows_sharing_factor(factors[:, j], first, generator)
         differences[points] = (codes[first] - codes[second]).abs().mean(1)
     return differences
 
 
-def steadiest_codes(
+def least_varying_latents(
     codes: Tensor,
     factors: Tensor,
     shared: Tensor,
@@ -106,7 +106,7 @@ def steadiest_codes(
     steadiest = torch.empty_like(shared)
     for j, points in _of_one_factor(shared, size * codes.shape[1]):
         first = torch.randint(len(codes), (len(points), 1), generator=generator)
-        group = rows_alike(factors[:, j], first.expand(-1, size), generator)
+        group = rows_sharing_factor(factors[:, j], first.expand(-1, size), generator)
         relative = (codes[group].var(1) / variances).where(variances > 0, torch.inf)
         steadiest[points] = relative.argmin(1)
     return steadiest

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from latentia.functional.disentanglement.inputs import matrix
+from latentia.functional.disentanglement.checks import matrix
 
 
 def disentanglement(importance: Tensor) -> Tensor:

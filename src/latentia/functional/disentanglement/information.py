@@ -7,8 +7,8 @@ from torch import Tensor
 
 from latentia.errors import UsageError
 from latentia.functional.checks import point_sets
+from latentia.functional.disentanglement.checks import matrix, whole_numbers
 from latentia.functional.disentanglement.gaps import top_two_gaps
-from latentia.functional.disentanglement.inputs import matrix, whole_numbers
 
 
 def histogram_bins(codes: Tensor, bins: int = 20) -> Tensor:

@@ -4,6 +4,6 @@
 """
 
 from latentia.functional.f_divergences.custom import from_function
-from latentia.functional.f_divergences.record import DivergenceEstimate, Domain, FDivergence
+from latentia.functional.f_divergences.divergence import DivergenceEstimate, Domain, FDivergence
 
 __all__ = ["DivergenceEstimate", "Domain", "FDivergence", "from_function"]

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from latentia.errors import DataError, UsageError
-from latentia.functional.f_divergences.record import Domain, FDivergence, Function
-from latentia.functional.f_divergences.stable import inverse_logsigmoid
+from latentia.functional.f_divergences._numerics import inverse_logsigmoid
+from latentia.functional.f_divergences.divergence import Domain, FDivergence, Function
 from latentia.functional.fenchel import check_convex, check_lower_semicontinuous, conjugate_by_bisection
 
 _LOG_LARGEST = 700.0  # of a float64

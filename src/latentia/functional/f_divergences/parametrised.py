@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from latentia.errors import UsageError
-from latentia.functional.f_divergences.record import Domain, FDivergence
-from latentia.functional.f_divergences.stable import inverse_logsigmoid, log_softplus, weighted_expm1
+from latentia.functional.f_divergences._numerics import inverse_logsigmoid, log_softplus, weighted_expm1
+from latentia.functional.f_divergences.divergence import Domain, FDivergence
 from latentia.registry import divergences
 
 

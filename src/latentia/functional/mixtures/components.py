@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from latentia.functional.gaussians import LOG_2PI
+from latentia.functional.gaussian.densities import LOG_2PI
 from latentia.registry import check_name
 
 

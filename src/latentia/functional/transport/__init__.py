@@ -4,8 +4,9 @@ A name ends in ``_power`` where it returns W_p^p; `wasserstein`, `wasserstein_1d
 the distance W_p. No cost has a factor ½ in front.
 """
 
+from latentia.functional.transport._checks import distance_cost
 from latentia.functional.transport.entropic import SinkhornResult, sinkhorn, sinkhorn_divergence
-from latentia.functional.transport.inputs import distance_cost
+from latentia.functional.transport.exact import wasserstein, wasserstein_power
 from latentia.functional.transport.linear_program import (
     TransportProgram,
     TransportResult,
@@ -24,7 +25,6 @@ from latentia.functional.transport.one_dimensional import (
     wasserstein_1d_power,
 )
 from latentia.functional.transport.quantiles import wasserstein_quantiles, wasserstein_quantiles_power
-from latentia.functional.transport.samples import wasserstein, wasserstein_power
 from latentia.functional.transport.sliced import (
     SlicedEstimate,
     random_directions,

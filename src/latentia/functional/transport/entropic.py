@@ -9,13 +9,13 @@ from torch import Tensor
 
 from latentia.errors import UsageError
 from latentia.functional.checks import point_sets
-from latentia.functional.transport.entropic_dual import entropic_potentials, soft_c_transform
-from latentia.functional.transport.inputs import (
+from latentia.functional.transport._checks import (
     checked_problem,
     distance_cost,
     normalised_weights,
     with_gradients,
 )
+from latentia.functional.transport.entropic_dual import entropic_potentials, soft_c_transform
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latentia.errors import DataError
-from latentia.functional.transport.inputs import checked_problem, with_gradients
+from latentia.functional.transport._checks import checked_problem, with_gradients
 
 _HIGHS_PAIRS = 2_500  # with more pairs of atoms than this, POT's network simplex is used where POT is there
 _LARGEST = 1e15  # of a scaled cost: the solver takes 1e20 for infinity

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from latentia.errors import UsageError
 from latentia.functional.checks import finite, point_sets
-from latentia.functional.transport.inputs import root
+from latentia.functional.transport._checks import root
 from latentia.functional.transport.sliced import (
     costs_of_directions,
     random_directions,

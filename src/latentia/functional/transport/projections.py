@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from latentia.errors import UsageError
-from latentia.functional.kernels import row_blocks
+from latentia.functional.kernel.kernels import row_blocks
+from latentia.functional.transport._sorted import row_costs
 from latentia.functional.transport.one_dimensional import wasserstein_1d_power
-from latentia.functional.transport.rows import row_costs
 
 
 def mean_cost(p: float, directions: Tensor, x: Tensor, y: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:

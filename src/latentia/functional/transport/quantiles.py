@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from latentia.errors import DataError, UsageError
-from latentia.functional.transport.inputs import power_at_least_one, root
+from latentia.functional.transport._checks import power_at_least_one, root
 
 Quantile = Callable[[Tensor], Tensor]
 

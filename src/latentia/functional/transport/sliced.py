@@ -13,7 +13,7 @@ from torch import Tensor
 
 from latentia.errors import DataError, UsageError
 from latentia.functional.checks import finite, point_sets
-from latentia.functional.transport.inputs import (
+from latentia.functional.transport._checks import (
     normalised_weights,
     power_at_least_one,
     root,

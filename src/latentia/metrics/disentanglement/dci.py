@@ -10,12 +10,12 @@ from torch import Tensor
 from latentia.core.model import Encodes
 from latentia.errors import UsageError
 from latentia.functional.disentanglement import completeness, disentanglement
-from latentia.functional.disentanglement.inputs import coded_factors
+from latentia.functional.disentanglement.checks import coded_factors
 from latentia.metrics.disentanglement.estimate import Estimate, stream, two_parts
+from latentia.metrics.disentanglement.latents_and_factors import coded, scored
 from latentia.metrics.disentanglement.predictors import boosted
-from latentia.metrics.disentanglement.subject import coded, scored
+from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score
-from latentia.metrics.subject import Subject
 from latentia.registry import metrics
 
 
@@ -37,10 +37,10 @@ class DCI:
 
 
 @metrics.register("dci", needs=Encodes, factors=2)
-def dci_of(subject: Subject) -> list[Score]:
+def dci_of(evaluation: Evaluation) -> list[Score]:
     """Disentanglement, completeness, informativeness: three scores by boosted trees, which take minutes; at most 1."""
-    rows = coded(subject, at_least=2)
-    found = dci(rows.codes, rows.factors, seed=subject.seed)
+    rows = coded(evaluation, at_least=2)
+    found = dci(rows.codes, rows.factors, seed=evaluation.seed)
     return [
         scored("dci-disentanglement", "share", rows, found.disentanglement),
         scored("dci-completeness", "share", rows, found.completeness),

@@ -11,31 +11,31 @@ from torch import Tensor
 
 from latentia.core.model import Encodes
 from latentia.errors import DataError
-from latentia.functional.disentanglement import majority_factors, pair_differences, steadiest_codes
-from latentia.functional.disentanglement.inputs import coded_factors
+from latentia.functional.disentanglement import least_varying_latents, majority_factors, pair_differences
+from latentia.functional.disentanglement.checks import coded_factors
 from latentia.metrics.disentanglement.estimate import Estimate, some_rows, stream
-from latentia.metrics.disentanglement.predictors import told_linearly
-from latentia.metrics.disentanglement.subject import Coded, coded, scored
+from latentia.metrics.disentanglement.latents_and_factors import LatentsAndFactors, coded, scored
+from latentia.metrics.disentanglement.predictors import linear_probe_correct
+from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score
-from latentia.metrics.subject import Subject
 from latentia.registry import metrics
 
 
 @metrics.register("beta-vae-score", needs=Encodes, default=True, factors=2)
-def beta_vae_score_of(subject: Subject) -> Score:
+def beta_vae_score_of(evaluation: Evaluation) -> Score:
     """β-VAE score: how well a linear classifier tells which factor pairs share, from how far their codes differ."""
-    rows = _shared_at_least_twice(coded(subject, at_least=2))
+    rows = _shared_at_least_twice(coded(evaluation, at_least=2))
     return scored(
-        "beta-vae-score", "accuracy", rows, beta_vae_score(rows.codes, rows.factors, seed=subject.seed)
+        "beta-vae-score", "accuracy", rows, beta_vae_score(rows.codes, rows.factors, seed=evaluation.seed)
     )
 
 
 @metrics.register("factor-vae-score", needs=Encodes, default=True, factors=2)
-def factor_vae_score_of(subject: Subject) -> Score:
+def factor_vae_score_of(evaluation: Evaluation) -> Score:
     """FactorVAE score: how well the code that varies least in a group of rows tells which factor they share."""
-    rows = _shared_at_least_twice(coded(subject, at_least=2))
+    rows = _shared_at_least_twice(coded(evaluation, at_least=2))
     return scored(
-        "factor-vae-score", "accuracy", rows, factor_vae_score(rows.codes, rows.factors, seed=subject.seed)
+        "factor-vae-score", "accuracy", rows, factor_vae_score(rows.codes, rows.factors, seed=evaluation.seed)
     )
 
 
@@ -71,7 +71,7 @@ def beta_vae_score(
     generator = stream("beta-vae-score", seed)
     shared = torch.randint(factors.shape[1], (train + test,), generator=generator)
     points = pair_differences(codes, factors, shared, pairs=pairs, generator=generator)
-    told, converged = told_linearly((points[:train], shared[:train]), (points[train:], shared[train:]))
+    told, converged = linear_probe_correct((points[:train], shared[:train]), (points[train:], shared[train:]))
     settings = {
         "pairs": pairs,
         "train": train,
@@ -94,7 +94,7 @@ def factor_vae_score(
     least_sd: float = 0.05,
     seed: int = 0,
 ) -> Estimate:
-    """Return the accuracy with which `majority_factors` of `steadiest_codes` tells the shared factor.
+    """Return the accuracy with which `majority_factors` of `least_varying_latents` tells the shared factor.
 
     Chance is 1/F. Codes whose standard deviation over all rows is below ``least_sd`` count as collapsed to the prior,
     and are left out; where all are, the score is 0.
@@ -123,7 +123,7 @@ def factor_vae_score(
     shared = torch.randint(factors.shape[1], (train + test,), generator=generator)
     told = torch.zeros(test)
     if active.any():
-        steadiest = steadiest_codes(
+        steadiest = least_varying_latents(
             codes, factors, shared, variances.where(active, 0), size=group, generator=generator
         )
         sizes = codes.shape[1], factors.shape[1]
@@ -148,7 +148,7 @@ def _accuracy(told: Tensor, settings: Mapping[str, Any]) -> Estimate:
     )
 
 
-def _shared_at_least_twice(rows: Coded) -> Coded:
+def _shared_at_least_twice(rows: LatentsAndFactors) -> LatentsAndFactors:
     """Return the rows; raise `DataError`, which names the value, where a group that shares it would be one row."""
     for factor, column in zip(rows.known, rows.factors.unbind(1), strict=True):
         alone = (column.bincount() == 1).nonzero().flatten().tolist()

@@ -13,31 +13,31 @@ from latentia.functional.disentanglement import (
     mutual_information,
     mutual_information_gaps,
 )
-from latentia.functional.disentanglement.inputs import coded_factors
+from latentia.functional.disentanglement.checks import coded_factors
 from latentia.metrics.disentanglement.estimate import (
     Estimate,
     infinitesimal_jackknife,
     some_rows,
     stream,
 )
-from latentia.metrics.disentanglement.subject import coded, scored
+from latentia.metrics.disentanglement.latents_and_factors import coded, scored
+from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score
-from latentia.metrics.subject import Subject
 from latentia.registry import metrics
 
 
 @metrics.register("mig", needs=Encodes, default=True, factors=1)
-def mig_of(subject: Subject) -> Score:
+def mig_of(evaluation: Evaluation) -> Score:
     """Mutual information gap: how far one code tells each factor, and no other does; higher is better, at most 1."""
-    rows = coded(subject)
-    return scored("mig", "share of entropy", rows, mig(rows.codes, rows.factors, seed=subject.seed))
+    rows = coded(evaluation)
+    return scored("mig", "share of entropy", rows, mig(rows.codes, rows.factors, seed=evaluation.seed))
 
 
 @metrics.register("modularity", needs=Encodes, default=True, factors=2)
-def modularity_of(subject: Subject) -> Score:
+def modularity_of(evaluation: Evaluation) -> Score:
     """Modularity: how far each code tells one factor only, by mutual information; higher is better, at most 1."""
-    rows = coded(subject, at_least=2)
-    return scored("modularity", "share", rows, modularity(rows.codes, rows.factors, seed=subject.seed))
+    rows = coded(evaluation, at_least=2)
+    return scored("modularity", "share", rows, modularity(rows.codes, rows.factors, seed=evaluation.seed))
 
 
 def mig(codes: Tensor, factors: Tensor, *, points: int = 10_000, bins: int = 20, seed: int = 0) -> Estimate:

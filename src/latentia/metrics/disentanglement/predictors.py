@@ -12,7 +12,9 @@ from torch import Tensor
 from latentia.errors import DataError
 
 
-def told_by_one_code(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], *, C: float = 0.01) -> Tensor:
+def single_latent_correct(
+    train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], *, C: float = 0.01
+) -> Tensor:
     """Return whether each factor of each row is told from each code alone, by a linear support vector machine.
 
     One machine against the rest for each value, the values weighted to be equally frequent, squared hinge loss.
@@ -69,7 +71,7 @@ def boosted(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], seed: int
     return torch.stack(importance, 1).clamp(min=0), torch.stack(told, 1)
 
 
-def told_linearly(
+def linear_probe_correct(
     train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], *, steps: int = 1000
 ) -> tuple[Tensor, bool]:
     """Return whether logistic regression, with its weights' squares penalised, tells each label.

@@ -8,7 +8,7 @@ from torch import Tensor
 from latentia.core.model import Encodes
 from latentia.errors import DataError
 from latentia.functional.disentanglement import squared_correlations, top_two_gaps
-from latentia.functional.disentanglement.inputs import coded_factors
+from latentia.functional.disentanglement.checks import coded_factors
 from latentia.metrics.disentanglement.estimate import (
     BOOTSTRAP,
     Estimate,
@@ -17,29 +17,31 @@ from latentia.metrics.disentanglement.estimate import (
     stream,
     two_parts,
 )
-from latentia.metrics.disentanglement.predictors import told_by_one_code
-from latentia.metrics.disentanglement.subject import Coded, coded, scored
+from latentia.metrics.disentanglement.latents_and_factors import LatentsAndFactors, coded, scored
+from latentia.metrics.disentanglement.predictors import single_latent_correct
+from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score
-from latentia.metrics.subject import Subject
 from latentia.registry import metrics
 
 _C = 0.01
 
 
 @metrics.register("sap", needs=Encodes, factors=1)
-def sap_of(subject: Subject) -> Score:
+def sap_of(evaluation: Evaluation) -> Score:
     """SAP: how much better a linear classifier tells a factor from its best code than from the next; at most 1."""
-    rows = coded(subject)
-    return scored("sap", "accuracy", rows, sap(rows.codes, rows.factors, seed=subject.seed))
+    rows = coded(evaluation)
+    return scored("sap", "accuracy", rows, sap(rows.codes, rows.factors, seed=evaluation.seed))
 
 
 @metrics.register("sap-regression", needs=Encodes, factors=1)
-def sap_regression_of(subject: Subject) -> Score:
+def sap_regression_of(evaluation: Evaluation) -> Score:
     """SAP of factors that are numbers: how much larger R² is with the best code than with the next; at most 1."""
-    rows = coded(subject).chosen(lambda factor: factor.kind == "number")
+    rows = coded(evaluation).chosen(lambda factor: factor.kind == "number")
     if not rows.known:
         raise DataError("none of the factors that vary is a number: ask for sap, which takes categories")
-    return scored("sap-regression", "R²", rows, sap_regression(rows.codes, _values(rows), seed=subject.seed))
+    return scored(
+        "sap-regression", "R²", rows, sap_regression(rows.codes, _values(rows), seed=evaluation.seed)
+    )
 
 
 def sap(codes: Tensor, factors: Tensor, *, train: int = 10_000, test: int = 5_000, seed: int = 0) -> Estimate:
@@ -66,7 +68,7 @@ def sap(codes: Tensor, factors: Tensor, *, train: int = 10_000, test: int = 5_00
     generator = stream("sap", seed)
     fitted, scored_on = two_parts(len(codes), train, test, generator)
     parts = [(codes[rows], factors[rows]) for rows in (fitted, scored_on)]
-    told = told_by_one_code(parts[0], parts[1], C=_C)
+    told = single_latent_correct(parts[0], parts[1], C=_C)
     stderr = bootstrapped(lambda sample: top_two_gaps(told[sample].mean(0)).mean(), len(told), generator)
     settings = {
         "train": len(fitted),
@@ -110,7 +112,7 @@ def sap_regression(codes: Tensor, values: Tensor, *, points: int = 10_000, seed:
     return Estimate(value, bootstrapped(gap, len(rows), generator), settings)
 
 
-def _values(rows: Coded) -> Tensor:
+def _values(rows: LatentsAndFactors) -> Tensor:
     """Return the numbers that the factors are, (n, F) float64."""
     columns = zip(rows.known, rows.factors.unbind(1), strict=True)
     return torch.stack(

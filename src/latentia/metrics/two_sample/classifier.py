@@ -18,14 +18,18 @@ import torch
 
 from latentia.errors import UsageError
 from latentia.metrics.two_sample.classifiers import Classifier, classifier_named, out_of_fold
-from latentia.metrics.two_sample.permutation import by_permutation, drawn
-from latentia.metrics.two_sample.question import Question
-from latentia.metrics.two_sample.result import Evidence, most_telling
+from latentia.metrics.two_sample.permutation import by_permutation, permutation_settings
+from latentia.metrics.two_sample.problem import TwoSampleProblem
+from latentia.metrics.two_sample.result import TestOutcome, most_telling
 
 
 def classifier_test(
-    question: Question, *, classifier: str | Classifier = "boosting", folds: int = 5, refit: bool = False
-) -> Evidence:
+    problem: TwoSampleProblem,
+    *,
+    classifier: str | Classifier = "boosting",
+    folds: int = 5,
+    refit: bool = False,
+) -> TestOutcome:
     """Test by how well a classifier ranks new points of x above those of y.
 
     The statistic is the area under the ROC curve, averaged over folds: the probability that a point of x is
@@ -33,7 +37,7 @@ def classifier_test(
     from probabilities moved to equal shares of x and y.
 
     Args:
-        question: what is asked.
+        problem: what is asked.
         classifier: a name of `CLASSIFIERS`, or a scikit-learn classifier with ``predict_proba``, whose
             ``random_state`` is its own affair.
         folds: how many parts, each with its share of x and of y; at most as many as the smaller sample has points.
@@ -44,11 +48,11 @@ def classifier_test(
     """
     if folds < 2:
         raise UsageError(f"folds must be at least 2; got {folds}")
-    n, m = len(question.x), len(question.y)
-    labels, rng = np.repeat([1, 0], [n, m]), np.random.default_rng(question.seed)
-    fold_of = stratified_folds(labels, min(folds, n, m), question.seed)
-    permuted = permuted_within(fold_of, labels, question.permutations, rng)
-    estimator, points = classifier_named(classifier, question.seed), question.points.cpu().numpy()
+    n, m = len(problem.x), len(problem.y)
+    labels, rng = np.repeat([1, 0], [n, m]), np.random.default_rng(problem.seed)
+    fold_of = stratified_folds(labels, min(folds, n, m), problem.seed)
+    permuted = permuted_within(fold_of, labels, problem.permutations, rng)
+    estimator, points = classifier_named(classifier, problem.seed), problem.points.cpu().numpy()
 
     p = out_of_fold(estimator, points, labels, fold_of, forward=not refit)
     ranks = ranks_within(fold_of, p, rng)
@@ -58,8 +62,8 @@ def classifier_test(
     else:
         null = mean_areas(fold_of, ranks, permuted)
     scored = np.flatnonzero(~np.isnan(p))
-    return Evidence(
-        **by_permutation(torch.from_numpy(np.concatenate([observed, null])), question),
+    return TestOutcome(
+        **by_permutation(torch.from_numpy(np.concatenate([observed, null])), problem),
         effect_size=balanced_accuracy(p[scored], labels[scored]) - 0.5,
         effect="balanced accuracy - 1/2",
         points=most_telling(torch.from_numpy(p[scored] - 0.5), scored.tolist(), n),
@@ -68,7 +72,7 @@ def classifier_test(
             "classifier": classifier if isinstance(classifier, str) else type(classifier).__name__,
             "folds": int(fold_of.max()) + 1,
             "refit": refit,
-            **drawn(question),
+            **permutation_settings(problem),
         },
     )
 

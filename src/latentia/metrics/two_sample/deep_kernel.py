@@ -9,12 +9,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from latentia.core.randomness import drawing_from
+from latentia.core.randomness import using_generator
 from latentia.errors import DataError, UsageError
-from latentia.functional.kernels import squared_distances
-from latentia.metrics.two_sample.kernels import kernel_evidence
-from latentia.metrics.two_sample.question import Question
-from latentia.metrics.two_sample.result import Evidence
+from latentia.functional.kernel.kernels import squared_distances
+from latentia.metrics.two_sample.kernels import kernel_outcome
+from latentia.metrics.two_sample.problem import TwoSampleProblem
+from latentia.metrics.two_sample.result import TestOutcome
 from latentia.networks.mlp import MLP
 
 _SMALLEST = 1e-8  # added to the variance, so that the criterion is finite where it vanishes
@@ -63,39 +63,39 @@ class DeepKernel(nn.Module):
 
 
 def deep_kernel(
-    question: Question,
+    problem: TwoSampleProblem,
     *,
     steps: int = 400,
     learning_rate: float = 2e-3,
     hidden: Sequence[int] = (50, 50, 50, 50),
-) -> Evidence:
+) -> TestOutcome:
     """Test by MMD² with a deep kernel that is learned on a random half of each sample, on the other halves.
 
     The halves share no point, so the kernel is fixed for the test, whose permutations are exact.
 
     Args:
-        question: what is asked.
+        problem: what is asked.
         steps: of Adam.
         learning_rate: of Adam.
         hidden: widths of the network's layers.
 
     Reference: Liu et al. (2020), Learning Deep Kernels for Non-Parametric Two-Sample Tests, algorithm 1.
     """
-    question.at_least(4, "for a half to learn the kernel on and a half to test on")
+    problem.at_least(4, "for a half to learn the kernel on and a half to test on")
     if steps < 1 or not learning_rate > 0 or not hidden or min(hidden) < 1:
         raise UsageError(
             f"a deep kernel needs steps >= 1, learning_rate > 0 and hidden widths >= 1; got {steps}, "
             f"{learning_rate} and {tuple(hidden)}"
         )
-    generator = question.generator()
-    x_learn, x_test = _halves(len(question.x), generator)
-    y_learn, y_test = _halves(len(question.y), generator)
-    x, y, rows = question.x, question.y, {"x": x_test, "y": y_test}
+    generator = problem.generator()
+    x_learn, x_test = _halves(len(problem.x), generator)
+    y_learn, y_test = _halves(len(problem.y), generator)
+    x, y, rows = problem.x, problem.y, {"x": x_test, "y": y_test}
     kernel = learn_kernel(
         x[x_learn], y[y_learn], steps=steps, learning_rate=learning_rate, hidden=hidden, generator=generator
     )
     settings = {"kernel": "deep", "steps": steps, "learning_rate": learning_rate, "hidden": tuple(hidden)}
-    found = kernel_evidence(replace(question, x=x[x_test], y=y[y_test]), kernel, settings)
+    found = kernel_outcome(replace(problem, x=x[x_test], y=y[y_test]), kernel, settings)
     points = (replace(each, row=int(rows[each.sample][each.row])) for each in found.points)
     return replace(found, points=tuple(points))
 
@@ -111,7 +111,7 @@ def learn_kernel(
     batch: int = 256,
 ) -> DeepKernel:
     """Learn a deep kernel that tells two samples apart: ascend J of equally many points of both."""
-    with drawing_from(generator):
+    with using_generator(generator):
         kernel = DeepKernel(torch.cat([x, y]), hidden)
     size = min(len(x), len(y), batch)
     optimiser = torch.optim.Adam(kernel.parameters(), lr=learning_rate)

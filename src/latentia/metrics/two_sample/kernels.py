@@ -11,46 +11,48 @@ import torch
 from torch import Tensor
 
 from latentia.errors import DataError
-from latentia.functional.kernels import (
+from latentia.functional.kernel.kernels import (
     Kernel,
     gaussian_kernel,
     median_bandwidth,
     negative_distance_kernel,
     row_blocks,
 )
-from latentia.functional.mmd import mmd2_of_splits
-from latentia.metrics.two_sample.permutation import by_permutation, drawn, random_splits
-from latentia.metrics.two_sample.question import Question
-from latentia.metrics.two_sample.result import Evidence, most_telling
+from latentia.functional.kernel.mmd import mmd2_of_splits
+from latentia.metrics.two_sample.permutation import by_permutation, permutation_settings, random_splits
+from latentia.metrics.two_sample.problem import TwoSampleProblem
+from latentia.metrics.two_sample.result import TestOutcome, most_telling
 
 
-def mmd(question: Question, *, bandwidth: float | None = None, kernel: Kernel | None = None) -> Evidence:
+def mmd(
+    problem: TwoSampleProblem, *, bandwidth: float | None = None, kernel: Kernel | None = None
+) -> TestOutcome:
     """Test by the unbiased MMD², with a Gaussian kernel whose bandwidth is the median distance.
 
     Args:
-        question: what is asked.
+        problem: what is asked.
         bandwidth: of the Gaussian kernel; the median distance between points without.
         kernel: another kernel, chosen without looking at which point is of which sample.
 
     Reference: Gretton et al. (2012), A Kernel Two-Sample Test, sections 2.2 and 8.
     """
     if kernel is not None:
-        return kernel_evidence(question, kernel, {"kernel": "given"})
-    h = median_bandwidth(question.x, question.y) if bandwidth is None else bandwidth
-    return kernel_evidence(
-        question, partial(gaussian_kernel, bandwidth=h), {"kernel": "gaussian", "bandwidth": h}
+        return kernel_outcome(problem, kernel, {"kernel": "given"})
+    h = median_bandwidth(problem.x, problem.y) if bandwidth is None else bandwidth
+    return kernel_outcome(
+        problem, partial(gaussian_kernel, bandwidth=h), {"kernel": "gaussian", "bandwidth": h}
     )
 
 
-def energy(question: Question) -> Evidence:
+def energy(problem: TwoSampleProblem) -> TestOutcome:
     """Test by the unbiased energy distance 2 E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖.
 
     Reference: Székely & Rizzo (2013), Energy statistics, sections 2 and 6.
     """
-    return kernel_evidence(question, negative_distance_kernel, {})
+    return kernel_outcome(problem, negative_distance_kernel, {})
 
 
-def kernel_evidence(question: Question, kernel: Kernel, settings: Mapping[str, Any]) -> Evidence:
+def kernel_outcome(problem: TwoSampleProblem, kernel: Kernel, settings: Mapping[str, Any]) -> TestOutcome:
     """Test by the unbiased MMD² of any kernel; one kernel matrix serves all permutations.
 
     The effect size MMD²/E‖φ(X) − φ(Y)‖², where k(x, y) = ⟨φ(x), φ(y)⟩, is the share of the squared distance
@@ -58,20 +60,20 @@ def kernel_evidence(question: Question, kernel: Kernel, settings: Mapping[str, A
 
     Reference: Székely & Rizzo (2013), Energy statistics, section 6, for the coefficient of inhomogeneity.
     """
-    points, n, m = question.points, len(question.x), len(question.y)
-    splits = random_splits(n, m, question.permutations, question.generator()).to(points.device)
+    points, n, m = problem.points, len(problem.x), len(problem.y)
+    splits = random_splits(n, m, problem.permutations, problem.generator()).to(points.device)
     statistics = mmd2_of_splits(points, splits, kernel)
     sums = _kernel_sums(points, splits[:, 0], kernel)
     between = float(sums.diagonal[:n].mean() + sums.diagonal[n:].mean() - 2 * sums.x[n:].sum() / (n * m))
     if not between > 0:
         raise DataError("the kernel takes all points of x and y for one: choose another kernel")
-    return Evidence(
-        **by_permutation(statistics, question),
+    return TestOutcome(
+        **by_permutation(statistics, problem),
         effect_size=float(statistics[0]) / between,
         effect="MMD² / mean squared distance between the samples in the kernel's space",
         points=most_telling(sums.witness(n), range(n + m), n),
         points_show="witness function: mean similarity to x, less that to y",
-        settings={**settings, **drawn(question)},
+        settings={**settings, **permutation_settings(problem)},
     )
 
 

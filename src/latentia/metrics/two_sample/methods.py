@@ -13,14 +13,14 @@ from latentia.metrics.two_sample.classifier import classifier_test
 from latentia.metrics.two_sample.corrections import CORRECTIONS
 from latentia.metrics.two_sample.deep_kernel import deep_kernel
 from latentia.metrics.two_sample.kernels import energy, mmd
-from latentia.metrics.two_sample.question import Extractor, Question, Sample, read_samples
+from latentia.metrics.two_sample.problem import Extractor, Sample, TwoSampleProblem, read_samples
 from latentia.metrics.two_sample.ranks import kolmogorov_smirnov, mann_whitney
-from latentia.metrics.two_sample.result import Evidence, TestResult
+from latentia.metrics.two_sample.result import TestOutcome, TestResult
 from latentia.metrics.two_sample.sliced import sliced_wasserstein
 from latentia.metrics.two_sample.univariate import student_t, welch_t
 from latentia.registry import check_name
 
-METHODS: Mapping[str, Callable[..., Evidence]] = MappingProxyType(
+METHODS: Mapping[str, Callable[..., TestOutcome]] = MappingProxyType(
     {
         "mmd": mmd,
         "energy": energy,
@@ -33,7 +33,7 @@ METHODS: Mapping[str, Callable[..., Evidence]] = MappingProxyType(
         "mann-whitney": mann_whitney,
     }
 )
-"""Each takes a `Question` and options of its own, by name."""
+"""Each takes a `TwoSampleProblem` and options of its own, by name."""
 
 
 def two_sample_test(
@@ -91,13 +91,13 @@ def two_sample_test(
     member(CORRECTIONS, correction, "correction")
     _check_options(method, answer, options)
     a, b, names = read_samples(x, y, extractor)
-    found = answer(Question(a, b, names, permutations, seed, level, correction), **options)
+    found = answer(TwoSampleProblem(a, b, names, permutations, seed, level, correction), **options)
     return TestResult(
         **vars(found), reject=found.p_value <= level, level=level, n=len(a), m=len(b), method=method
     )
 
 
-def _check_options(method: str, answer: Callable[..., Evidence], options: Mapping[str, Any]) -> None:
+def _check_options(method: str, answer: Callable[..., TestOutcome], options: Mapping[str, Any]) -> None:
     """Raise `UsageError` for an option that the method does not have."""
     known = [
         each.name for each in inspect.signature(answer).parameters.values() if each.kind is each.KEYWORD_ONLY

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentia.metrics.two_sample.question import Question
+from latentia.metrics.two_sample.problem import TwoSampleProblem
 
 _ROUNDING = 1e-9  # statistics that differ by less, relative to their spread, are equal
 
@@ -57,18 +57,18 @@ def random_splits(n: int, m: int, permutations: int, generator: torch.Generator)
     return splits
 
 
-def by_permutation(statistics: Tensor, question: Question) -> dict[str, Any]:
-    """Return what `Evidence` begins with, from (1 + P,) statistics of the given split and of permutations."""
+def by_permutation(statistics: Tensor, problem: TwoSampleProblem) -> dict[str, Any]:
+    """Return what `TestOutcome` begins with, from (1 + P,) statistics of the given split and of permutations."""
     return {
         "statistic": float(statistics[0]),
-        "threshold": permutation_threshold(_ties_equal(statistics[0], statistics[1:]), question.level),
+        "threshold": permutation_threshold(_ties_equal(statistics[0], statistics[1:]), problem.level),
         "p_value": permutation_p_value(statistics[0], statistics[1:]),
     }
 
 
-def drawn(question: Question) -> dict[str, Any]:
+def permutation_settings(problem: TwoSampleProblem) -> dict[str, Any]:
     """Return the settings that decide the permutations."""
-    return {"permutations": question.permutations, "seed": question.seed}
+    return {"permutations": problem.permutations, "seed": problem.seed}
 
 
 def _ties_equal(observed: Tensor, permuted: Tensor) -> Tensor:

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from latentia.metrics.two_sample.question import Question
-from latentia.metrics.two_sample.result import Evidence
+from latentia.metrics.two_sample.problem import TwoSampleProblem
+from latentia.metrics.two_sample.result import TestOutcome
 from latentia.metrics.two_sample.univariate import Findings
 
 _EXACT = 200  # points of the larger sample, up to which exact laws are used
 _FEW = 8  # points of the smaller sample, up to which Mann-Whitney's law is not taken for normal, as in SciPy
 
 
-def kolmogorov_smirnov(question: Question) -> Evidence:
+def kolmogorov_smirnov(problem: TwoSampleProblem) -> TestOutcome:
     """Test each feature by D = max |F_n − G_m|, the largest difference of the distribution functions.
 
     The law of D is exact up to 200 points and asymptotic beyond. It is that of continuous data: with ties the
@@ -27,7 +27,7 @@ def kolmogorov_smirnov(question: Question) -> Evidence:
     """
     from scipy.stats import ks_2samp
 
-    x, y = question.x.cpu().numpy(), question.y.cpu().numpy()
+    x, y = problem.x.cpu().numpy(), problem.y.cpu().numpy()
     n, m = len(x), len(y)
     method = "exact" if max(n, m) <= _EXACT else "asymp"
     tests: list[Any] = [ks_2samp(x[:, j], y[:, j], method=method) for j in range(x.shape[1])]
@@ -39,10 +39,10 @@ def kolmogorov_smirnov(question: Question) -> Evidence:
         effect_size=D,
         effect="largest difference of the distribution functions",
         critical=lambda _, level: critical_distance(n, m, level),
-    ).evidence(question)
+    ).outcome(problem)
 
 
-def mann_whitney(question: Question) -> Evidence:
+def mann_whitney(problem: TwoSampleProblem) -> TestOutcome:
     """Test each feature by U = #{x_i > y_j} + ½ #{x_i = y_j}, two-sided; U or nm − U, whichever is larger.
 
     Without ties and with at most 8 points in the smaller sample the law of U is exact; otherwise it is normal,
@@ -52,9 +52,9 @@ def mann_whitney(question: Question) -> Evidence:
     Larger than the Other; Cureton (1956), Rank-biserial Correlation.
     """
     columns = [
-        (question.x[:, j].cpu().numpy(), question.y[:, j].cpu().numpy()) for j in range(question.x.shape[1])
+        (problem.x[:, j].cpu().numpy(), problem.y[:, j].cpu().numpy()) for j in range(problem.x.shape[1])
     ]
-    nm = len(question.x) * len(question.y)
+    nm = len(problem.x) * len(problem.y)
     tests = [_rank_test(x, y) for x, y in columns]
     U = np.array([statistic for statistic, _ in tests])
     return Findings(
@@ -63,7 +63,7 @@ def mann_whitney(question: Question) -> Evidence:
         effect_size=2 * U / nm - 1,
         effect="rank-biserial correlation",
         critical=lambda j, level: critical_rank_sum(*columns[j], level),
-    ).evidence(question)
+    ).outcome(problem)
 
 
 def critical_distance(n: int, m: int, level: float) -> float:

@@ -46,7 +46,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class TestOutcome:
     """What a method finds in two samples. Attributes are explained in `TestResult`."""
 
     statistic: float

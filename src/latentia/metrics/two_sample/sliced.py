@@ -6,39 +6,37 @@ import torch
 from torch import Tensor
 
 from latentia.errors import UsageError
-from latentia.metrics.two_sample.permutation import by_permutation, drawn, random_splits
-from latentia.metrics.two_sample.question import Question
-from latentia.metrics.two_sample.result import Evidence, Feature
+from latentia.metrics.two_sample.permutation import by_permutation, permutation_settings, random_splits
+from latentia.metrics.two_sample.problem import TwoSampleProblem
+from latentia.metrics.two_sample.result import Feature, TestOutcome
 
 _SPLITS_AT_ONCE = 16  # so that a block of cumulative sums stays in the processor's cache
 
 
-def sliced_wasserstein(question: Question, *, projections: int = 100) -> Evidence:
+def sliced_wasserstein(problem: TwoSampleProblem, *, projections: int = 100) -> TestOutcome:
     """Test by the sliced 1-Wasserstein distance, over directions that all permutations share.
 
     Features are ranked by the Wasserstein distance of their own marginals, in units of their standard deviation.
 
     Args:
-        question: what is asked.
+        problem: what is asked.
         projections: how many random directions.
 
     Reference: Bonneel et al. (2015), Sliced and Radon Wasserstein Barycenters, section 2.
     """
     if projections < 1:
         raise UsageError(f"projections must be at least 1; got {projections}")
-    generator, points = question.generator(), question.points
+    generator, points = problem.generator(), problem.points
     directions = torch.randn(projections, points.shape[1], generator=generator, dtype=points.dtype)
     projected = points @ torch.nn.functional.normalize(directions, dim=1).T.to(points.device)
-    splits = random_splits(len(question.x), len(question.y), question.permutations, generator).to(
-        points.device
-    )
+    splits = random_splits(len(problem.x), len(problem.y), problem.permutations, generator).to(points.device)
     statistics = wasserstein_of_splits(projected, splits).mean(0)
-    return Evidence(
-        **by_permutation(statistics, question),
+    return TestOutcome(
+        **by_permutation(statistics, problem),
         effect_size=float(statistics[0] / projected.std(0).mean()),
         effect="sliced W1 / standard deviation of the projections",
-        features=_by_marginal(question, splits[:, :1]),
-        settings={"p": 1, "projections": projections, **drawn(question)},
+        features=_by_marginal(problem, splits[:, :1]),
+        settings={"p": 1, "projections": projections, **permutation_settings(problem)},
     )
 
 
@@ -78,10 +76,10 @@ def wasserstein_of_splits(values: Tensor, splits: Tensor) -> Tensor:
     return distances
 
 
-def _by_marginal(question: Question, split: Tensor) -> tuple[Feature, ...]:
+def _by_marginal(problem: TwoSampleProblem, split: Tensor) -> tuple[Feature, ...]:
     """Rank features by the Wasserstein distance of their marginals in units of their standard deviation."""
-    points = question.points
+    points = problem.points
     distances = wasserstein_of_splits(points, split)[:, 0]
     effects = distances / points.std(0).where(distances > 0, torch.ones_like(distances))
     order = effects.argsort(descending=True).tolist()
-    return tuple(Feature(question.names[j], float(distances[j]), float(effects[j])) for j in order)
+    return tuple(Feature(problem.names[j], float(distances[j]), float(effects[j])) for j in order)

@@ -13,8 +13,8 @@ import numpy as np
 
 from latentia.errors import DataError
 from latentia.metrics.two_sample.corrections import CORRECTIONS, holm
-from latentia.metrics.two_sample.question import Question
-from latentia.metrics.two_sample.result import Evidence, Feature
+from latentia.metrics.two_sample.problem import TwoSampleProblem
+from latentia.metrics.two_sample.result import Feature, TestOutcome
 
 
 @dataclass(frozen=True)
@@ -37,21 +37,21 @@ class Findings:
     critical: Callable[[int, float], float]
     degrees_of_freedom: np.ndarray | None = None
 
-    def evidence(self, question: Question) -> Evidence:
+    def outcome(self, problem: TwoSampleProblem) -> TestOutcome:
         """Return the feature that differs most, as evidence of the difference of the laws."""
-        adjusted = CORRECTIONS[question.correction](self.p_value)
+        adjusted = CORRECTIONS[problem.correction](self.p_value)
         order = np.lexsort((-np.abs(self.effect_size), self.p_value)).tolist()
         first, D = order[0], len(order)
         df = self.degrees_of_freedom
-        return Evidence(
+        return TestOutcome(
             statistic=float(self.statistic[first]),
-            threshold=self.critical(first, question.level / D),
+            threshold=self.critical(first, problem.level / D),
             p_value=float(holm(self.p_value)[first]),
             effect_size=float(self.effect_size[first]),
             effect=self.effect,
             degrees_of_freedom=None if df is None else float(df[first]),
-            features=tuple(self._feature(j, question.names[j], float(adjusted[j])) for j in order),
-            settings={"correction": question.correction, "features": D, "feature": question.names[first]},
+            features=tuple(self._feature(j, problem.names[j], float(adjusted[j])) for j in order),
+            settings={"correction": problem.correction, "features": D, "feature": problem.names[first]},
         )
 
     def _feature(self, j: int, name: str, adjusted: float) -> Feature:
@@ -59,7 +59,7 @@ class Findings:
         return Feature(name, statistic, effect, p, adjusted)
 
 
-def welch_t(question: Question) -> Evidence:
+def welch_t(problem: TwoSampleProblem) -> TestOutcome:
     """Test each feature's mean by Welch's t, whose variances need not be equal.
 
     t = (x̄ − ȳ)/√(s_x²/n + s_y²/m), two-sided, with Satterthwaite's degrees of freedom (`satterthwaite`). The
@@ -67,15 +67,15 @@ def welch_t(question: Question) -> Evidence:
 
     Reference: Welch (1947), The Generalization of 'Student's' Problem; Satterthwaite (1946), eq. 17.
     """
-    n, m = len(question.x), len(question.y)
+    n, m = len(problem.x), len(problem.y)
 
     def error(vx: np.ndarray, vy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return vx / n + vy / m, satterthwaite(vx / n, vy / m, n, m)
 
-    return _t_test(question, error)
+    return _t_test(problem, error)
 
 
-def student_t(question: Question) -> Evidence:
+def student_t(problem: TwoSampleProblem) -> TestOutcome:
     """Test each feature's mean by Student's t, variances pooled.
 
     t = (x̄ − ȳ)/(s √(1/n + 1/m)), two-sided, with n + m − 2 degrees of freedom. The level holds for equal
@@ -84,12 +84,12 @@ def student_t(question: Question) -> Evidence:
     Reference: Student (1908), The Probable Error of a Mean, for one sample; Fisher (1925), Applications of
     'Student's' Distribution, for two.
     """
-    n, m = len(question.x), len(question.y)
+    n, m = len(problem.x), len(problem.y)
 
     def error(vx: np.ndarray, vy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return pooled(vx, vy, n, m) * (1 / n + 1 / m), np.full(len(vx), n + m - 2.0)
 
-    return _t_test(question, error)
+    return _t_test(problem, error)
 
 
 def satterthwaite(a: np.ndarray, b: np.ndarray, n: int, m: int) -> np.ndarray:
@@ -120,15 +120,15 @@ def pooled(vx: np.ndarray, vy: np.ndarray, n: int, m: int) -> np.ndarray:
 
 
 def _t_test(
-    question: Question, error: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-) -> Evidence:
+    problem: TwoSampleProblem, error: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+) -> TestOutcome:
     """Test by t, given the squared standard error of x̄ − ȳ and its degrees of freedom from the variances."""
     from scipy.stats import t as law
 
-    x, y = question.x.cpu().numpy(), question.y.cpu().numpy()
+    x, y = problem.x.cpu().numpy(), problem.y.cpu().numpy()
     vx, vy = _variance(x), _variance(y)
     squared, nu = error(vx, vy)
-    _refuse_constants(squared == 0, x[0], y[0], question.names)
+    _refuse_constants(squared == 0, x[0], y[0], problem.names)
     difference = np.where(squared > 0, x.mean(0) - y.mean(0), 0.0)  # of equal constants, not its rounding
     t = difference / np.sqrt(np.where(squared > 0, squared, 1.0))
     s = np.sqrt(np.where(squared > 0, pooled(vx, vy, len(x), len(y)), 1.0))
@@ -139,7 +139,7 @@ def _t_test(
         effect="Cohen's d",
         critical=lambda j, level: float(law.isf(level / 2, nu[j])),
         degrees_of_freedom=nu,
-    ).evidence(question)
+    ).outcome(problem)
 
 
 def _variance(x: np.ndarray) -> np.ndarray:

@@ -1,0 +1,108 @@
+"""The verb that fits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latentia.cli.commands import verbs
+from latentia.cli.tables import print_scores
+from latentia.errors import UsageError
+from latentia.registry import datasets
+
+if TYPE_CHECKING:
+    from latentia.data.rows import Rows
+    from latentia.runs.run import Run
+
+
+@verbs.register("fit", group="Fit a model", recipe=True)
+def fit(
+    recipe: str,
+    *,
+    data: str,
+    out: Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    support: str | None = None,
+    labels: str | None = None,
+    context: tuple[str, ...] = (),
+    resize: tuple[int, int] | None = None,
+    **options: Any,
+) -> int:
+    """Fit a recipe to data, score it on held-out rows, and write all of it into a run folder.
+
+    Args:
+        recipe: a name that `latentia recipes` lists
+        data: a name that `latentia datasets` lists; a .npy, .npz, .csv or .parquet file; a folder of images
+        out: the run folder to write; runs/RECIPE-DATA without
+        resume: go on from the folder's last checkpoint, exactly, to the length it was begun with or one that is given
+        overwrite: replace a run folder that is there already, and holds nothing else
+        support: the values an entry may take: binary, discrete(K), unit, real, ...; inferred without
+        labels: the column of a table that holds classes
+        context: columns of a table that a conditional model is given; they leave the rows
+        resize: height and width to give the images of a folder
+
+    Examples:
+        latentia fit RECIPE --data digits
+        latentia fit RECIPE --data rows.csv --validation 0.1 --out runs/mine
+        latentia fit RECIPE --data digits --resume
+    """
+    from latentia.runs.evaluate import held_out_rows
+    from latentia.runs.fit import fit as fit_run
+
+    if resume and overwrite:
+        raise UsageError("--resume goes on with a run, --overwrite replaces it: give one of them")
+    path = out or default_folder(recipe, data)
+    before = _stamp(path)
+    reading = {"support": support, "labels": labels, "context": context, "resize": resize}
+    run = fit_run(recipe, data, out=path, resume=resume, overwrite=overwrite, **reading, **options)
+    if run.interrupted:
+        how = "with --resume in the place of --overwrite" if overwrite else "with --resume"
+        raise KeyboardInterrupt(f"{path} is saved: the same command {how} goes on")
+    rows = held_out_rows(run) if data in datasets or run.held_out is not None else None
+    if before is not None and _stamp(path) == before and _is_judged(run, path, rows):
+        print(f"{path} is finished already; nothing was changed")
+        return 0
+    _judge(run, rows)
+    print(path)
+    return 0
+
+
+def default_folder(recipe: str, data: str) -> Path:
+    """Return where a run is written unless ``--out`` says so.
+
+    Example:
+        >>> print(default_folder("vae", "photos/cats.npy").as_posix())
+        runs/vae-cats
+    """
+    return Path("runs") / f"{recipe}-{Path(data).resolve().name.partition('.')[0]}"
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a run's model is written again, or None where there is none."""
+    file = path / "model.safetensors"
+    return (file.stat().st_ino, file.stat().st_mtime_ns) if file.exists() else None
+
+
+def _is_judged(run: Run, path: Path, rows: Rows | None) -> bool:
+    """Whether report, scores, if there are rows to score, and samples, if the model has some, are there."""
+    from latentia.core.model import Generative
+    from latentia.runs.entries import REPORT, SAMPLES, SCORES
+
+    samples = [SAMPLES] if isinstance(run.model, Generative) else []
+    scores = [] if rows is None else [SCORES]
+    return all((path / name).exists() for name in (REPORT, *samples, *scores))
+
+
+def _judge(run: Run, rows: Rows | None) -> None:
+    """Score a run, show the scores, and write its report."""
+    from latentia.report.page import write_report
+    from latentia.runs.evaluate import scores
+
+    if rows is None:
+        print(
+            "not scored: no rows were held out; hold some out with --validation 0.1, or evaluate the run on others"
+        )
+    else:
+        print_scores(scores(run, rows))
+    write_report(run, rows)

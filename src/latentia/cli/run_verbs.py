@@ -1,0 +1,242 @@
+"""Verbs that use a run: pictures and arrays of what its model can do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from latentia.cli.commands import verbs
+from latentia.cli.rows import Source
+from latentia.errors import UsageError
+
+
+@verbs.register("sample", group="Use a run")
+def sample(
+    run: Path,
+    *,
+    n: int = 64,
+    given: tuple[str, ...] = (),
+    seed: int | None = None,
+    rejection: bool = False,
+    quantile: float | None = None,
+    out: Path | None = None,
+) -> None:
+    """Draw samples: a grid of images, a scatter plot of points, or an array.
+
+    Args:
+        run: the run folder
+        n: how many
+        given: what to condition on, such as class=3 or, of a number or angle, azimuth=0:90, the way from one to another
+        seed: of the draw; new samples each time without
+        rejection: keep those samples only that an adversarial run's critic accepts, by its density ratio
+        quantile: level of the ratios that rejection, then implied, accepts half the time; 0.8 keeps many, none few
+        out: FILE.png or FILE.npy; sample.png or sample.npy in the run folder without
+
+    Examples:
+        latentia sample runs/vae-digits
+        latentia sample runs/vae-digits --n 1000 --seed 0 --out samples.npy
+        latentia sample runs/gan-ring --n 1000 --rejection
+    """
+    from latentia.cli.pictures import write_rows
+    from latentia.runs.load import load
+
+    loaded = load(run)
+    rows = loaded.sample(n, conditions(given), seed=seed, rejection=rejection, quantile=quantile)
+    print(write_rows(rows, loaded, "sample", out))
+
+
+@verbs.register("encode", group="Use a run")
+def encode(
+    run: Path,
+    *,
+    source: Source,
+    given: tuple[str, ...] = (),
+    critic: bool = False,
+    layer: str | None = None,
+    out: Path | None = None,
+) -> None:
+    """Write the mean code of every row, as an array (n, d).
+
+    Args:
+        run: the run folder
+        given: what to condition on, such as class=3, for conditional models; each row's own class or context without
+        critic: encode by the critic of an adversarial run: what its last layer reads
+        layer: the critic's layer to encode by instead, then implied, such as layers.2
+        out: FILE.npy; encode.npy in the run folder without
+
+    Examples:
+        latentia encode runs/vae-digits --data digits --out codes.npy
+        latentia encode runs/gan-digits --critic --out features.npy
+    """
+    import torch
+
+    from latentia.cli.pictures import write_array
+    from latentia.cli.rows import chosen
+    from latentia.report.report_rows import with_own
+    from latentia.runs.load import load
+
+    loaded, asked = load(run), conditions(given)
+    rows = source.rows(loaded)
+    blocks = (chosen(loaded, rows, block.tolist()) for block in torch.arange(len(rows)).split(1000))
+    encode_rows = partial(loaded.features, layer=layer) if critic or layer else loaded.encode
+    codes = [with_own(block, lambda x, c: encode_rows(x, asked or c)) for block in blocks]
+    print(write_array(torch.cat(codes), out or run / "encode.npy"))
+
+
+@verbs.register("reconstruct", group="Use a run")
+def reconstruct(
+    run: Path,
+    *,
+    source: Source,
+    n: int = 8,
+    given: tuple[str, ...] = (),
+    out: Path | None = None,
+) -> None:
+    """Encode rows and decode them again: a picture with the rows on top, or an array.
+
+    The array is (2, n, ...): the rows, and their reconstructions.
+
+    Args:
+        run: the run folder
+        n: how many, from the first
+        given: what to condition on, such as class=3, for conditional models; each row's own class or context without
+        out: FILE.png or FILE.npy; reconstruct.png or .npy in the run folder without
+
+    Examples:
+        latentia reconstruct runs/vae-digits
+        latentia reconstruct runs/vae-digits --data mine.npy --n 16
+    """
+    import torch
+
+    from latentia.cli.pictures import write_rows
+    from latentia.cli.rows import first
+    from latentia.figures.plots import Frame, displacements
+    from latentia.report.report_rows import seen, seen_spec, with_own
+    from latentia.runs.load import load
+
+    loaded, asked = load(run), conditions(given)
+    picked = first(loaded, source.rows(loaded), n)
+    x_hat = with_own(picked, lambda x, c: loaded.reconstruct(x, asked or c))
+    x = seen(loaded, picked)
+    plot = displacements(x, x_hat, Frame.around(x), seen_spec(loaded)) if x.shape[1:] == (2,) else None
+    print(write_rows(torch.stack([x, x_hat]), loaded, "reconstruct", out, columns=len(x), plot=plot))
+
+
+@verbs.register("interpolate", group="Use a run")
+def interpolate(
+    run: Path,
+    *,
+    source: Source,
+    rows: tuple[int, int] = (0, 1),
+    steps: int = 8,
+    path: str = "spherical",
+    given: tuple[str, ...] = (),
+    out: Path | None = None,
+) -> None:
+    """Walk from one row to another through their codes: a strip of images, a plot, or an array.
+
+    Args:
+        run: the run folder
+        rows: the numbers of the first and the last row
+        steps: rows in the walk, both ends included
+        path: spherical or linear
+        given: what to condition on, such as class=3, for conditional models; the row's own class or context without
+        out: FILE.png or FILE.npy; interpolate.png or .npy in the run folder without
+
+    Examples:
+        latentia interpolate runs/vae-digits --rows 3 14 --steps 12
+    """
+    from latentia.cli.pictures import write_rows
+    from latentia.cli.rows import chosen, condition
+    from latentia.runs.load import load
+
+    loaded = load(run)
+    picked = chosen(loaded, source.rows(loaded), rows)
+    asked = condition(picked, conditions(given))
+    walk = loaded.interpolate(picked.given[0], picked.given[1], steps=steps, path=path, given=asked)
+    print(write_rows(walk, loaded, "interpolate", out, columns=steps))
+
+
+@verbs.register("traverse", group="Use a run")
+def traverse(
+    run: Path,
+    *,
+    source: Source,
+    row: int = 0,
+    steps: int = 9,
+    span: float = 3.0,
+    given: tuple[str, ...] = (),
+    out: Path | None = None,
+) -> None:
+    """Move each entry of a row's code in turn: a grid with a line for each entry, a plot, or an array.
+
+    Args:
+        run: the run folder
+        row: the number of the row to begin from
+        steps: values that each entry takes
+        span: they go from -span to span
+        given: what to condition on, such as class=3, for conditional models; the row's own class or context without
+        out: FILE.png or FILE.npy; traverse.png or .npy in the run folder without
+
+    Examples:
+        latentia traverse runs/vae-digits --row 5 --span 2
+    """
+    from latentia.cli.pictures import write_rows
+    from latentia.cli.rows import chosen, condition
+    from latentia.runs.load import load
+
+    loaded = load(run)
+    picked = chosen(loaded, source.rows(loaded), [row])
+    asked = condition(picked, conditions(given))
+    grid = loaded.traverse(picked.given[0], steps=steps, span=span, given=asked)
+    print(write_rows(grid, loaded, "traverse", out, columns=steps))
+
+
+@verbs.register("translate", group="Use a run")
+def translate(
+    run: Path,
+    *,
+    source: Source,
+    domain: str | None = None,
+    n: int = 8,
+    out: Path | None = None,
+) -> None:
+    """Carry rows into another domain: a picture with the rows on top, or an array.
+
+    The array is (2, n, ...): the rows, and their translations.
+
+    Args:
+        run: the run folder
+        domain: where to carry them, for models that know several
+        n: how many, from the first
+        out: FILE.png or FILE.npy; translate.png or .npy in the run folder without
+
+    Examples:
+        latentia translate runs/summer-winter --data summer/
+    """
+    import torch
+
+    from latentia.cli.pictures import write_rows
+    from latentia.cli.rows import first
+    from latentia.report.report_rows import seen
+    from latentia.runs.load import load
+
+    loaded = load(run)
+    picked = first(loaded, source.rows(loaded), n)
+    pair = torch.stack([seen(loaded, picked), loaded.translate(picked.given, domain).cpu()])
+    print(write_rows(pair, loaded, "translate", out, columns=pair.shape[1]))
+
+
+def conditions(given: Sequence[str]) -> dict[str, str]:
+    """Read what a model is conditioned on.
+
+    Example:
+        >>> conditions(["class=3"])
+        {'class': '3'}
+    """
+    pairs = [text.partition("=") for text in given]
+    for name, equals, value in pairs:
+        if not (name and equals and value):
+            raise UsageError(f"--given takes name=value, such as class=3; got {name + equals + value!r}")
+    return {name: value for name, _, value in pairs}

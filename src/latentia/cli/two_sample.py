@@ -1,0 +1,73 @@
+"""The verb that asks whether two samples come from one law."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from latentia.cli.commands import verbs
+from latentia.cli.tables import print_test
+from latentia.errors import DataError
+
+
+@verbs.register("test", group="Compare samples")
+def compare_samples(
+    a: str,
+    b: str,
+    *,
+    method: str = "mmd",
+    permutations: int = 500,
+    seed: int = 0,
+    level: float = 0.05,
+    correction: str = "holm",
+    labels: str | None = None,
+    resize: tuple[int, int] | None = None,
+    json: Path | None = None,
+) -> None:
+    """Test whether two samples come from one law; print the evidence and the decision.
+
+    Of all features together: mmd, energy, sliced-wasserstein, classifier, deep-kernel.
+    Feature by feature: welch-t, student-t, kolmogorov-smirnov, mann-whitney.
+
+    A and B are .npy, .npz, .csv or .parquet files, folders of images, or data sets that have a name. Images are
+    tested pixel by pixel. The exit code is 0 whatever the decision.
+
+    Args:
+        a: one sample, a file, a folder or a name
+        b: the other, of the same features
+        method: one of those above
+        permutations: random splits to compare with, where the test has any
+        seed: of every draw
+        level: the probability of rejecting equal laws that is accepted
+        correction: of each feature's p-value for their number, holm or benjamini-hochberg
+        labels: the column of both tables that is not to be tested, such as a class
+        resize: height and width to give the images of folders
+        json: FILE.json to write the result to, with all digits and all features
+
+    Examples:
+        latentia test a.npy b.npy
+        latentia test real.csv synthetic.csv --method kolmogorov-smirnov --labels species
+        latentia test photos/ samples/ --method classifier --resize 32 32 --json test.json
+    """
+    from latentia.data.read import read_rows
+    from latentia.metrics.two_sample import two_sample_test
+    from latentia.runs.files import write_json
+
+    x, y = (_sample(read_rows(each, labels=labels, resize=resize)) for each in (a, b))
+    result = two_sample_test(x, y, method, permutations, seed, level, correction=correction)
+    print_test(result)
+    if json is not None:
+        write_json(json, result.to_json())
+
+
+def _sample(rows: Any) -> Any:
+    """Return rows as a table with its columns' names, or as an array.
+
+    Raises:
+        DataError: for categories, between which there is no distance.
+    """
+    import pandas as pd
+
+    if any(column.kind == "categorical" for column in rows.spec.support.columns):
+        raise DataError(f"{rows.name} has columns of categories, which have no distance: encode or drop them")
+    return pd.DataFrame(rows.x.numpy(), columns=list(rows.spec.columns)) if rows.spec.columns else rows.x

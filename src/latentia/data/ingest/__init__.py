@@ -1,0 +1,1 @@
+"""From files, arrays, tables and data sets of other libraries to rows."""

@@ -1,0 +1,1 @@
+"""Named data sets, one file for each kind: images, tables, and distributions in the plane."""

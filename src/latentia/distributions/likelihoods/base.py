@@ -1,0 +1,225 @@
+"""Likelihoods: the laws of rows that decoders return. To add one, write one decorated class in this folder.
+
+A likelihood takes h, (B, P, *event): the P numbers for each entry of a row that a decoder's network writes; that of
+tables takes (B, P), the numbers of all columns.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, Distribution, Independent, Normal
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from latentia.data.spec import DataSpec, Kind, Measure
+from latentia.distributions.continuous_bernoulli import ContinuousBernoulli
+from latentia.distributions.discretised_logistic import DiscretisedLogistic
+from latentia.distributions.point_mass import PointMass
+from latentia.errors import UsageError
+from latentia.networks.scaling import Affine
+from latentia.registry import likelihoods, unknown
+
+
+class Likelihood(nn.Module, ABC):
+    """A family of laws of rows.
+
+    Attributes:
+        params_per_entry: P, the numbers that the network writes for each entry.
+        kinds: the supports that it is a law on.
+        options: those of `make_likelihood` that its constructor takes.
+        measure: what its densities refer to; None where it has none, being a loss and not a law.
+    """
+
+    params_per_entry: int
+    measure: Measure | None
+    kinds: ClassVar[tuple[Kind, ...]]
+    options: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, data: DataSpec, scaling: Affine) -> None:
+        super().__init__()
+        self.event_shape, self.event_dim = data.event_shape, len(data.event_shape)
+        self.support = data.support
+        self.scaling = scaling
+
+    @property
+    def param_shape(self) -> tuple[int, ...]:
+        """The shape of the numbers that the network writes for one row."""
+        return self.params_per_entry, *self.event_shape
+
+    @abstractmethod
+    def forward(self, h: Tensor) -> Distribution:
+        """Return the law of rows for numbers (B, *written), with batch shape (B,)."""
+
+    def reconstruction(self, h: Tensor, x: Tensor) -> Tensor:
+        """Return what training raises for each row: log p(x | h), (B,) nats."""
+        return self(h).log_prob(x)
+
+    def independent(self, law: Distribution) -> Distribution:
+        """Return the law of whole rows from the law of their entries."""
+        return Independent(law, self.event_dim, validate_args=False)
+
+
+def cross_entropy(logits: Tensor, target: Tensor, event_dim: int) -> Tensor:
+    """Return -Σ t log σ(h) + (1 - t) log σ(-h) over the last dimensions: one number a row, in nats."""
+    logits, target = torch.broadcast_tensors(logits, target)
+    loss = binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return loss.flatten(-event_dim).sum(-1)
+
+
+@likelihoods.register("bernoulli")
+class BernoulliLikelihood(Likelihood):
+    """Bernoulli from logits, for 0 and 1: log p(x) = Σ x log σ(h) + (1 - x) log σ(-h)."""
+
+    params_per_entry = 1
+    kinds = ("binary",)
+    measure = "counting"
+
+    def forward(self, h: Tensor) -> Distribution:
+        """Return the Bernoulli law with logits h."""
+        return self.independent(Bernoulli(logits=h.squeeze(1), validate_args=False))
+
+    def reconstruction(self, h: Tensor, x: Tensor) -> Tensor:
+        """Return log p(x | h), (B,) nats, in fewer passes over the entries than the law's own."""
+        return -cross_entropy(h.squeeze(1), x, self.event_dim)
+
+
+@likelihoods.register("continuous-bernoulli")
+class ContinuousBernoulliLikelihood(Likelihood):
+    """Continuous Bernoulli, for [0, 1]: p(x) = C(λ) λ^x (1 - λ)^(1-x), normalised (Loaiza-Ganem 2019, eq. 3)."""
+
+    params_per_entry = 1
+    kinds = ("unit",)
+    measure = "Lebesgue"
+
+    def forward(self, h: Tensor) -> Distribution:
+        """Return the continuous Bernoulli law with logits h."""
+        return self.independent(ContinuousBernoulli(h.squeeze(1)))
+
+
+@likelihoods.register("gaussian")
+class GaussianLikelihood(Likelihood):
+    """Gaussian with one σ, learned or fixed, for real data or [0, 1]: log p(x) = Σ log N(x; h, σ²).
+
+    σ is in units of the scaled data: of each column's standard deviation where the data is real, of half the
+    range where it is bounded.
+    """
+
+    params_per_entry = 1
+    kinds = ("real", "unit")
+    measure = "Lebesgue"
+    options = ("sigma",)
+    log_sigma: Tensor
+
+    def __init__(self, data: DataSpec, scaling: Affine, *, sigma: float | None = None) -> None:
+        super().__init__(data, scaling)
+        check_sigma(sigma)
+        if sigma is None:
+            self.log_sigma = nn.Parameter(torch.zeros(()))
+        else:
+            self.register_buffer("log_sigma", torch.tensor(sigma).log())
+
+    def forward(self, h: Tensor) -> Distribution:
+        """Return the Gaussian law whose mean is h as data."""
+        mean = self.scaling.inverse(h.squeeze(1))
+        deviation = (self.log_sigma.exp() * self.scaling.scale).expand_as(mean)
+        return self.independent(Normal(mean, deviation, validate_args=False))
+
+
+def check_sigma(sigma: float | None) -> None:
+    """Raise `UsageError` for a standard deviation that is not positive."""
+    if sigma is not None and not sigma > 0:
+        raise UsageError(f"sigma must be positive, or left out to be learned; got {sigma}")
+
+
+@likelihoods.register("discretised-logistic")
+class DiscretisedLogisticLikelihood(Likelihood):
+    """Logistic rounded to 0..K-1, for discrete data: P(k) = F(k + ½) - F(k - ½), ends open."""
+
+    params_per_entry = 2
+    kinds = ("discrete",)
+    measure = "counting"
+
+    def forward(self, h: Tensor) -> Distribution:
+        """Return the law whose mean is h₀ as data and whose log-scale is h₁, at least e⁻⁷ of half the range."""
+        loc = self.scaling.inverse(h[:, 0])
+        scale = (h[:, 1] - 2).clamp(-7, 7).exp() * self.scaling.scale
+        return self.independent(DiscretisedLogistic(loc, scale, levels=self.support.levels or 2))
+
+
+@likelihoods.register("relaxed-bernoulli")
+class RelaxedBernoulli(Likelihood):
+    """Cross-entropy on grey pixels: the field's loss, not a normalised likelihood, so it is scored as none."""
+
+    params_per_entry = 1
+    kinds = ("unit", "discrete", "binary")
+    measure = None
+
+    def forward(self, h: Tensor) -> Distribution:
+        """Return σ(h) as grey values, without noise."""
+        low, high = self.support.bounds or (0.0, 1.0)
+        return PointMass(low + (high - low) * torch.sigmoid(h.squeeze(1)), event_dim=self.event_dim)
+
+    def reconstruction(self, h: Tensor, x: Tensor) -> Tensor:
+        """Return minus the cross-entropy of each row's pixels, scaled to [0, 1], with σ(h): (B,)."""
+        low, high = self.support.bounds or (0.0, 1.0)
+        return -cross_entropy(h.squeeze(1), (x - low) / (high - low), self.event_dim)
+
+
+DEFAULTS: dict[Kind, str] = {
+    "binary": "bernoulli",
+    "unit": "continuous-bernoulli",
+    "discrete": "discretised-logistic",
+    "count": "negative-binomial",
+    "categorical": "categorical",
+    "real": "gaussian",
+    "table": "table",
+}
+
+
+def make_likelihood(
+    name: str, data: DataSpec, scaling: Affine, *, sigma: float | None = None, components: int | None = None
+) -> Likelihood:
+    """Return the named likelihood for this data; ``auto`` chooses it from the support.
+
+    Args:
+        name: of a likelihood, or ``auto``; for tables, the law of those columns that it is a law on.
+        data: what a row is.
+        scaling: between rows and network output.
+        sigma: of the laws that have one; learned without.
+        components: of mixtures at each entry.
+
+    Raises:
+        UsageError: for a law that is not one on the data's support, or an option that the law does not have.
+    """
+    kind = data.support.kind
+    if name not in likelihoods and name != "auto":
+        raise UsageError(unknown("likelihood", name, [*likelihoods, "auto"]))
+    given = {
+        option: value for option, value in (("sigma", sigma), ("components", components)) if value is not None
+    }
+    if kind == "table":
+        return likelihoods["table"](data, scaling, law="auto" if name == "table" else name, **given)
+    name = DEFAULTS[kind] if name == "auto" else name
+    if kind not in likelihoods[name].kinds:
+        fitting = [repr(each) for each in likelihoods if kind in likelihoods[each].kinds]
+        hint = "; or round it to 0 and 1 with binarise=" if name == "bernoulli" and kind != "real" else ""
+        raise UsageError(
+            f"likelihood={name!r} is not a law on {data.support} data; choose {' or '.join(fitting)}{hint}"
+        )
+    refuse_unused(given, [name])
+    return likelihoods[name](data, scaling, **given)
+
+
+def refuse_unused(given: Collection[str], names: Sequence[str]) -> None:
+    """Raise `UsageError` for an option that none of the named likelihoods has."""
+    for option in given:
+        if not any(option in likelihoods[name].options for name in names):
+            owner = next(each for each in likelihoods if option in likelihoods[each].options)
+            asked = {"components": "likelihood_components"}.get(option, option)
+            raise UsageError(
+                f"{asked} is an option of likelihood={owner!r}; this likelihood is {' and '.join(map(repr, names))}"
+            )

@@ -1,0 +1,1 @@
+"""Figures: grids of images and plots of arrays and tables, without a run; reports and theory draw with them."""

@@ -1,0 +1,1 @@
+"""Adversarial training: losses, penalties and what else critics and generators are given, as functions."""

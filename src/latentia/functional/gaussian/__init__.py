@@ -1,0 +1,1 @@
+"""Gaussians: densities, divergences, the 2-Wasserstein distance, and estimates of covariances."""

@@ -1,0 +1,1 @@
+"""Kernels, and the distances between samples that are made of them."""

@@ -1,0 +1,1 @@
+"""Estimates of the likelihood of a latent variable model, and criteria made of likelihoods."""

@@ -1,0 +1,1 @@
+"""Scores of latent codes: what they tell of rows and classes."""

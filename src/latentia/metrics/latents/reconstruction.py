@@ -1,0 +1,34 @@
+"""How well rows come back from their codes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latentia.core.model import Decodes, Encodes
+from latentia.core.objective import Batch
+from latentia.functional.checks import same_shape
+from latentia.metrics.evaluation import Evaluation, capable
+from latentia.metrics.features import coordinates
+from latentia.metrics.score import Score, mean_score
+from latentia.registry import metrics
+
+
+@metrics.register("reconstruction-error", needs=(Encodes, Decodes), default=True)
+def reconstruction_error(evaluation: Evaluation) -> Score:
+    """Mean squared error per entry of the decoded mean code of held-out rows, in squared data units.
+
+    A category that comes back as another one counts 1.
+    """
+    support = evaluation.rows.spec.support
+    encoder, decoder = capable(evaluation.model, Encodes), capable(evaluation.model, Decodes)
+
+    def squared_error(batch: Batch, _: torch.Generator) -> Tensor:
+        z = encoder.encode(batch.x, batch.context).mean
+        x_hat = decoder.decode(z, batch.context).mean
+        same_shape(reconstruction=x_hat, x=batch.x)
+        errors = coordinates(x_hat, support) - coordinates(batch.x, support)
+        return errors.square().sum(1) / batch.x[0].numel()
+
+    errors = evaluation.per_row(squared_error)
+    return mean_score("reconstruction-error", errors, unit="data units²", kind="estimate", direction="lower")

@@ -1,0 +1,72 @@
+"""Scores of samples against held-out rows, for every model that can be sampled."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import Tensor
+
+from latentia.core.model import Generative
+from latentia.functional.kernel.energy import energy_estimate
+from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.features import coordinates
+from latentia.metrics.score import Score
+from latentia.metrics.two_sample import two_sample_test
+from latentia.registry import metrics
+
+
+@metrics.register("energy-distance", needs=Generative, default=True)
+def energy_distance(evaluation: Evaluation) -> Score:
+    """Energy distance between samples and held-out rows, unbiased, in data units; two categories are 1 apart."""
+    samples, rows = _points(evaluation)
+    estimate = energy_estimate(samples.double(), rows.double())
+    return Score(
+        "energy-distance",
+        float(estimate.value),
+        float(estimate.stderr),
+        unit="data units",
+        kind="estimate",
+        n=len(rows),
+        settings=_compared(evaluation),
+        direction="lower",
+    )
+
+
+@metrics.register("mmd-test", needs=Generative, default=True)
+def mmd_test(evaluation: Evaluation) -> Score:
+    """p-value of a permutation MMD test between samples and held-out rows (MMD² is in the settings)."""
+    samples, rows = _points(evaluation)
+    result = two_sample_test(
+        samples, rows, method="mmd", permutations=evaluation.permutations, seed=evaluation.seed
+    )
+    p = result.p_value
+    return Score(
+        "mmd-test",
+        p,
+        math.sqrt(p * (1 - p) / (1 + evaluation.permutations)),  # of the permutations drawn, not of the rows
+        unit="p-value",
+        kind="test",
+        n=result.m,
+        settings={
+            **_compared(evaluation),
+            **result.settings,
+            "statistic": result.statistic,
+            "level": result.level,
+            "decision": result.decision,
+        },
+    )
+
+
+def _points(evaluation: Evaluation) -> tuple[Tensor, Tensor]:
+    """Return samples and held-out rows as points."""
+    support = evaluation.rows.spec.support
+    return coordinates(evaluation.samples, support), coordinates(evaluation.heldout.x, support)
+
+
+def _compared(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "samples": len(evaluation.samples),
+        "seed": evaluation.seed,
+        "conditional": evaluation.conditional,
+    }

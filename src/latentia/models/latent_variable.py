@@ -1,0 +1,171 @@
+"""Latent variable models: a prior of codes, an encoder that infers them and a decoder that reads them."""
+
+from __future__ import annotations
+
+from abc import ABC
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from latentia.core.model import Bounded, Decodes, Encodes, Generative, Pathwise
+from latentia.core.objective import Blocks
+from latentia.core.randomness import using_generator
+from latentia.data.spec import DataSpec
+from latentia.distributions.likelihoods.base import Likelihood
+from latentia.distributions.posteriors import Posterior, sample_and_kl, sample_with_log_prob
+from latentia.distributions.priors import Prior
+from latentia.errors import UsageError
+from latentia.functional.bounds import iwae
+from latentia.models.semi_amortised import Refinement
+from latentia.networks.scaling import Scaling
+
+_DECODED_AT_ONCE = 4096  # codes; keeps an importance-weighted bound's memory bounded
+_NUMBERS_AT_ONCE = 2**19  # of decoded rows: 2 MB, which stay in two cores' caches
+
+
+class _Autoencoding(Generative, Encodes, Decodes, ABC):
+    """What all latent variable models do: sample through the prior, encode and decode."""
+
+    def __init__(
+        self,
+        data: DataSpec,
+        *,
+        prior: Prior,
+        encoder: nn.Module,
+        posterior: Posterior,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        scaling: Scaling,
+        refinement: Refinement | None = None,
+    ) -> None:
+        super().__init__()
+        self.data = data
+        self.prior = prior
+        self.encoder = encoder
+        self.posterior = posterior
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.scaling = scaling
+        self.refinement = refinement
+
+    def encode(self, x: Tensor, context: Tensor | None = None) -> Distribution:
+        """Return q(z | x), refined where that is asked for: batch shape (B,), event shape (d,)."""
+        h = self.encoder(self.scaling(x), context)
+        if self.refinement is not None:
+            h = self.refinement(h, lambda h: self._elbo(h, x, context), through=self.training)
+        return self.posterior(h)
+
+    def prior_distribution(self) -> Distribution:
+        """Return the prior p(z), as it is now: batch shape (), event shape (d,)."""
+        return self.prior(lambda x: self.posterior(self.encoder(self.scaling(x))))
+
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
+        """Return p(x | z), batch shape (B,), for codes (B, d)."""
+        return self.likelihood(self.decoder(z, context))
+
+    def reconstruction(self, z: Tensor, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return what training raises for S codes of each row, (S, B, d): log p(x | z), (S, B) nats."""
+        draws, rows = z.shape[:2]
+        x = x.expand(draws, *x.shape).flatten(0, 1)
+        context = None if context is None else context.expand(draws, *context.shape).flatten(0, 1)
+        return self.likelihood.reconstruction(self.decoder(z.flatten(0, 1), context), x).view(draws, rows)
+
+    @torch.no_grad()
+    def sample(
+        self, n: int, context: Tensor | None = None, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw n rows: z from the prior, then x from p(x | z)."""
+        with using_generator(generator):
+            x = self.decode(self.prior_distribution().sample((n,)), context).sample()
+        return self.data.support.project(x)
+
+    def _elbo(self, h: Tensor, x: Tensor, context: Tensor | None) -> Tensor:
+        """Return the bound of each row, by one draw, whose posterior has the numbers h: (B,) nats."""
+        z, kl = sample_and_kl(self.posterior(h), self.prior_distribution(), 1)
+        return self.reconstruction(z, x, context)[0] - kl
+
+    def begin(self, rows: Blocks) -> None:
+        """Take from the rows what the scaling of real data and the prior need."""
+        self.scaling.fit(rows)
+        self.prior.begin(rows)
+
+
+class LatentVariable(_Autoencoding, Bounded, Pathwise):
+    """p(x) = ∫ p(x | z) p(z) dz, with an encoder q(z | x) that bounds it from below.
+
+    Args:
+        data: what a row is.
+        prior: p(z).
+        encoder: a network from scaled rows (and a context) to the numbers that the posterior reads.
+        posterior: q(z | x).
+        decoder: a network from codes (and a context) to the numbers that the likelihood reads.
+        likelihood: p(x | z).
+        scaling: the affine map between rows and network input; the encoder's and the likelihood's.
+        refinement: what improves the encoder's guess for each row.
+    """
+
+    @property
+    def measure(self) -> str | None:
+        """The measure that bounds of log p(x) refer to: counting or Lebesgue."""
+        return self.likelihood.measure
+
+    def rsample(
+        self, n: int, context: Tensor | None = None, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw n means of p(x | z), differentiable in the decoder's parameters."""
+        with using_generator(generator):
+            z = self.prior_distribution().sample((n,))
+        return self.decode(z, context).mean
+
+    def log_prob_bound(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        *,
+        samples: int = 1,
+        repeats: int = 1,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Return the ELBO, with a KL in closed form where there is one, or the importance-weighted bound.
+
+        ELBO(x) = E_q[log p(x | z)] - KL(q(z | x) ‖ p(z)) for ``samples=1``, and
+        L_K(x) = E log (1/K) Σ_k p(x, z_k) / q(z_k | x) for K > 1.
+
+        Raises:
+            UsageError: for ``samples`` or ``repeats`` below 1.
+            DataError: for rows of another shape, or values outside the support.
+
+        References:
+            Kingma and Welling (2014), equation 3; Burda, Grosse and Salakhutdinov (2016), equation 8.
+        """
+        if samples < 1 or repeats < 1:
+            raise UsageError(f"samples and repeats must be at least 1; got {samples} and {repeats}")
+        self.data.check(x)
+        posterior, prior = self.encode(x, context), self.prior_distribution()
+        with using_generator(generator):
+            if samples == 1:
+                z, kl = sample_and_kl(posterior, prior, repeats)
+                return self.reconstruction(z, x, context).mean(0) - kl
+            bounds = [iwae(self._log_weights(posterior, prior, x, context, samples)) for _ in range(repeats)]
+        return torch.stack(bounds).mean(0)
+
+    def _log_weights(
+        self, posterior: Distribution, prior: Distribution, x: Tensor, context: Tensor | None, samples: int
+    ) -> Tensor:
+        """Return log p(x, z_k) - log q(z_k | x), (samples, B) nats, decoded in blocks."""
+        codes = min(_DECODED_AT_ONCE, _NUMBERS_AT_ONCE // x[0].numel())
+        block = max(1, codes // len(x))
+        # Made beforehand: results kept block by block would lie between the blocks' large tensors, whose holes
+        # the allocator then cannot fill again (gigabytes for thousands of samples).
+        log_w = x.new_empty(samples, len(x))
+        for start in range(0, samples, block):
+            z, log_q = sample_with_log_prob(posterior, min(block, samples - start))
+            log_w[start : start + block] = self.reconstruction(z, x, context) + prior.log_prob(z) - log_q
+        return log_w
+
+
+class RelaxedLatentVariable(_Autoencoding):
+    """A latent variable model whose reconstruction term is a loss and no likelihood, so that it has no bound."""
+
+    why_no_likelihood = "its reconstruction term is a loss, not a normalised likelihood"

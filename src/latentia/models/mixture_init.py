@@ -1,0 +1,124 @@
+"""Where the fit of a mixture starts: the rows' location and spread, and k-means++ centres."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from latentia.core.objective import Blocks
+from latentia.errors import DataError
+from latentia.functional.gaussian.covariances import typical_variances
+from latentia.functional.mixtures.components import Components, Covariance
+from latentia.functional.mixtures.m_step import maximised, weighted_moments
+
+_BLOCK_NUMBERS = 2**18  # of (rows, entries) held at once: 2 MB
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where the rows are, and on what scale.
+
+    Attributes:
+        centre: (D,) the entries' means.
+        variances: (D,) the entries' variances; a constant entry has the mean of all, or 1.
+    """
+
+    centre: Tensor
+    variances: Tensor
+
+    def standardised(self, x: Tensor) -> Tensor:
+        """Return (B, D) rows in units of the entries' deviations, the mean in place of missing values."""
+        return ((x - self.centre) / self.variances.sqrt()).nan_to_num(nan=0.0)
+
+
+def frame_of(rows: Blocks, *, missing: bool = False) -> Frame:
+    """Return the frame of all rows in one pass over blocks, in float64; missing values are left out.
+
+    Blocks are combined by the update of Chan, Golub and LeVeque (1983), eq. 2.1, entry by entry.
+
+    Args:
+        rows: in memory or in a file.
+        missing: whether NaN is a missing value.
+
+    Raises:
+        DataError: for values that are not finite, and for an entry that every row is missing.
+    """
+    D = next(iter(rows.blocks(1))).x.numel()
+    count, mean, scatter = (torch.zeros(D, dtype=torch.float64) for _ in range(3))
+    for block in rows.blocks(max(1, _BLOCK_NUMBERS // D)):
+        x = block.x.flatten(1).double()
+        count, mean, scatter = (each.to(x.device) for each in (count, mean, scatter))
+        there = (~x.isnan()).double() if missing else torch.ones_like(x)
+        x = x.nan_to_num(nan=0.0) if missing else x  # infinities become huge, and are found below
+        size = there.sum(0)
+        own = (x * there).sum(0) / size.clamp_min(1)
+        total, delta = (count + size).clamp_min(1), own - mean
+        scatter = scatter + ((x - own) * there).square().sum(0) + delta.square() * count * size / total
+        mean, count = mean + delta * size / total, count + size
+    _check(count, scatter)
+    return Frame(mean, typical_variances(scatter / count, mean))
+
+
+def _check(count: Tensor, scatter: Tensor) -> None:
+    if bool((count == 0).any()):
+        raise DataError(f"every row is missing entry {int((count == 0).nonzero()[0, 0])}: leave it out")
+    if not bool(scatter.isfinite().all()):
+        raise DataError(
+            "the rows hold NaN, infinite or too large values: remove or fill these rows, or declare the "
+            "support 'real or missing' for NaN"
+        )
+
+
+def random_rows(rows: Blocks, size: int) -> Tensor:
+    """Return at most ``size`` random rows in their order, (n, D) in float64, read block by block."""
+    chosen = torch.zeros(len(rows), dtype=torch.bool)
+    chosen[torch.randperm(len(rows))[:size]] = True
+    start, parts = 0, list[Tensor]()
+    for block in rows.blocks(4096):
+        x = block.x[chosen[start : start + len(block)].to(block.x.device)]
+        parts.append(x.flatten(1).double())
+        start += len(block)
+    return torch.cat(parts)
+
+
+def kmeans_start(x: Tensor, components: int, family: Covariance, frame: Frame, ridge: Tensor) -> Components:
+    """Return K components: every row is given to the nearest of K centres that k-means++ draws, then an M-step.
+
+    Distances are in units of the entries' deviations. A row's missing values count as their means.
+
+    Args:
+        x: (n, D) rows.
+        components: K.
+        family: of the covariances.
+        frame: of the rows.
+        ridge: (D,) what is added to the variances.
+
+    Raises:
+        DataError: for fewer rows than components, and for a covariance that is singular.
+
+    Reference: Arthur and Vassilvitskii (2007), k-means++: The advantages of careful seeding.
+    """
+    from sklearn.cluster import kmeans_plusplus
+
+    if len(x) < components:
+        raise DataError(
+            f"a mixture of {components} components needs at least {components} rows; got {len(x)}"
+        )
+    y = frame.standardised(x)
+    seed = int(torch.randint(2**31 - 1, ()))
+    drawn = torch.from_numpy(kmeans_plusplus(y.cpu().numpy(), components, random_state=seed)[1]).to(y.device)
+    r = nn.functional.one_hot(torch.cdist(y, y[drawn]).argmin(1), components).to(y)
+    filled = torch.where(x.isnan(), frame.centre, x)
+    centres = filled[drawn]
+    size = max(1, _BLOCK_NUMBERS // centres.numel())
+    parts = [
+        weighted_moments(rows - centres[:, None], share, centres, r.new_zeros(()), matrix=family.matrix)
+        for rows, share in zip(filled.split(size), r.split(size), strict=True)
+    ]
+    moments = sum(parts[1:], start=parts[0])
+    unit = frame.variances.sqrt()
+    spread = unit.diag() if family.matrix else unit
+    unfitted = Components(r.new_ones(components), centres, spread.expand(components, *spread.shape))
+    return maximised(moments, unfitted, family, ridge)

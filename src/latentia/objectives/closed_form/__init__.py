@@ -1,0 +1,1 @@
+"""Objectives that are solved in closed form, in one step."""

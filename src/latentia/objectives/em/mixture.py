@@ -1,0 +1,161 @@
+"""Expectation-maximisation: closed-form steps uphill in the likelihood. It has no players."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from latentia.core.objective import Batch, Blocks, Objective, Step
+from latentia.errors import UsageError
+from latentia.functional.likelihood.information_criteria import bic
+from latentia.models.mixture import GaussianMixture
+from latentia.models.mixture_init import Frame, frame_of
+from latentia.objectives.em.em_init import Start
+from latentia.objectives.em.steps import em_step
+
+
+class ExpectationMaximisation(Objective):
+    """What fits of a Gaussian mixture by EM share: where they start, and when they are over.
+
+    A start gives every row to the nearest of K centres that k-means++ draws, in units of the entries' deviations, and
+    does an M-step; of ``restarts`` starts the one is kept that is most likely after a few steps on a subset (short
+    runs of EM, Biernacki, Celeux and Govaert 2003). With ``order`` bic or aic, mixtures of 1 to K components are
+    fitted to the subset first, and the number that the criterion likes best is used; the others keep the weight 0.
+
+    Args:
+        model: the mixture.
+        tol: smallest gain to go on for, in nats per row.
+        restarts: number of starts.
+        regularisation: what is added to a component's variances, as a share of each entry's variance over all rows.
+        order: fixed, bic or aic.
+
+    Raises:
+        UsageError: for options that mean nothing.
+    """
+
+    model: GaussianMixture
+    centre: Tensor
+    variances: Tensor
+    last: Tensor
+    converged: Tensor
+
+    def __init__(
+        self,
+        model: GaussianMixture,
+        *,
+        tol: float = 1e-3,
+        restarts: int = 1,
+        regularisation: float = 1e-6,
+        order: str = "fixed",
+    ) -> None:
+        super().__init__()
+        if not 0 <= tol < math.inf or not 0 <= regularisation < math.inf:
+            raise UsageError(
+                "tol and regularisation must be finite and at least 0; "
+                f"got tol={tol}, regularisation={regularisation}"
+            )
+        self.model = model
+        self.tol = tol
+        self.regularisation = regularisation
+        self.start = Start(restarts=restarts, order=order, tol=tol)
+        D = model.means.shape[1]
+        self.register_buffer("centre", torch.zeros(D, dtype=torch.float64))
+        self.register_buffer("variances", torch.ones(D, dtype=torch.float64))
+        self.register_buffer("last", torch.tensor(-torch.inf, dtype=torch.float64))
+        self.register_buffer("converged", torch.tensor(False))
+
+    @property
+    def finished(self) -> bool:  # pyright: ignore
+        """Whether the last gain was less than ``tol``."""
+        return bool(self.converged)
+
+    @property
+    def frame(self) -> Frame:
+        """Where the rows are, and on what scale."""
+        return Frame(self.centre, self.variances)
+
+    @property
+    def ridge(self) -> Tensor:
+        """(D,) what is added to a component's variances."""
+        return self.regularisation * self.variances
+
+    def players(self) -> Mapping[str, nn.Module]:
+        """Return none: every step is in closed form."""
+        return {}
+
+    @torch.no_grad()
+    def begin(self, rows: Blocks) -> None:
+        """Start from the best of ``restarts`` k-means++ starts.
+
+        Raises:
+            DataError: for fewer rows than components, and for values that are not finite.
+        """
+        self.last.fill_(-torch.inf)
+        self.converged.fill_(False)
+        frame = frame_of(rows, missing=self.model.data.support.missing)
+        self.centre.copy_(frame.centre)
+        self.variances.copy_(frame.variances)
+        components, seen = self.start.of(self.model, rows, self.frame, self.ridge)
+        self.model.placed(components)
+        self.started(rows, seen)
+
+    @abstractmethod
+    def started(self, rows: Blocks, seen: int) -> None:
+        """Take note of the rows to fit, and of how many of them the start has seen."""
+
+    def compared(self, value: Tensor) -> dict[str, Tensor]:
+        """Compare a mean log-likelihood with the one before, note whether to go on, and return what to log."""
+        gain = value - self.last
+        self.converged.fill_(bool(gain < self.tol))
+        self.last.copy_(value)
+        return {"log_likelihood": value, "gain": gain} if gain.isfinite() else {"log_likelihood": value}
+
+
+class MixtureEM(ExpectationMaximisation):
+    """Fit a Gaussian mixture by expectation-maximisation on the whole set.
+
+    E-step: r_ik = π_k N(x_i; μ_k, Σ_k) / Σ_j π_j N(x_i; μ_j, Σ_j).
+    M-step: π_k = Σ_i r_ik / n, μ_k = Σ_i r_ik x_i / Σ_i r_ik, and Σ_k the weighted covariance about μ_k, with
+    ``regularisation`` · v added to its diagonal, pooled as its family asks; v are the entries' variances over all
+    rows. So data in other units is fitted by the same mixture in those units. A constant entry, which has no
+    variance, counts with the mean of v (with 1 where all are constant). Without regularisation no step lowers the
+    likelihood; with it, a step may lower it a little, as may the rounding of products in float32, by 1e-4 nats.
+
+    With a model of rows that may have gaps, a gap's expected value and its variance, given the row's other entries
+    and the component, take its place in the M-step.
+
+    It starts as `ExpectationMaximisation` says, and has finished when a step raises the mean log-likelihood by less
+    than ``tol``.
+
+    Args:
+        model: the mixture.
+        tol: smallest gain of a step, in nats per row.
+        restarts: number of starts.
+        regularisation: what is added to a component's variances, as a share of each entry's variance over all rows.
+        order: fixed, or the criterion by which the number of components is chosen: bic or aic.
+
+    Raises:
+        UsageError: for options that mean nothing.
+
+    References:
+        Dempster, Laird and Rubin (1977), example 4.3; Ghahramani and Jordan (1994), for gaps; Schwarz (1978), for bic.
+    """
+
+    def started(self, rows: Blocks, seen: int) -> None:
+        """Take note of nothing: every step reads all rows."""
+
+    @torch.no_grad()
+    def step(self, batch: Batch) -> Step:
+        """Do one E-step and one M-step on all rows; log the likelihood of the parameters before it, and its gain.
+
+        The first step has none. A training that ends at its last epoch with a gain above ``tol`` is not converged.
+        """
+        yield from ()
+        parameters = self.model.free_parameters
+        after, value = em_step(self.model.components, self.model, batch, self.frame, self.ridge)
+        self.model.placed(after)
+        return self.compared(value) | {"bic": bic(float(value) * len(batch), parameters, len(batch))}

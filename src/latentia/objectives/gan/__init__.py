@@ -1,0 +1,1 @@
+"""The adversarial objective and its parts."""

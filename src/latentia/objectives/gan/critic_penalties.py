@@ -1,0 +1,126 @@
+"""What critics descend beside their loss, by name. To add one, write a function here and add it to `PENALTIES`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from torch import Tensor, nn
+
+from latentia.errors import UsageError
+from latentia.functional.gan import penalties
+from latentia.functional.gan.penalties import ScoreFunction, gradient_penalty, interpolate
+from latentia.networks.critic import batch_norm_layers
+from latentia.registry import unknown
+
+_DRAGAN_SCALE = 0.5  # of the batch's standard deviation, as in the paper
+
+
+def _wgan_gp(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:
+    return gradient_penalty(critic, interpolate(real, fake))
+
+
+def _wgan_lp(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:
+    return gradient_penalty(critic, interpolate(real, fake), one_sided=True)
+
+
+def _r1(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
+    return penalties.r1(critic, real)
+
+
+def _r2(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
+    return penalties.r2(critic, fake)
+
+
+def _r1_r2(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:
+    return penalties.r1(critic, real) + penalties.r2(critic, fake)
+
+
+def _dragan(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
+    deviation = float(real.std(correction=0))
+    if len(real) == 1 and not deviation > 0:  # a number alone, the end of an epoch: there is no noise to add
+        return gradient_penalty(critic, real)
+    if not deviation > 0:
+        raise UsageError(
+            "the dragan penalty's noise is half the deviation of a batch, and all entries of this one are equal: "
+            "choose another penalty, or larger batches"
+        )
+    return penalties.dragan(critic, real, _DRAGAN_SCALE * deviation)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A penalty, and the weight it has where none is given.
+
+    Attributes:
+        of: (critic, real rows, fake rows) → (B,), before its weight.
+        weight: the one of the paper.
+    """
+
+    of: Callable[[ScoreFunction, Tensor, Tensor], Tensor]
+    weight: float
+
+
+PENALTIES: Mapping[str, Kind] = MappingProxyType(
+    {
+        "gradient": Kind(_wgan_gp, 10.0),
+        "one-sided-gradient": Kind(_wgan_lp, 10.0),
+        "r1": Kind(_r1, 1.0),
+        "r2": Kind(_r2, 1.0),
+        "r1-r2": Kind(_r1_r2, 1.0),
+        "dragan": Kind(_dragan, 10.0),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A penalty of a game: weight times the mean over rows, every so many steps with so many times the weight.
+
+    Attributes:
+        name: of `PENALTIES`.
+        weight: λ or γ; None is the paper's.
+        every: steps from one to the next (lazy regularisation).
+
+    Raises:
+        UsageError: for a name that is none, a negative weight, or fewer steps than 1.
+
+    Reference: Karras et al. (2020), Analyzing and improving the image quality of StyleGAN, appendix B (lazy).
+    """
+
+    name: str
+    weight: float | None = None
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        if self.name not in PENALTIES:
+            raise UsageError(unknown("penalty", self.name, ["none", *PENALTIES]))
+        if self.weight is not None and not self.weight >= 0:
+            raise UsageError(f"penalty_weight must be at least 0; got {self.weight}")
+        if self.every < 1:
+            raise UsageError(f"penalty_every must be at least 1 step; got {self.every}")
+
+    def at(self, step: int, critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:
+        """Return what the critic descends at a step: one number, 0 at the steps that are left out."""
+        return real.new_zeros(()) if step % self.every else self.every * self.of(critic, real, fake)
+
+    def of(self, critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:
+        """Return the weighted mean over rows, whatever the step: one number."""
+        kind = PENALTIES[self.name]
+        weight = kind.weight if self.weight is None else self.weight
+        return weight * kind.of(critic, real, fake).mean()
+
+
+def refuse_batch_norm(critic: nn.Module) -> None:
+    """Raise `UsageError` for a critic whose scores have no gradient of one row alone, and name the layer.
+
+    Minibatch layers are let through: a row's score reads the others by design, and the gradient is that of all scores,
+    as Karras et al. (2018) and (2020) penalise it.
+    """
+    layers = batch_norm_layers(critic)
+    if layers:
+        raise UsageError(
+            f"a gradient penalty needs a critic whose scores have a gradient of their own row; layer {layers[0]} "
+            "couples the rows of a batch: choose critic_norm none or spectral, or penalty none"
+        )

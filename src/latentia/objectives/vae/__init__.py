@@ -1,0 +1,1 @@
+"""Objectives of variational autoencoders: the evidence lower bound and its variants."""

@@ -1,0 +1,104 @@
+"""The bound as a problem with a constraint, whose multiplier is a player of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from latentia.core.objective import Batch, Blocks, Objective, Step
+from latentia.distributions.posteriors import sample_and_kl
+from latentia.errors import UsageError
+from latentia.models.latent_variable import LatentVariable, RelaxedLatentVariable
+from latentia.objectives.vae.variational import refuse_uniform_prior
+from latentia.registry import check_name
+
+CONSTRAINTS = ("kl", "reconstruction")
+
+
+class Multiplier(nn.Module):
+    """A Lagrange multiplier of an inequality: λ = softplus(r) > 0, 1 at first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.raw = nn.Parameter(torch.tensor(math.log(math.e - 1)))
+
+    def forward(self) -> Tensor:
+        """Return λ: ()."""
+        return softplus(self.raw)
+
+
+class Constrained(Objective):
+    """Play model against multiplier, both moving at once: the model descends, the multiplier ascends a Lagrangian.
+
+    With D = −E_q log p(x | z) and R = KL(q(z | x) ‖ p(z)), means over rows, in nats:
+    constraint "kl": min D such that R ≤ ε, by D + λ (R − ε);
+    constraint "reconstruction": min R such that D ≤ ε, by R + λ (D − ε).
+
+    At a solution the model is a β-VAE's optimum, with β = λ for the first and 1/λ for the second: β is found, and what
+    it is good for is given. The logged elbo and all scores are of β = 1.
+
+    Args:
+        model: what is learned.
+        constraint: what is limited.
+        limit: ε, in nats.
+        conditional: whether the model is given each row's context.
+
+    Raises:
+        UsageError: for another constraint, a limit of the KL that is not positive, or a uniform prior.
+
+    References:
+        Higgins et al. (2017), β-VAE, equation 3, for the KL; Rezende and Viola (2018), Taming VAEs, equation 3, for the
+        reconstruction.
+    """
+
+    model: LatentVariable | RelaxedLatentVariable
+    loss_functions: tuple[str, ...] = ("terms",)
+
+    def __init__(
+        self,
+        model: LatentVariable | RelaxedLatentVariable,
+        constraint: str,
+        limit: float,
+        *,
+        conditional: bool = False,
+    ) -> None:
+        super().__init__()
+        check_name("constraint", constraint, CONSTRAINTS)
+        if not math.isfinite(limit) or (constraint == "kl" and limit <= 0):
+            raise UsageError(f"limit must be finite, and that of a KL above 0; got {limit}")
+        refuse_uniform_prior(model)
+        self.model = model
+        self.multiplier = Multiplier()
+        self.constraint = constraint
+        self.limit = limit
+        self.conditional = conditional
+        if model.refinement is not None:
+            self.loss_functions = ()  # what is differentiated twice stays eager
+
+    def players(self) -> Mapping[str, nn.Module]:
+        """Return the two players."""
+        return {"model": self.model, "multiplier": self.multiplier}
+
+    def begin(self, rows: Blocks) -> None:
+        """Take from the rows what the model's scaling and prior need."""
+        self.model.begin(rows)
+
+    def step(self, batch: Batch) -> Step:
+        """Move both players once, by gradients from one point."""
+        reconstruction, kl = self.terms(batch.x, batch.context if self.conditional else None)
+        objective, limited = (-reconstruction, kl) if self.constraint == "kl" else (kl, -reconstruction)
+        excess, multiplier = limited - self.limit, self.multiplier()
+        loss = objective + multiplier.detach() * excess
+        yield {"model": loss, "multiplier": -multiplier * excess.detach()}
+        logged = {"loss": loss, "reconstruction": reconstruction, "kl": kl, "elbo": reconstruction - kl}
+        logged |= {"multiplier": multiplier, "excess": excess}
+        return {name: value.detach() for name, value in logged.items()}
+
+    def terms(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return E_q[log p(x | z)] and KL(q(z | x) ‖ p(z)), means over rows, in nats."""
+        z, kl = sample_and_kl(self.model.encode(x, context), self.model.prior_distribution(), 1)
+        return self.model.reconstruction(z, x, context).mean(), kl.mean()

@@ -1,0 +1,119 @@
+"""Variational objectives: raise a lower bound of log p(x), or a variant of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from latentia.core.objective import Batch, Blocks, Objective, Step
+from latentia.core.randomness import using_generator
+from latentia.distributions.posteriors import sample_and_kl
+from latentia.distributions.priors import UniformPrior
+from latentia.errors import UsageError
+from latentia.models.latent_variable import LatentVariable, RelaxedLatentVariable
+from latentia.objectives.vae.kl_terms import KLTerm, beta_weighted
+from latentia.objectives.vae.regularisers import Codes, Regulariser
+
+
+class Variational(Objective):
+    """Raise the evidence lower bound, or a variant of it, by one player, the model.
+
+    loss = −w E_q[log p(x | z)] + kl_term(KL(q(z | x) ‖ p(z)), step) + regulariser(codes), means over rows, in nats
+
+    Whatever the loss is, the logged elbo and all scores are of w = β = 1 without a regulariser.
+
+    Args:
+        model: what is learned.
+        kl_term: what is descended of the KL; the KL itself without.
+        regulariser: what is descended of the codes besides.
+        reconstruction_scale: w; its optimum is that of β = 1/w.
+        draws: S, draws of z for each row, whose terms are averaged (the ELBO with less variance; not IWAE).
+        conditional: whether the model is given each row's context.
+
+    Raises:
+        UsageError: for options that mean nothing, for a uniform prior, whose KL from a Gaussian is infinite, and for
+            codes that the regulariser cannot read.
+
+    References:
+        Kingma and Welling (2014), Auto-encoding variational Bayes, equations 3 and 7.
+    """
+
+    model: LatentVariable | RelaxedLatentVariable
+    rows: Tensor
+    loss_functions: tuple[str, ...] = ("terms",)
+
+    def __init__(
+        self,
+        model: LatentVariable | RelaxedLatentVariable,
+        *,
+        kl_term: KLTerm | None = None,
+        regulariser: Regulariser | None = None,
+        reconstruction_scale: float = 1.0,
+        draws: int = 1,
+        conditional: bool = False,
+    ) -> None:
+        super().__init__()
+        if draws < 1:
+            raise UsageError(f"draws must be at least 1; got {draws}")
+        if not reconstruction_scale > 0:
+            raise UsageError(f"reconstruction_scale must be above 0; got {reconstruction_scale}")
+        refuse_uniform_prior(model)
+        self.model = model
+        self.kl_term = kl_term or beta_weighted(1.0)
+        self.regulariser = regulariser
+        self.reconstruction_scale = reconstruction_scale
+        self.draws = draws
+        self.conditional = conditional
+        if model.refinement is not None:
+            self.loss_functions = ()  # what is differentiated twice stays eager
+        self.register_buffer("rows", torch.ones((), dtype=torch.int64))
+        if regulariser is not None:
+            regulariser(_codes_of_nothing(model))
+
+    def players(self) -> Mapping[str, nn.Module]:
+        """Return the one player."""
+        return {"model": self.model}
+
+    def begin(self, rows: Blocks) -> None:
+        """Take from the rows what the model's scaling and prior need, and how many there are."""
+        self.model.begin(rows)
+        self.rows.fill_(len(rows))
+
+    def step(self, batch: Batch) -> Step:
+        """Descend the loss once."""
+        reconstruction, kl, extra = self.terms(batch.x, batch.context if self.conditional else None)
+        term, weights = self.kl_term(kl, int(self.clock))
+        loss = term - self.reconstruction_scale * reconstruction + extra
+        yield "model", loss
+        logged = {"loss": loss, "reconstruction": reconstruction, "kl": kl, "elbo": reconstruction - kl}
+        if self.regulariser is not None:
+            logged["regulariser"] = extra
+        return {name: value.detach() for name, value in logged.items()} | dict(weights)
+
+    def terms(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return E_q[log p(x | z)], KL(q(z | x) ‖ p(z)) and the regulariser, means over rows, in nats."""
+        posterior, prior = self.model.encode(x, context), self.model.prior_distribution()
+        z, kl = sample_and_kl(posterior, prior, self.draws)
+        reconstruction = self.model.reconstruction(z, x, context)
+        extra = z.new_zeros(())
+        if self.regulariser is not None:
+            # Penalties are small differences of products of codes, of which half precision leaves little.
+            with torch.autocast(z.device.type, enabled=False):
+                extra = self.regulariser(Codes(posterior, prior, z, self.rows))
+        return reconstruction.mean(), kl.mean(), extra
+
+
+def refuse_uniform_prior(model: LatentVariable | RelaxedLatentVariable) -> None:
+    """Raise `UsageError` for a prior from which no Gaussian has a finite KL."""
+    if isinstance(model.prior, UniformPrior):
+        raise UsageError("the KL of a Gaussian from a uniform prior is infinite: choose another prior")
+
+
+@torch.no_grad()
+def _codes_of_nothing(model: LatentVariable | RelaxedLatentVariable) -> Codes:
+    """Return codes of the kind that the model's are, so that a regulariser refuses them before there is a run."""
+    posterior = model.posterior(torch.zeros(2, model.posterior.param_dim))
+    with using_generator(torch.Generator()):
+        return Codes(posterior, model.prior_distribution(), posterior.sample((1,)), torch.tensor(2))

@@ -1,0 +1,18 @@
+"""Games small enough to be solved: which losses and penalties lead to the equilibrium, and how."""
+
+from latentia.theory.dirac_gan import DiracGan, eigenvalues, field, jacobian, player_losses
+from latentia.theory.dynamics import alternating, flow, simultaneous
+from latentia.theory.function_space import FunctionSpaceGame, play_in_function_space
+
+__all__ = [
+    "DiracGan",
+    "FunctionSpaceGame",
+    "alternating",
+    "eigenvalues",
+    "field",
+    "flow",
+    "jacobian",
+    "play_in_function_space",
+    "player_losses",
+    "simultaneous",
+]

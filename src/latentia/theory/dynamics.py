@@ -1,0 +1,137 @@
+"""How the players of a Dirac-GAN move: in steps, both at once or in turn, or without steps at all."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latentia.errors import UsageError
+from latentia.theory.dirac_gan import DiracGan, field
+
+
+def simultaneous(game: DiracGan, start: Tensor, *, steps: int, lr: float) -> Tensor:
+    """Move both players at once: x ← x + h v(x).
+
+    Args:
+        game: what is played.
+        start: (2,) θ and ψ.
+        steps: at least 1.
+        lr: h, above 0.
+
+    Returns:
+        (steps + 1, 2) the points, the start first.
+
+    Raises:
+        UsageError: for no step, or a rate that is not positive.
+
+    Reference: Mescheder, Geiger & Nowozin (2018), algorithm 1.
+
+    Example:
+        >>> from latentia.functional import loss_pair
+        >>> path = simultaneous(DiracGan(loss_pair("wasserstein")), torch.tensor([1.0, 0.0]), steps=1, lr=0.5)
+        >>> path.tolist()
+        [[1.0, 0.0], [1.0, -0.5]]
+    """
+    _check(steps, lr)
+    path = [start]
+    for _ in range(steps):
+        path.append(_clipped(game, path[-1] + lr * field(game, path[-1])))
+    return torch.stack(path)
+
+
+def alternating(
+    game: DiracGan,
+    start: Tensor,
+    *,
+    steps: int,
+    lr: float,
+    critic_steps: int = 1,
+    critic_lr: float | None = None,
+) -> Tensor:
+    """Move the generator, then the critic from where the generator now is.
+
+    Without a penalty both eigenvalues of a round have modulus 1 as long as the product of both rates (times
+    ``critic_steps``) and of f′² is at most 4: to first order the players go round for ever.
+
+    Args:
+        game: what is played.
+        start: (2,) θ and ψ.
+        steps: rounds, at least 1.
+        lr: h, above 0.
+        critic_steps: moves of the critic in each round.
+        critic_lr: the critic's h; the generator's without.
+
+    Returns:
+        (steps + 1, 2) the points after each round, the start first.
+
+    Raises:
+        UsageError: for no step, or a rate that is not positive.
+
+    Reference: Mescheder, Geiger & Nowozin (2018), algorithm 2 and lemma 2.5.
+
+    Example:
+        >>> from latentia.functional import loss_pair
+        >>> path = alternating(DiracGan(loss_pair("wasserstein")), torch.tensor([0.0, 1.0]), steps=1, lr=0.5)
+        >>> path.tolist()
+        [[0.0, 1.0], [0.5, 0.75]]
+    """
+    critic_lr = lr if critic_lr is None else critic_lr
+    _check(steps, lr)
+    _check(critic_steps, critic_lr)
+    generator, critic = torch.eye(2).to(start)
+    point, path = start, [start]
+    for _ in range(steps):
+        point = point + lr * generator * field(game, point)
+        for _ in range(critic_steps):
+            point = _clipped(game, point + critic_lr * critic * field(game, point))
+        path.append(point)
+    return torch.stack(path)
+
+
+def flow(game: DiracGan, start: Tensor, times: Tensor) -> Tensor:
+    """Follow dx/dt = v(x), the limit of small steps, to a relative accuracy of 1e-8.
+
+    A critic at its bound stays there while it is drawn outwards.
+
+    Args:
+        game: what is played.
+        start: (2,) θ and ψ at the first time.
+        times: (T,) increasing.
+
+    Returns:
+        (T, 2) the points in float64.
+
+    Raises:
+        UsageError: where no step is small enough to follow the field.
+
+    Example:
+        >>> from latentia.functional import loss_pair
+        >>> times = torch.tensor([0.0, torch.pi / 6])  # a twelfth of a turn
+        >>> flow(DiracGan(loss_pair("wasserstein")), torch.tensor([0.0, 1.0]), times)[-1]
+        tensor([0.5000, 0.8660], dtype=torch.float64)
+    """
+    from scipy.integrate import solve_ivp
+
+    def right_hand_side(_: float, x: list[float]) -> list[float]:
+        point = torch.tensor(x, dtype=torch.float64)
+        v = field(game, point)
+        held = game.clip is not None and abs(point[1]) >= game.clip and point[1] * v[1] > 0
+        return [float(v[0]), 0.0 if held else float(v[1])]
+
+    ends = (float(times[0]), float(times[-1]))
+    solved = solve_ivp(right_hand_side, ends, start.tolist(), "DOP853", times.tolist(), rtol=1e-8, atol=1e-10)
+    if not solved.success:
+        raise UsageError(f"the flow could not be followed: {solved.message}")
+    return torch.as_tensor(solved.y.T)
+
+
+def _clipped(game: DiracGan, point: Tensor) -> Tensor:
+    """Return the point with ψ in [−c, c], as `latentia.functional.clip_weights_` moves a critic's weights."""
+    if game.clip is None:
+        return point
+    return torch.stack([point[0], point[1].clamp(-game.clip, game.clip)])
+
+
+def _check(steps: int, lr: float) -> None:
+    if steps < 1 or not lr > 0:
+        raise UsageError(f"playing needs at least 1 step and a rate above 0; got {steps} and {lr}")

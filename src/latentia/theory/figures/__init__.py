@@ -1,0 +1,1 @@
+"""Figures of the theory: games that are solved, divergences, and what training trades off."""
