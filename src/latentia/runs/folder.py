@@ -115,10 +115,10 @@ def take_place(new: Path, place: Path) -> None:
     """Move a folder to its place; the older one there is deleted last."""
     old = sibling(place, "old")
     try:
-        if place.exists():  # else the older one may be what an earlier program left there
-            shutil.rmtree(old, ignore_errors=True)
-            place.rename(old)
         try:
+            if place.exists():  # else the older one may be what an earlier program left there
+                shutil.rmtree(old, ignore_errors=True)
+                place.rename(old)
             new.rename(place)
         except BaseException:  # Ctrl-C among them
             if old.exists() and not place.exists():
