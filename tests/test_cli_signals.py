@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import pty
 import signal
@@ -19,7 +21,9 @@ import latentia as lt
 from latentia.cli import main
 from latentia.cli.commands import GROUPS, verbs
 from latentia.errors import RunError
+from latentia.runs.diagnostics.finding import Finding
 from latentia.runs.folder import read_checkpoint
+from latentia.runs.progress import print_finding, progress_bar
 
 LATENTIA = (sys.executable, "-m", "latentia")
 FIT = ("fit", "vae", "--data", "rows.npy", "--hidden", "4", "--latent-dim", "1", "--batch-size", "20")
@@ -129,6 +133,28 @@ def test_a_signal_while_data_is_read_ends_in_one_line(number, started):
     assert process.returncode == 128 + number
     assert err == f"latentia: interrupted by {number.name}\n"
     assert {each.name for each in Path().iterdir()} == {"rows.csv", "rows.npy"}
+
+
+WITHIN_AN_EXTENSION = """
+import ctypes, sys
+from latentia.cli import main
+from latentia.cli.commands import verbs
+
+def verb():
+    run = ctypes.pythonapi.PyRun_String
+    run.argtypes, run.restype = [ctypes.c_char_p, ctypes.c_int, *[ctypes.py_object] * 2], ctypes.py_object
+    run(b"import signal; signal.raise_signal(signal.SIGTERM)", 257, {}, {})
+
+verbs._members["recipes"] = verb
+sys.exit(main(["recipes"]))
+"""
+
+
+def test_a_signal_while_an_extension_runs_code_has_the_same_exit_code(started):
+    """As torch does while it is imported."""
+    process = started((sys.executable, "-c", WITHIN_AN_EXTENSION))
+    assert process.communicate(timeout=WAIT)[1] == "latentia: interrupted by SIGTERM\n"
+    assert process.returncode == 143
 
 
 # --- in this process ----------------------------------------------------------------------------------------------
@@ -256,3 +282,24 @@ def test_an_error_that_a_signal_is_turned_into_is_the_signal(error, code, told, 
     monkeypatch.setitem(verbs._facts, "recipes", {"group": GROUPS[0]})
     assert main(["recipes"]) == code
     assert capsys.readouterr().err == told
+
+
+class Terminal(io.StringIO):
+    """One that can be closed."""
+
+    gone = False
+
+    def write(self, text: str) -> int:
+        if self.gone:
+            raise OSError(errno.EIO, "Input/output error")
+        return super().write(text)
+
+
+def test_a_training_goes_on_where_its_terminal_is_gone(monkeypatch):
+    """The signal may have been ignored, or was meant for the shell alone."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress_bar("vae on rows", 2, 1, show=True) as show:
+        terminal.gone = True
+        print_finding(Finding("slow", "warning", "evidence", "advice"))
+    assert callable(show)

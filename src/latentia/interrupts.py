@@ -16,9 +16,15 @@ from types import FrameType
 from typing import Any
 
 _NAMES = ("SIGTERM", "SIGHUP")  # those of them that the system has
-_ECHOES = (
-    1.0  # seconds in which one request may arrive as several signals: a closing terminal sends SIGHUP thrice
-)
+_ECHOES = 1.0  # seconds in which signals are one request: a closing terminal sends SIGHUP thrice
+
+
+class Stopped(KeyboardInterrupt):
+    """What a signal other than Ctrl-C's raises.
+
+    A class of its own, since Python notes when a plain `KeyboardInterrupt` passes code that an extension runs, and then
+    kills itself by SIGINT at its exit, whoever has caught it.
+    """
 
 
 class StopRequest:
@@ -33,9 +39,9 @@ class StopRequest:
         self._at = -math.inf
 
     def __call__(self, number: int, _: FrameType | None) -> None:
-        """Raise `KeyboardInterrupt` for a signal, unless it only repeats one."""
+        """Raise `Stopped` for a signal, unless it only repeats one."""
         if self.takes(number):
-            raise KeyboardInterrupt
+            raise Stopped
 
     def is_set(self) -> bool:
         """Whether a signal has come."""
@@ -72,7 +78,7 @@ def interruptible() -> Generator[StopRequest]:
     def press(number: int, _: FrameType | None) -> None:
         again = request.is_set()
         if request.takes(number) and again:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt if number == signal.SIGINT else Stopped
 
     ctrl_c = [] if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None) else [signal.SIGINT]
     with _handling(dict.fromkeys([*ctrl_c, *taken], press)):
