@@ -24,7 +24,7 @@ from latentia.functional.bounds import iwae
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score
 from latentia.metrics.scoring import score
-from latentia.networks.registry import NETWORKS, network_name
+from latentia.networks.registry import network_name, networks_with
 
 
 class LinearGaussian(Generative, Density, Bounded, Encodes, Decodes):
@@ -161,7 +161,7 @@ def only(evaluation: Evaluation, name: str) -> Score:
 
 def small_sizes(network: str, data: DataSpec) -> dict[str, int]:
     """Return sizes that make the network of a name tiny; none where there is no network of that name."""
-    names = [*NETWORKS, "auto"]
+    names = [*networks_with("encoder", "decoder"), "auto"]
     if network not in names:
         return {}
     return {"width": 2} if network_name(network, data) in ("conv", "resnet") else {"hidden": 6, "layers": 1}

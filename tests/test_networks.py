@@ -14,7 +14,14 @@ from latentia.errors import UsageError
 from latentia.networks.conv import ConvDecoder, ConvEncoder, stages
 from latentia.networks.layers import at_least_float32
 from latentia.networks.mlp import ACTIVATIONS, MLP
-from latentia.networks.registry import Size, network_name
+from latentia.networks.registry import (
+    NETWORKS,
+    Size,
+    image_to_image_factory,
+    network_name,
+    networks_with,
+    size_of,
+)
 from latentia.networks.scaling import Scaling
 
 IMAGE = DataSpec((1, 8, 8), Support("unit"))
@@ -64,6 +71,13 @@ def test_auto_is_conv_for_images_that_are_large_enough(data, name):
     assert network_name("auto", data) == name
 
 
+def test_a_network_says_which_slots_it_fills_and_a_slot_which_networks_fill_it():
+    assert NETWORKS["conv"].slots == ("encoder", "decoder")
+    assert networks_with("encoder", "decoder") == ["mlp", "gated-mlp", "maxout-mlp", "conv", "resnet"]
+    with pytest.raises(UsageError, match="network='conv' has no image_to_image; those that have one: "):
+        image_to_image_factory("conv")
+
+
 @pytest.mark.parametrize("options", [{"hidden": 0}, {"layers": -1}, {"width": 0}])
 def test_sizes_are_positive(options):
     with pytest.raises(UsageError, match="hidden and width must be at least 1 and layers at least 0"):
@@ -73,12 +87,12 @@ def test_sizes_are_positive(options):
 @pytest.mark.parametrize(("network", "size"), [("conv", "hidden"), ("conv", "layers"), ("mlp", "width")])
 def test_a_size_that_the_network_does_not_have_is_refused(network, size):
     with pytest.raises(UsageError, match=f"{size} is no size of network='{network}', which has"):
-        Size(**{size: 3}).of(network, sized)
+        size_of(network, Size(**{size: 3}), sized)
 
 
 def test_a_size_that_the_network_has_is_taken_and_defaults_are_left_alone():
-    assert Size(hidden=7).of("mlp", sized) == Size(hidden=7)
-    assert Size(width=3).of("conv", sized) == Size(width=3)
+    assert size_of("mlp", Size(hidden=7), sized) == Size(hidden=7)
+    assert size_of("conv", Size(width=3), sized) == Size(width=3)
 
 
 def sized(*, hidden: int = 400, layers: int = 1, width: int = 32) -> None:

@@ -19,7 +19,7 @@ from latentia.networks.critic import (
 )
 from latentia.networks.mlp import MLP
 from latentia.networks.norms import ConditionalBatchNorm
-from latentia.networks.registry import NETWORKS, Size
+from latentia.networks.registry import Size, encoder_factory
 from latentia.networks.scaling import Scaling
 
 pytestmark = pytest.mark.usefixtures("seeded_draws")
@@ -33,7 +33,7 @@ def judge(data: DataSpec, network: str = "mlp", *, pack: int = 1, context: int =
     """Return a small critic of this data, which has seen rows that are not standard."""
     scaling = Scaling(data)
     scaling.fit(Batch(torch.randn(100, *data.event_shape) * 3 + 7))
-    read = NETWORKS[network][0]
+    read = encoder_factory(network)
     size = Size(hidden=6, layers=2, width=2)
     shape = packed_shape(scaling.out_shape, pack)
     network = read(shape, 1, context=context * pack, size=size, **{"norm": "none"} | options)

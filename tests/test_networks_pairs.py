@@ -19,38 +19,39 @@ from latentia.networks.heads import CriticHead
 from latentia.networks.images import maps
 from latentia.networks.mlp import MLP
 from latentia.networks.norms import ConditionalBatchNorm
-from latentia.networks.registry import CONDITIONINGS, NETWORKS, Size
+from latentia.networks.registry import CONDITIONINGS, Size, decoder_factory, encoder_factory, networks_with
 from latentia.networks.resnet import ResNetDecoder, ResNetEncoder
 
 pytestmark = pytest.mark.usefixtures("seeded_draws")
 
 SMALL = Size(hidden=6, layers=2, width=2)
 IMAGE, LATENT, CLASSES, ROWS = (3, 16, 18), 5, 4, 7
-MLPS = [name for name in NETWORKS if name.endswith("mlp")]
-IMAGERS = [name for name in NETWORKS if name not in MLPS]
+PAIRS = networks_with("encoder", "decoder")
+MLPS = [name for name in PAIRS if name.endswith("mlp")]
+IMAGERS = [name for name in PAIRS if name not in MLPS]
 
 READERS = [
     pytest.param(*case, id="-".join(case))
     for case in itertools.product(
-        NETWORKS, ("none", "batch", "spectral"), CONDITIONINGS, ("none", "discrimination", "deviation")
+        PAIRS, ("none", "batch", "spectral"), CONDITIONINGS, ("none", "discrimination", "deviation")
     )
     if case[:2] != ("resnet", "batch")
 ]
 WRITERS = [
     pytest.param(*case, id="-".join(case))
-    for case in itertools.product(NETWORKS, ("none", "batch"), CONDITIONINGS)
+    for case in itertools.product(PAIRS, ("none", "batch"), CONDITIONINGS)
 ]
 
 
 def reader(network: str, norm: str = "none", conditioning: str = "concatenation", minibatch: str = "none"):
-    read = NETWORKS[network][0]
+    read = encoder_factory(network)
     return read(
         IMAGE, 1, context=CLASSES, size=SMALL, norm=norm, conditioning=conditioning, minibatch=minibatch
     )
 
 
 def writer(network: str, norm: str = "none", conditioning: str = "concatenation", dropout: float = 0.0):
-    write = NETWORKS[network][1]
+    write = decoder_factory(network)
     size = SMALL.with_dropout(dropout)
     return write(LATENT, IMAGE, context=CLASSES, size=size, norm=norm, conditioning=conditioning)
 
@@ -114,7 +115,7 @@ def test_a_score_depends_on_other_rows_where_that_is_declared_and_nowhere_else(
 
 
 @pytest.mark.parametrize("minibatch", ["none", "discrimination", "deviation"])
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", PAIRS)
 def test_a_critic_s_score_is_its_head_s_of_its_features(network, minibatch):
     critic = reader(network, conditioning="projection", minibatch=minibatch)
     x, context = seen()
@@ -123,7 +124,7 @@ def test_a_critic_s_score_is_its_head_s_of_its_features(network, minibatch):
     assert head.embedding.weight.shape[1] == CLASSES
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", PAIRS)
 def test_a_projection_critic_reads_its_rows_apart_from_their_class(network):
     critic = reader(network, conditioning="projection")
     x, context = seen()
@@ -137,7 +138,7 @@ def test_a_projection_critic_reads_its_rows_apart_from_their_class(network):
 
 
 @pytest.mark.parametrize("conditioning", CONDITIONINGS)
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", PAIRS)
 def test_every_layer_of_a_spectral_critic_has_largest_singular_value_one(network, conditioning):
     """The projection's V too; a kernel counts as the matrix of its output channels."""
     critic = reader(network, "spectral", conditioning)
@@ -172,7 +173,7 @@ def test_a_generator_makes_images_of_its_class(network, norm, conditioning):
     assert not torch.allclose(generator(z, context), generator(z, context.roll(1, 0)), atol=1e-5)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", PAIRS)
 def test_a_generator_with_conditional_batch_norm_starts_without_its_class(network):
     """As every class has gain 1 and bias 0, and the class enters nowhere else."""
     generator = writer(network, "batch", "projection").eval()
@@ -183,9 +184,9 @@ def test_a_generator_with_conditional_batch_norm_starts_without_its_class(networ
     assert not any(norm.affine for norm in norms)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", PAIRS)
 def test_without_a_context_either_way_of_conditioning_is_the_plain_network(network):
-    read, write = NETWORKS[network]
+    read, write = encoder_factory(network), decoder_factory(network)
     for conditioning in CONDITIONINGS:
         generator = write(LATENT, IMAGE, context=0, size=SMALL, norm="batch", conditioning=conditioning)
         critic = read(IMAGE, 1, context=0, size=SMALL, norm="none", conditioning=conditioning)
@@ -194,10 +195,10 @@ def test_without_a_context_either_way_of_conditioning_is_the_plain_network(netwo
 
 
 @pytest.mark.parametrize("size", [(8, 8), IMAGE[1:]])
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", PAIRS)
 def test_generators_drop_units_in_training_only(network, size):
     """Also where an image is doubled only once, so that the first layers are all there is."""
-    write = NETWORKS[network][1]
+    write = decoder_factory(network)
     generator = write(LATENT, (1, *size), context=0, size=SMALL.with_dropout(0.5), norm="none")
     z = torch.randn(ROWS, LATENT)
     assert not torch.equal(generator(z), generator(z))
@@ -242,7 +243,7 @@ def test_generators_are_copied_and_saved(network, norm, conditioning):
 
 @pytest.mark.parametrize("minibatch", ["none", "discrimination", "deviation"])
 @pytest.mark.parametrize("conditioning", CONDITIONINGS)
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", PAIRS)
 def test_bf16_returns_float32_near_the_scores_of_float32(network, conditioning, minibatch):
     """bfloat16 has 8 bits: 0.4 % of a number, and a few times that after a few layers."""
     critic, generator = (
@@ -260,7 +261,7 @@ def test_bf16_returns_float32_near_the_scores_of_float32(network, conditioning, 
     assert (image - plain_image).abs().max() < 0.05 * (1 + plain_image.abs().max())
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", PAIRS)
 def test_scores_have_second_derivatives(network):
     """What gradient penalties need: along a random direction against finite differences of the first derivative."""
     critic = reader(network, "spectral", "projection", "deviation").double().eval()
@@ -295,7 +296,7 @@ OTHERS = [(8, 15), (9, 11), (30, 45), (64, 17), (8, 256)]
 @pytest.mark.parametrize("size", SQUARES + OTHERS, ids=lambda size: f"{size[0]}×{size[1]}")
 @pytest.mark.parametrize("network", IMAGERS)
 def test_images_of_any_size_from_8_are_read_and_made_to_their_edges(network, size):
-    read, write = NETWORKS[network]
+    read, write = encoder_factory(network), decoder_factory(network)
     narrow = Size(width=6)  # with fewer feature maps, ReLU may leave none at an entry
     generator = write(3, (1, *size), context=0, size=narrow, norm="batch")
     critic = read((1, *size), 1, context=0, size=narrow, norm="none")
@@ -337,7 +338,7 @@ def test_small_images_keep_the_feature_maps_that_they_had():
 @pytest.mark.parametrize("network", IMAGERS)
 @pytest.mark.parametrize("shape", [(1, 7, 8), (1, 8, 7), (5,)])
 def test_rows_that_a_network_cannot_read_or_make_are_refused(network, shape):
-    read, write = NETWORKS[network]
+    read, write = encoder_factory(network), decoder_factory(network)
     message = r"for images of at least 8×8; got rows of shape .*use network='mlp'"
     with pytest.raises(UsageError, match=message):
         read(shape, 1, context=0, size=SMALL, norm="none")
@@ -348,7 +349,7 @@ def test_rows_that_a_network_cannot_read_or_make_are_refused(network, shape):
 # --- bad input --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", PAIRS)
 def test_names_that_are_none_are_refused(network):
     with pytest.raises(UsageError, match="unknown norm 'btach'; did you mean 'batch'"):
         reader(network, "btach")

@@ -62,8 +62,8 @@ def without_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     def at_the_mean(q, p, n):
         return q.mean.expand(n, *q.mean.shape), kl_divergence(q, p)
 
-    monkeypatch.setattr("latentia.models.semi_supervised.drawn", at_the_mean)
-    monkeypatch.setattr("latentia.models.latent_variable.drawn", at_the_mean)
+    monkeypatch.setattr("latentia.models.semi_supervised.sample_and_kl", at_the_mean)
+    monkeypatch.setattr("latentia.models.latent_variable.sample_and_kl", at_the_mean)
 
 
 def terms_of(model: SemiSupervised, x: Tensor, number: int) -> tuple[Tensor, Tensor]:

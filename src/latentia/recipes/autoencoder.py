@@ -14,7 +14,7 @@ from latentia.distributions.likelihoods.base import make_likelihood
 from latentia.errors import DataError, UsageError
 from latentia.models.autoencoder import Autoencoder
 from latentia.models.latent_density import Codec
-from latentia.networks.registry import NETWORKS, Size, network_name
+from latentia.networks.registry import Size, decoder_factory, encoder_factory, network_name, size_of
 from latentia.networks.scaling import Scaling
 from latentia.objectives.latent_stage import OnLatents
 from latentia.objectives.reconstruction import Reconstruction
@@ -72,7 +72,7 @@ def autoencoder(
     """
     require(data, "autoencoder", ("binary", "discrete", "unit", "real"))
     network = network_name(network, data)
-    size = dataclasses.replace(Size(hidden, layers, width).of(network, autoencoder), dropout=dropout)
+    size = size_of(network, Size(hidden, layers, width), autoencoder).with_dropout(dropout)
     model = _autoencoder(data, latent_dim, network, size, reconstruction, sigma)
     recipe = Recipe(Reconstruction(model, noise=noise), Optim(lr=lr))
     return with_latent_density(recipe, latent_dim, latent_density, latent_components)
@@ -118,7 +118,7 @@ def supervised_autoencoder(
     if not data.classes:
         raise DataError("supervised-autoencoder needs labelled rows; this data has no classes")
     network = network_name(network, data)
-    size = Size(hidden, layers, width).of(network, supervised_autoencoder)
+    size = size_of(network, Size(hidden, layers, width), supervised_autoencoder)
     model = _autoencoder(data, latent_dim, network, size, reconstruction, None)
     classifier = nn.Linear(latent_dim, len(data.classes))
     recipe = Recipe(Reconstruction(model, classifier=classifier, weight=weight), Optim(lr=lr))
@@ -153,11 +153,10 @@ def _autoencoder(
     check_name("reconstruction", reconstruction, RECONSTRUCTIONS)
     scaling = Scaling(data)
     law = make_likelihood(RECONSTRUCTIONS[reconstruction], data, scaling, sigma=sigma)
-    read, write = NETWORKS[network]
     return Autoencoder(
         data,
-        encoder=read(data.event_shape, latent_dim, context=0, size=size, norm="none"),
-        decoder=write(latent_dim, law.param_shape, context=0, size=size, norm="none"),
+        encoder=encoder_factory(network)(data.event_shape, latent_dim, context=0, size=size, norm="none"),
+        decoder=decoder_factory(network)(latent_dim, law.param_shape, context=0, size=size, norm="none"),
         likelihood=law,
         scaling=scaling,
     )

@@ -17,7 +17,7 @@ from latentia.functional.gan.label_noise import flipped, smoothed
 from latentia.functional.gan.loss_pairs import LossPair, loss_pair
 from latentia.models.implicit import Implicit
 from latentia.networks.critic import Critic, packed_shape
-from latentia.networks.registry import NETWORKS, Size, network_name
+from latentia.networks.registry import Size, decoder_factory, encoder_factory, network_name, size_of
 from latentia.networks.scaling import Scaling
 from latentia.objectives.gan.adversarial import Adversarial, Diversity
 from latentia.objectives.gan.critic_input import CriticInput
@@ -140,7 +140,7 @@ def build_gan(
         raise UsageError(f"critics and pack must be at least 1; got {critics} and {pack}")
     _check_diversity(diversity, data, conditional=conditional)
     network = network_name(network, data)
-    size = Size(hidden, layers, width).of(network, build_gan)
+    size = size_of(network, Size(hidden, layers, width), build_gan)
     parts = _Parts(data, network, size, context_size(data, conditional), conditioning)
     objective = Adversarial(
         parts.generator(latent_dim, prior, norm=norm, dropout=dropout),
@@ -180,7 +180,7 @@ class _Parts:
             norm = "none" if "mlp" in self.network else "batch"
         scaling = Scaling(self.data)
         law = make_prior(prior, PriorSetting(latent_dim, self.data, scaling))
-        network = NETWORKS[self.network][1](
+        network = decoder_factory(self.network)(
             latent_dim,
             self.data.event_shape,
             context=self.context,
@@ -191,7 +191,7 @@ class _Parts:
         return Implicit(self.data, prior=law, network=network, scaling=scaling)
 
     def critic(self, *, norm: str, minibatch: str, pack: int) -> Critic:
-        network = NETWORKS[self.network][0](
+        network = encoder_factory(self.network)(
             packed_shape(self.data.event_shape, pack),
             1,
             context=self.context * pack,

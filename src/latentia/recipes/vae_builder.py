@@ -23,7 +23,7 @@ from latentia.distributions.priors import PriorSetting, make_prior
 from latentia.errors import UsageError
 from latentia.models.latent_variable import LatentVariable, RelaxedLatentVariable
 from latentia.models.semi_amortised import Refinement
-from latentia.networks.registry import NETWORKS, Size, network_name
+from latentia.networks.registry import Size, decoder_factory, encoder_factory, network_name, size_of
 from latentia.networks.scaling import Scaling
 
 
@@ -113,8 +113,7 @@ def build_vae(
     require(model_spec, "this model", ("binary", "discrete", "count", "unit", "real", "categorical", "table"))
     classes = context_size(data, conditional)
     network = network_name(network, data)
-    read, write = NETWORKS[network]
-    size = Size(hidden, layers, width).of(network, build_vae)
+    size = size_of(network, Size(hidden, layers, width), build_vae)
     scaling = Scaling(model_spec)
     codes_law = make_prior(
         prior,
@@ -135,14 +134,18 @@ def build_vae(
     model = (RelaxedLatentVariable if law.measure is None else LatentVariable)(
         model_spec,
         prior=codes_law,
-        encoder=read(scaling.out_shape, inferred.param_dim, context=classes, size=size, norm="none"),
+        encoder=encoder_factory(network)(
+            scaling.out_shape, inferred.param_dim, context=classes, size=size, norm="none"
+        ),
         posterior=inferred,
-        decoder=write(latent_dim, law.param_shape, context=classes, size=size, norm="none"),
+        decoder=decoder_factory(network)(
+            latent_dim, law.param_shape, context=classes, size=size, norm="none"
+        ),
         likelihood=law,
         scaling=scaling,
         refinement=_refinement(refine_steps, refine_lr),
     )
-    another = partial(read, scaling.out_shape, context=0, size=size, norm="none")
+    another = partial(encoder_factory(network), scaling.out_shape, context=0, size=size, norm="none")
     return Built(model, transform, conditional, lr, another)
 
 
