@@ -13,7 +13,7 @@ import latentia as lt
 from latentia.data.factors import Factor
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import UsageError
-from latentia.functional.gan.diversity import DIVERSITY
+from latentia.functional.gan.diversity import DIVERSITY, matches_contexts
 from latentia.objectives.gan.adversarial import Adversarial
 
 
@@ -96,7 +96,7 @@ def test_what_means_nothing_is_refused(options, message):
 def test_rows_given_a_measured_number_have_no_others_to_be_compared_with(name):
     """No two have the same: terms that compare rows of one context would be 0 all the time."""
     of_age = replace(GREY, classes=(), factors=(Factor("age", (20.0, 80.0), "measured"),))
-    if not DIVERSITY[name].matches:
+    if not matches_contexts(name):
         game(data=of_age, conditional=True, diversity=name)
         return
     with pytest.raises(

@@ -14,6 +14,7 @@ from latentia.functional.gan.diversity import (
     DIVERSITY,
     Made,
     distance_ratio,
+    fewest_rows,
     gdpp,
     mode_seeking,
     pulling_away,
@@ -150,7 +151,7 @@ def test_gradients_equal_finite_differences(name, context):
     real = draws(6, 7, seed=1)
 
     def term(rows: Tensor) -> Tensor:
-        return DIVERSITY[name].of(Made(draws(6, 3, seed=2), rows, lambda: (rows, real), context))
+        return DIVERSITY[name](Made(draws(6, 3, seed=2), rows, lambda: (rows, real), context))
 
     rows = draws(6, 7).requires_grad_()
     if name != "distance-ratio":
@@ -172,7 +173,7 @@ def test_gradients_equal_finite_differences(name, context):
 def test_rows_that_are_all_one_give_finite_gradients(name):
     """A full collapse is where these terms are needed."""
     rows = torch.ones(6, 4, requires_grad=True)
-    value = DIVERSITY[name].of(Made(draws(6, 3).float(), rows, lambda: (rows, draws(6, 4, seed=1).float())))
+    value = DIVERSITY[name](Made(draws(6, 3).float(), rows, lambda: (rows, draws(6, 4, seed=1).float())))
     (gradient,) = torch.autograd.grad(value, rows)
     assert math.isfinite(value.item())
     assert gradient.isfinite().all()
@@ -181,11 +182,11 @@ def test_rows_that_are_all_one_give_finite_gradients(name):
 @pytest.mark.parametrize("name", DIVERSITY)
 def test_batches_that_are_too_small_are_refused(name):
     """The fewest rows of each term are told, and are the fewest."""
-    fewest = DIVERSITY[name].fewest
-    assert DIVERSITY[name].of(made(draws(fewest, 2))).isfinite()
+    fewest = fewest_rows(name)
+    assert DIVERSITY[name](made(draws(fewest, 2))).isfinite()
     if fewest > 1:
         with pytest.raises(UsageError, match="at least"):
-            DIVERSITY[name].of(made(draws(fewest - 1, 2)))
+            DIVERSITY[name](made(draws(fewest - 1, 2)))
 
 
 def test_pulling_away_compares_packs_where_the_critic_judges_packs():

@@ -27,6 +27,10 @@ class RenamedWarning(UserWarning):
     """An option under the name that it had in an earlier version; the command line prints it as a note."""
 
 
+class PluginWarning(UserWarning):
+    """An installed plugin that cannot be imported; the command line prints it as a note."""
+
+
 class RunError(LatentiaError):
     """A run folder that cannot be written, read or continued."""
 

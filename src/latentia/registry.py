@@ -6,7 +6,9 @@ To add a member, write one decorated function or class in one file of the regist
     def vae(data: DataSpec, *, latent_dim: int = 16) -> Recipe:
         \"\"\"One line that `latentia recipes` shows.\"\"\"
 
-Names and one-line descriptions are read from the files' syntax trees, so listing a registry imports nothing.
+Members that are values, such as records, are added as a table: ``loss_pairs.add({"hinge": LossPair(…)})``. Names and
+one-line descriptions are read from the files' syntax trees, so listing a registry imports nothing. A file outside of
+the package registers in the same way, once it is imported: see `latentia.plugins`.
 """
 
 from __future__ import annotations
@@ -15,16 +17,19 @@ import ast
 import difflib
 import importlib
 import importlib.util
+import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, TypeVar
 
-from latentia.errors import UnknownNameError
+from latentia.errors import UnknownNameError, UsageError
+from latentia.plugins import load_plugins
 
 T = TypeVar("T")
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,8 @@ class Registry(Mapping[str, T]):
 
     Args:
         name: the registry's own name, as its decorators are written: ``recipes`` for ``@recipes.register``.
-        package: the package whose files hold the definitions, sub-packages included.
+        package: the package whose files hold the definitions, sub-packages included; or a single module.
+        what: what a name of the registry is called in error messages; by default "recipe name" for ``recipes``.
 
     Lookups take a name as the field writes it too, in capitals or without hyphens, and aliases that a decorator names.
 
@@ -57,23 +63,38 @@ class Registry(Mapping[str, T]):
         (True, {'square': 'Four equal sides.'})
     """
 
-    def __init__(self, name: str, package: str) -> None:
+    def __init__(self, name: str, package: str, what: str = "") -> None:
         self.name = name
         self.package = package
+        self.what = what or f"{name[:-1]} name"
         self._members: dict[str, T] = {}
         self._facts: dict[str, Mapping[str, Any]] = {}
         self._written: dict[str, str] = {}
+        self._outside: dict[str, str] = {}
 
     def register(self, name: str, *, aliases: tuple[str, ...] = (), **facts: Any) -> Callable[[T], T]:
-        """Return a decorator that adds a definition under ``name``, with facts that ``facts(name)`` returns."""
+        """Return a decorator that adds a definition under ``name``, with facts that ``facts(name)`` returns.
+
+        Raises:
+            UsageError: for a name that another module's member has.
+        """
+        module = _caller()
 
         def add(member: T) -> T:
-            self._members[name] = member
-            self._facts[name] = facts
-            self._written |= {_plain(each): name for each in (name, *aliases)}
+            self._put(name, member, module, aliases, facts)
             return member
 
         return add
+
+    def add(self, members: Mapping[str, T], /) -> None:
+        """Add members that are values, such as records, under their names.
+
+        Raises:
+            UsageError: for a name that another module's member has.
+        """
+        module = _caller()
+        for name, member in members.items():
+            self._put(name, member, module)
 
     def name_of(self, name: str) -> str:
         """Return the name of the member that is meant; names that mean none are returned as they are.
@@ -82,9 +103,13 @@ class Registry(Mapping[str, T]):
             >>> recipes.name_of("WGAN-GP"), recipes.name_of("dcgan"), recipes.name_of("cgan")
             ('wgan-gp', 'dc-gan', 'conditional-gan')
         """
-        if name in self._members or name in self._listings:
+        if name in self:
             return name
         return (self._listed_as | self._written).get(_plain(name), name)
+
+    def module_outside(self, name: str) -> str | None:
+        """Return the module that a member comes from where it is not the registry's own package; None where it is."""
+        return self._outside.get(self.name_of(name))
 
     def facts(self, name: str) -> Mapping[str, Any]:
         """Return the keyword arguments that the member's decorator was given."""
@@ -102,13 +127,17 @@ class Registry(Mapping[str, T]):
         return self._members[name]
 
     def __iter__(self) -> Iterator[str]:
+        load_plugins()
         return iter(sorted({*self._listings, *self._members}))
 
     def __len__(self) -> int:
+        load_plugins()
         return len({*self._listings, *self._members})
 
     def __contains__(self, name: object) -> bool:
-        return name in self._members or name in self._listings
+        if name in self._members or name in self._listings:
+            return True
+        return bool(load_plugins()) and name in self._members
 
     def __getattr__(self, name: str) -> ModuleType:
         """Return a module of the package: `latentia.metrics` names both a registry and the package that fills it."""
@@ -124,9 +153,33 @@ class Registry(Mapping[str, T]):
     def __repr__(self) -> str:
         return f"<{self.name}: {', '.join(self)}>"
 
+    def _put(
+        self,
+        name: str,
+        member: T,
+        module: str,
+        aliases: tuple[str, ...] = (),
+        facts: Mapping[str, Any] = _NONE,
+    ) -> None:
+        own = _top(module) == _top(self.package)
+        if not own:
+            self._refuse_taken(name, module)
+            self._outside[name] = module
+        self._members[name] = member
+        self._facts[name] = facts
+        self._written |= {_plain(each): name for each in (name, *aliases)}
+
+    def _refuse_taken(self, name: str, module: str) -> None:
+        """Raise `UsageError` where a name means another module's member; a module may be run again."""
+        taken = self.name_of(name)
+        if taken in self and self._outside.get(taken) != module:
+            raise UsageError(
+                f"the {self.what} {name!r} is taken, by {self._outside.get(taken, 'latentia')}: choose another name"
+            )
+
     def _import(self, name: str) -> None:
         if name not in self._listings:
-            raise UnknownNameError(unknown(f"{self.name[:-1]} name", name, self))
+            raise UnknownNameError(unknown(self.what, name, self))
         importlib.import_module(self._listings[name].module)
 
     def _summary(self, name: str) -> str:
@@ -136,15 +189,11 @@ class Registry(Mapping[str, T]):
 
     @cached_property
     def _listings(self) -> dict[str, _Listing]:
-        spec = importlib.util.find_spec(self.package)
-        if spec is None or spec.submodule_search_locations is None:
-            return {}
-        return dict(
-            listing
-            for folder in spec.submodule_search_locations
-            for path in sorted(Path(folder).rglob("*.py"))
-            for listing in self._definitions(path, Path(folder))
-        )
+        return {
+            name: listing
+            for module, path in _files(self.package)
+            for name, listing in self._definitions(module, path)
+        }
 
     @cached_property
     def _listed_as(self) -> dict[str, str]:
@@ -154,16 +203,31 @@ class Registry(Mapping[str, T]):
             for each in (name, *listing.aliases)
         }
 
-    def _definitions(self, path: Path, folder: Path) -> Iterator[tuple[str, _Listing]]:
+    def _definitions(self, module: str, path: Path) -> Iterator[tuple[str, _Listing]]:
         text = path.read_text(encoding="utf-8")
-        if f"@{self.name}.register(" not in text:  # parsing is the slow part
+        if (
+            f"@{self.name}.register(" not in text and f"{self.name}.add(" not in text
+        ):  # parsing is the slow part
             return
-        parts = path.relative_to(folder).with_suffix("").parts
-        module = ".".join([self.package, *(part for part in parts if part != "__init__")])
         for node in ast.parse(text).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 for name, aliases in self._registered_names(node):
                     yield name, _Listing(module, _first_line(ast.get_docstring(node)), aliases)
+            for name in self._added_names(node):
+                yield name, _Listing(module, "")
+
+    def _added_names(self, node: ast.stmt) -> Iterator[str]:
+        match node:
+            case ast.Expr(
+                value=ast.Call(
+                    func=ast.Attribute(value=ast.Name(id=self.name), attr="add"), args=[ast.Dict(keys=keys)]
+                )
+            ):
+                yield from (
+                    key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)
+                )
+            case _:
+                pass
 
     def _registered_names(
         self, node: ast.FunctionDef | ast.ClassDef
@@ -211,15 +275,61 @@ def _plain(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "").replace(" ", "")
 
 
+def _top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _caller() -> str:
+    """Return the name of the module that registers."""
+    here = inspect.currentframe()
+    caller = here and here.f_back and here.f_back.f_back
+    return str(caller.f_globals.get("__name__", "")) if caller else ""
+
+
+def _files(package: str) -> Iterator[tuple[str, Path]]:
+    """Iterate over the modules of a package, or a single module, and their files, without importing any."""
+    spec = importlib.util.find_spec(_top(package))
+    for folder in () if spec is None else spec.submodule_search_locations or ():
+        base = Path(folder).joinpath(*package.split(".")[1:])
+        if base.with_suffix(".py").is_file():
+            yield package, base.with_suffix(".py")
+        for path in sorted(base.rglob("*.py")):
+            parts = path.relative_to(base).with_suffix("").parts
+            yield ".".join([package, *(part for part in parts if part != "__init__")]), path
+
+
 def _first_line(doc: str | None) -> str:
     return (doc or "").strip().partition("\n")[0].strip()
 
 
+def _registry(name: str, package: str, what: str = "") -> Registry[Any]:
+    return Registry(name, package=f"latentia.{package}", what=what)
+
+
 # The registries. Their types are narrowed where they are used, so that naming them imports nothing.
-recipes: Registry[Any] = Registry("recipes", package="latentia.recipes")
-datasets: Registry[Any] = Registry("datasets", package="latentia.data")
-metrics: Registry[Any] = Registry("metrics", package="latentia.metrics")
-likelihoods: Registry[Any] = Registry("likelihoods", package="latentia.distributions")
-priors: Registry[Any] = Registry("priors", package="latentia.distributions")
-posteriors: Registry[Any] = Registry("posteriors", package="latentia.distributions")
-divergences: Registry[Any] = Registry("divergences", package="latentia.functional")
+recipes = _registry("recipes", "recipes")
+datasets = _registry("datasets", "data")
+metrics = _registry("metrics", "metrics")
+likelihoods = _registry("likelihoods", "distributions")
+priors = _registry("priors", "distributions")
+posteriors = _registry("posteriors", "distributions")
+divergences = _registry("divergences", "functional")
+
+# Parts of these: losses and penalties of adversarial games, layers, kernels, schedules.
+loss_pairs = _registry("loss_pairs", "functional.gan", "loss pair")
+diversity_terms = _registry("diversity_terms", "functional.gan", "diversity")
+augmentations = _registry("augmentations", "functional.gan", "augmentation")
+critic_weightings = _registry("critic_weightings", "functional.gan", "way to combine critics")
+penalties = _registry("penalties", "objectives.gan", "penalty")
+activations = _registry("activations", "networks", "activation")
+minibatch_layers = _registry("minibatch_layers", "networks", "minibatch layer")
+kernels = _registry("kernels", "functional.kernel", "kernel")
+density_kernels = _registry("density_kernels", "functional.kernel", "kernel")
+schedules = _registry("schedules", "functional.schedules", "schedule")
+temperature_schedules = _registry("temperature_schedules", "functional.likelihood", "schedule")
+interpolations = _registry("interpolations", "functional.interpolation", "path")
+rotations = _registry("rotations", "functional.rotations", "rotation")
+covariances = _registry("covariances", "functional.mixtures", "covariance")
+two_sample_tests = _registry("two_sample_tests", "metrics.two_sample", "method")
+classifiers = _registry("classifiers", "metrics.two_sample", "classifier")
+corrections = _registry("corrections", "metrics.two_sample", "correction")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
+from latentia.registry import Registry, interpolations
 
 
 def linear(a: Tensor, b: Tensor, steps: int) -> Tensor:
@@ -40,4 +42,5 @@ def spherical(a: Tensor, b: Tensor, steps: int) -> Tensor:
     return (((1 - t) * omega).sin() * a + (t * omega).sin() * b) / omega.sin()
 
 
-PATHS: Mapping[str, Callable[[Tensor, Tensor, int], Tensor]] = {"linear": linear, "spherical": spherical}
+PATHS: Registry[Callable[[Tensor, Tensor, int], Tensor]] = interpolations
+interpolations.add({"linear": linear, "spherical": spherical})

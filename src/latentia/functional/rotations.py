@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import combinations
 
 import torch
 from torch import Tensor
 
-from latentia.registry import check_name
+from latentia.registry import Registry, check_name, rotations
 
 _SWEEPS = 100  # of varimax over all pairs of columns; it converges in a few
 
@@ -88,7 +88,8 @@ def _varimax(loadings: Tensor, noise: Tensor) -> Tensor:  # noqa: ARG001  (the r
     return varimax(loadings)
 
 
-ROTATIONS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"none": canonical, "varimax": _varimax}
+ROTATIONS: Registry[Callable[[Tensor, Tensor], Tensor]] = rotations
+rotations.add({"none": canonical, "varimax": _varimax})
 """From loadings (D, k) and noise variances to loadings."""
 
 

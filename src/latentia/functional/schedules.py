@@ -6,11 +6,11 @@ To add a decay, add a function (step, total) → factor to `SCHEDULES`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 
 from latentia.errors import UsageError
 from latentia.functional.checks import member
+from latentia.registry import Registry, schedules
 
 
 def warmup(step: int, steps: int) -> float:
@@ -83,9 +83,8 @@ def cosine(step: int, total: int) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * min(step, total) / total))
 
 
-SCHEDULES: Mapping[str, Callable[[int, int], float]] = MappingProxyType(
-    {"constant": constant, "cosine": cosine}
-)
+SCHEDULES: Registry[Callable[[int, int], float]] = schedules
+schedules.add({"constant": constant, "cosine": cosine})
 
 
 def learning_rate_factor(schedule: str, step: int, total: int, warmup_steps: int = 0) -> float:

@@ -11,11 +11,10 @@ from torch.func import functional_call
 
 from latentia.errors import UsageError
 from latentia.networks.layers import FeatureNetwork
-from latentia.networks.minibatch import MinibatchDeviation, MinibatchDiscrimination
+from latentia.networks.minibatch import MinibatchLayer
 from latentia.networks.scaling import Scaling
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-_MINIBATCH_LAYERS = (MinibatchDiscrimination, MinibatchDeviation)
 
 
 class Critic(nn.Module):
@@ -147,12 +146,12 @@ def batch_norm_layers(module: nn.Module) -> list[str]:
 
 def minibatch_layers(module: nn.Module) -> list[str]:
     """Return the names and kinds of a module's minibatch layers, which mix rows by design."""
-    return _layers(module, _MINIBATCH_LAYERS)
+    return _layers(module, (MinibatchLayer,))
 
 
 def row_mixing_layers(module: nn.Module) -> list[str]:
     """Return the names and kinds of all layers that couple the rows of a batch."""
-    return _layers(module, (*_BATCH_NORMS, *_MINIBATCH_LAYERS))
+    return _layers(module, (*_BATCH_NORMS, MinibatchLayer))
 
 
 def _layers(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> list[str]:

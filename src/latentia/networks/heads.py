@@ -7,7 +7,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from latentia.errors import UsageError
 from latentia.networks.layers import ReadsContext, at_least_float32
-from latentia.networks.minibatch import MinibatchDeviation, MinibatchDiscrimination, minibatch_layer
+from latentia.networks.minibatch import MinibatchLayer, minibatch_layer
 
 
 class CriticHead(ReadsContext):
@@ -27,7 +27,7 @@ class CriticHead(ReadsContext):
 
     def __init__(
         self,
-        mixing: MinibatchDiscrimination | MinibatchDeviation | None,
+        mixing: MinibatchLayer | None,
         linear: nn.Module,
         embedding: nn.Module | None,
     ) -> None:

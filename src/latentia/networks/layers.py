@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from latentia.registry import check_name
+from latentia.registry import Registry, activations, check_name
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -67,16 +67,19 @@ class Maxout(nn.Module):
         return x.unflatten(1, (self.pieces, -1)).amax(1)
 
 
-ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky-relu": partial(nn.LeakyReLU, 0.2),  # the slope of DCGAN's critic; torch's own is 0.01
-    "tanh": nn.Tanh,
-    "silu": nn.SiLU,
-    "elu": nn.ELU,
-    "softplus": nn.Softplus,
-    "gated": nn.GLU,
-    "maxout": Maxout,
-}
+ACTIVATIONS: Registry[Callable[[], nn.Module]] = activations
+activations.add(
+    {
+        "relu": nn.ReLU,
+        "leaky-relu": partial(nn.LeakyReLU, 0.2),  # the slope of DCGAN's critic; torch's own is 0.01
+        "tanh": nn.Tanh,
+        "silu": nn.SiLU,
+        "elu": nn.ELU,
+        "softplus": nn.Softplus,
+        "gated": nn.GLU,
+        "maxout": Maxout,
+    }
+)
 PIECES: Mapping[str, int] = {"gated": 2, "maxout": 5}
 """How many numbers an activation reads for each that it returns; one where not named."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from latentia.errors import UsageError
 from latentia.networks.layers import at_least_float32
-from latentia.registry import check_name
+from latentia.registry import Registry, minibatch_layers
 
 _FAR = 80.0  # e⁻⁸⁰ is the smallest number worth having: smaller ones soon become subnormal, which is slow
 
@@ -48,7 +48,17 @@ def mean_deviation(h: Tensor) -> Tensor:
     return (h.var(0, correction=0) + 1e-8).sqrt().mean()
 
 
-class MinibatchDiscrimination(nn.Module):
+class MinibatchLayer(nn.Module):
+    """A layer that appends to each row's features what it reads of the batch's other rows.
+
+    Attributes:
+        added: how many numbers it appends.
+    """
+
+    added: int
+
+
+class MinibatchDiscrimination(MinibatchLayer):
     """Append to each row's features its closeness to the other rows, in learned projections M = hT.
 
     Args:
@@ -71,7 +81,7 @@ class MinibatchDiscrimination(nn.Module):
         return torch.cat([at_least_float32(h), closeness(M)], dim=1)
 
 
-class MinibatchDeviation(nn.Module):
+class MinibatchDeviation(MinibatchLayer):
     """Append to each row's features how far the features of its group of rows spread, one number.
 
     Args:
@@ -98,20 +108,21 @@ class MinibatchDeviation(nn.Module):
         return torch.cat([h, torch.cat(spreads)], dim=1)
 
 
-MINIBATCH: Mapping[str, str] = {
-    "none": "each row is scored by itself",
-    "discrimination": "closeness to the other rows, in learned projections",
-    "deviation": "the features' mean standard deviation over the batch",
-}
+MINIBATCH: Registry[Callable[[int], MinibatchLayer | None]] = minibatch_layers
+"""From the entries of a row's features to a new layer, or to none."""
+minibatch_layers.add(
+    {
+        "none": lambda _: None,
+        "discrimination": MinibatchDiscrimination,
+        "deviation": lambda _: MinibatchDeviation(),
+    }
+)
 
 
-def minibatch_layer(name: str, features: int) -> MinibatchDiscrimination | MinibatchDeviation | None:
+def minibatch_layer(name: str, features: int) -> MinibatchLayer | None:
     """Return the layer of a name for features of this many entries, None for none.
 
     Raises:
         UsageError: for a name that is none, with near matches.
     """
-    check_name("minibatch layer", name, MINIBATCH)
-    if name == "discrimination":
-        return MinibatchDiscrimination(features)
-    return MinibatchDeviation() if name == "deviation" else None
+    return MINIBATCH[name](features)

@@ -12,7 +12,7 @@ from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec, context_size, require
 from latentia.distributions.priors import PriorSetting, make_prior
 from latentia.errors import UsageError
-from latentia.functional.gan.diversity import DIVERSITY
+from latentia.functional.gan.diversity import DIVERSITY, matches_contexts
 from latentia.functional.gan.label_noise import flipped, smoothed
 from latentia.functional.gan.loss_pairs import LossPair, loss_pair
 from latentia.models.implicit import Implicit
@@ -235,8 +235,8 @@ def _check_wasserstein(combined: str, *, bounded: bool) -> None:
 def _check_diversity(diversity: str, data: DataSpec, *, conditional: bool) -> None:
     """Raise `UsageError` where rows of one context are to be compared, and no two rows have the same."""
     measured = [factor.name for factor in data.context if factor.kind == "measured"] if conditional else []
-    if measured and diversity in DIVERSITY and DIVERSITY[diversity].matches:
-        others = " or ".join(name for name, term in DIVERSITY.items() if not term.matches)
+    if measured and diversity in DIVERSITY and matches_contexts(diversity):
+        others = " or ".join(name for name in DIVERSITY if not matches_contexts(name))
         raise UsageError(
             f"diversity={diversity!r} compares rows of one context, and no two have the same {measured[0]}, a "
             f"measured number: choose {others}"

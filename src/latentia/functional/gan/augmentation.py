@@ -6,14 +6,13 @@ generated. To add one, write a function (images, generator) → images and add i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from latentia.errors import UsageError
-from latentia.registry import check_name
+from latentia.registry import Registry, augmentations, check_name
 
 _SHIFTED, _CUT = 1 / 8, 1 / 2  # shares of the height and the width
 
@@ -74,9 +73,8 @@ def cutout(images: Tensor, generator: torch.Generator | None = None) -> Tensor:
 
 
 Augmentation = Callable[[Tensor, torch.Generator | None], Tensor]
-AUGMENTATIONS: Mapping[str, Augmentation] = MappingProxyType(
-    {"colour": colour, "shift": shift, "cutout": cutout}
-)
+AUGMENTATIONS: Registry[Augmentation] = augmentations
+augmentations.add({"colour": colour, "shift": shift, "cutout": cutout})
 
 
 def augmented(images: Tensor, names: Sequence[str], generator: torch.Generator | None = None) -> Tensor:

@@ -1,18 +1,20 @@
 """Terms that a generator descends so that its rows differ, each from one batch of codes and what they became.
 
-To add one, write a function of `Made` and add its `Term` to `DIVERSITY`.
+To add one, decorate a function of `Made`: ``@diversity_terms.register(name, fewest=2, matches=False)``. The fact
+``fewest`` is the size of the smallest batch that it can compare (1 by default); ``matches`` says that it compares rows
+of one context only, so that batches have to hold several of each (False by default).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from latentia.errors import UsageError
+from latentia.registry import Registry, diversity_terms
 
 _TINY = 1e-5
 _APART = 1e-3  # the largest entry of that diagonal, beside eigenvalues whose sum is B
@@ -38,21 +40,30 @@ class Made:
     context: Tensor | None = None
 
 
-@dataclass(frozen=True)
-class Term:
-    """A term, and what it needs.
+DIVERSITY: Registry[Callable[[Made], Tensor]] = diversity_terms
 
-    Attributes:
-        of: what the generator descends.
-        fewest: rows of the smallest batch that it can compare.
-        matches: whether it compares rows of one context only, of which batches then have to hold several.
+
+def fewest_rows(name: str) -> int:
+    """Return the rows of the smallest batch that a term of `DIVERSITY` can compare.
+
+    Example:
+        >>> fewest_rows("distance-ratio"), fewest_rows("gdpp")
+        (3, 1)
     """
-
-    of: Callable[[Made], Tensor]
-    fewest: int = 1
-    matches: bool = False
+    return int(DIVERSITY.facts(name).get("fewest", 1))
 
 
+def matches_contexts(name: str) -> bool:
+    """Return whether a term of `DIVERSITY` compares rows of one context only.
+
+    Example:
+        >>> matches_contexts("mode-seeking"), matches_contexts("gdpp")
+        (True, False)
+    """
+    return bool(DIVERSITY.facts(name).get("matches", False))
+
+
+@diversity_terms.register("mode-seeking", fewest=2, matches=True)
 def mode_seeking(made: Made) -> Tensor:
     """Return 1 / E [mean |G(z₁) − G(z₂)| / mean |z₁ − z₂|] over pairs of codes: large where codes do not matter.
 
@@ -73,6 +84,7 @@ def mode_seeking(made: Made) -> Tensor:
     return ((moved / apart.clamp(min=_TINY)).mean() + _TINY).reciprocal()
 
 
+@diversity_terms.register("distance-ratio", fewest=3, matches=True)
 def distance_ratio(made: Made) -> Tensor:
     """Return the mean over i of Σ_j max(0, α a_ij − b_ij), with distances of codes a and of rows b as shares of a sum.
 
@@ -92,6 +104,7 @@ def distance_ratio(made: Made) -> Tensor:
     return (_SHARE * a - b).clamp(min=0).sum(1).mean()
 
 
+@diversity_terms.register("gdpp")
 def gdpp(made: Made) -> Tensor:
     """Return how the eigenvalues and eigenvectors of a critic's features of fake rows miss those of real ones.
 
@@ -112,6 +125,7 @@ def gdpp(made: Made) -> Tensor:
     return ((values - target_values).abs().sum() - (weights * aligned).sum()).to(made.rows.dtype)
 
 
+@diversity_terms.register("pulling-away", fewest=2)
 def pulling_away(made: Made) -> Tensor:
     """Return the mean squared cosine of two rows' features: 0 where they are orthogonal, 1 where all are one.
 
@@ -127,16 +141,6 @@ def pulling_away(made: Made) -> Tensor:
     s = torch.nn.functional.normalize(made.features()[0], dim=1)
     B = len(s)  # rows, or packs of them
     return ((s @ s.T).square().sum() - B) / max(1, B * (B - 1))
-
-
-DIVERSITY: Mapping[str, Term] = MappingProxyType(
-    {
-        "mode-seeking": Term(mode_seeking, fewest=2, matches=True),
-        "distance-ratio": Term(distance_ratio, fewest=3, matches=True),
-        "gdpp": Term(gdpp),
-        "pulling-away": Term(pulling_away, fewest=2),
-    }
-)
 
 
 def _pairs(made: Made) -> tuple[Tensor, Tensor]:

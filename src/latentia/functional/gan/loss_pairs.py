@@ -7,9 +7,8 @@ losses and add a record to `LOSS_PAIRS`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import TypeAlias
 
 import torch
@@ -35,7 +34,7 @@ from latentia.functional.gan.relativistic import (
     relativistic_paired_generator,
     relativistic_paired_value,
 )
-from latentia.registry import divergences, unknown
+from latentia.registry import Registry, divergences, loss_pairs, unknown
 
 CriticLoss: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 GeneratorLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -169,7 +168,8 @@ _MINIMAX = LossPair(
     value_at_optimum=Optimum("2 JSD(p, q) − log 4", lambda p, q: 2 * jensen_shannon(p, q) - math.log(4)),
 )
 
-LOSS_PAIRS: Mapping[str, LossPair] = MappingProxyType(
+LOSS_PAIRS: Registry[LossPair] = loss_pairs
+loss_pairs.add(
     {
         "minimax": _MINIMAX,
         "non-saturating": replace(_MINIMAX, generator=fake_only(non_saturating_generator)),

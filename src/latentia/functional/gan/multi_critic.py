@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 
 from torch import Tensor
 
-from latentia.registry import check_name
+from latentia.registry import Registry, check_name, critic_weightings
 
 
 def mean(losses: Tensor) -> Tensor:
@@ -25,9 +24,8 @@ def hardest(losses: Tensor) -> Tensor:
     return losses.max()
 
 
-COMBINED: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
-    {"mean": mean, "softmax": softmax, "hardest": hardest}
-)
+COMBINED: Registry[Callable[[Tensor], Tensor]] = critic_weightings
+critic_weightings.add({"mean": mean, "softmax": softmax, "hardest": hardest})
 
 
 def combined(losses: Tensor, how: str) -> Tensor:

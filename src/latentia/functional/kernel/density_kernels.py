@@ -7,15 +7,15 @@ bandwidth means the same for all of them. To add one, write its three functions 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import torch
 from torch import Tensor
 from torch.distributions import Beta, Gamma
 
 from latentia.functional.gaussian.densities import LOG_2PI
+from latentia.registry import Registry, density_kernels
 
 _ROWS, _COLUMNS = 128, 1024  # a block of kernels: 1 MB of float64, which stays in a core's cache
 _LOG_SMALLEST = -80.0  # exp of less is denormal in float32, which runs up to 100 times slower
@@ -75,7 +75,8 @@ def _beta(n: int, a: float, b: float, device: torch.device) -> Tensor:
     return Beta(first, second).sample((n,))
 
 
-SMOOTHING_KERNELS: Mapping[str, SmoothingKernel] = MappingProxyType(
+SMOOTHING_KERNELS: Registry[SmoothingKernel] = density_kernels
+density_kernels.add(
     {
         # exp(−½‖u‖²), Z = (2π)^(d/2); ½‖u‖² ~ Gamma(d/2)
         "gaussian": SmoothingKernel(

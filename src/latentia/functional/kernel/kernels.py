@@ -6,15 +6,15 @@ the function and a line in `KERNELS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from latentia.errors import DataError, UsageError
 from latentia.functional.checks import member, point_sets
+from latentia.registry import Registry, kernels
 
 Kernel = Callable[[Tensor, Tensor], Tensor]
 
@@ -245,7 +245,8 @@ def _exp(log_k: Tensor) -> Tensor:
 
 _OCTAVES = (0.25, 0.5, 1.0, 2.0, 4.0)
 
-KERNELS: Mapping[str, Callable[[float], Kernel]] = MappingProxyType(
+KERNELS: Registry[Callable[[float], Kernel]] = kernels
+kernels.add(
     {
         "gaussian": lambda h: partial(gaussian_kernel, bandwidth=h),
         "gaussian-mixture": lambda h: partial(gaussian_mixture_kernel, bandwidths=[h * c for c in _OCTAVES]),

@@ -11,15 +11,15 @@ All is batched: C chains of B rows with d entries, (C, B, d).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from latentia.errors import UsageError
 from latentia.functional.checks import member
+from latentia.registry import Registry, temperature_schedules
 
 LogDensity = Callable[[Tensor], Tensor]
 
@@ -141,9 +141,8 @@ def sigmoid_temperatures(steps: int) -> Tensor:
     return (s - s[0]) / (s[-1] - s[0])
 
 
-SCHEDULES: Mapping[str, Callable[[int], Tensor]] = MappingProxyType(
-    {"linear": linear_temperatures, "sigmoid": sigmoid_temperatures}
-)
+SCHEDULES: Registry[Callable[[int], Tensor]] = temperature_schedules
+temperature_schedules.add({"linear": linear_temperatures, "sigmoid": sigmoid_temperatures})
 
 
 def temperatures(schedule: str, steps: int) -> Tensor:

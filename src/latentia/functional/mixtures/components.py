@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from latentia.functional.gaussian.densities import LOG_2PI
-from latentia.registry import check_name
+from latentia.registry import Registry, check_name, covariances
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,15 @@ def _over_entries(covariances: Tensor, weights: Tensor) -> Tensor:  # noqa: ARG0
     return covariances.mean(-1, keepdim=True).expand_as(covariances).clone()
 
 
-COVARIANCES: Mapping[str, Covariance] = {
-    "full": Covariance(True, _free, lambda K, D: K * D * (D + 1) // 2),
-    "tied": Covariance(True, _over_components, lambda _, D: D * (D + 1) // 2),
-    "diagonal": Covariance(False, _free, lambda K, D: K * D),
-    "spherical": Covariance(False, _over_entries, lambda K, _: K),
-}
+COVARIANCES: Registry[Covariance] = covariances
+covariances.add(
+    {
+        "full": Covariance(True, _free, lambda K, D: K * D * (D + 1) // 2),
+        "tied": Covariance(True, _over_components, lambda _, D: D * (D + 1) // 2),
+        "diagonal": Covariance(False, _free, lambda K, D: K * D),
+        "spherical": Covariance(False, _over_entries, lambda K, _: K),
+    }
+)
 
 
 def covariance_named(name: str) -> Covariance:

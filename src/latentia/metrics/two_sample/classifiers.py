@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from latentia.errors import UsageError
 from latentia.functional.checks import member
+from latentia.registry import Registry, classifiers
 
 
 @runtime_checkable
@@ -98,7 +98,6 @@ def _scaled(classifier: Any) -> Any:
     return make_pipeline(StandardScaler(), classifier)
 
 
-CLASSIFIERS: Mapping[str, Callable[[int], Classifier]] = MappingProxyType(
-    {"boosting": _boosting, "network": _network, "logistic": _logistic}
-)
+CLASSIFIERS: Registry[Callable[[int], Classifier]] = classifiers
+classifiers.add({"boosting": _boosting, "network": _network, "logistic": _logistic})
 """Seed → classifier: boosted trees; one hidden layer of 20 ReLUs, as in Lopez-Paz & Oquab; a linear rule."""

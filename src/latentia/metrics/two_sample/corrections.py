@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 
 import numpy as np
+
+from latentia.registry import Registry, corrections
 
 
 def holm(p: np.ndarray) -> np.ndarray:
@@ -55,7 +56,6 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     return np.asarray(false_discovery_control(p, method="bh"))
 
 
-CORRECTIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = MappingProxyType(
-    {"holm": holm, "benjamini-hochberg": benjamini_hochberg}
-)
+CORRECTIONS: Registry[Callable[[np.ndarray], np.ndarray]] = corrections
 """What adjusts the p-values of many features."""
+corrections.add({"holm": holm, "benjamini-hochberg": benjamini_hochberg})

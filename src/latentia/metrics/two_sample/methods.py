@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from latentia.errors import UsageError
@@ -18,9 +17,10 @@ from latentia.metrics.two_sample.ranks import kolmogorov_smirnov, mann_whitney
 from latentia.metrics.two_sample.result import TestOutcome, TestResult
 from latentia.metrics.two_sample.sliced import sliced_wasserstein
 from latentia.metrics.two_sample.univariate import student_t, welch_t
-from latentia.registry import check_name
+from latentia.registry import Registry, check_name, two_sample_tests
 
-METHODS: Mapping[str, Callable[..., TestOutcome]] = MappingProxyType(
+METHODS: Registry[Callable[..., TestOutcome]] = two_sample_tests
+two_sample_tests.add(
     {
         "mmd": mmd,
         "energy": energy,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from latentia.core.objective import Batch, Blocks, Objective, Step
 from latentia.errors import UsageError
-from latentia.functional.gan.diversity import DIVERSITY, Made
+from latentia.functional.gan.diversity import DIVERSITY, Made, fewest_rows
 from latentia.functional.gan.loss_pairs import LossPair
 from latentia.functional.gan.multi_critic import COMBINED, combined
 from latentia.functional.gan.penalties import ScoreFunction
@@ -256,11 +256,13 @@ class Adversarial(Objective):
         loss = terms[0] if len(terms) == 1 else combined(torch.stack(terms), self.combined)
         if self.diversity is None:
             return loss
-        term = DIVERSITY[self.diversity.name]
-        if len(made) < term.fewest and int(self.clock):  # the end of an epoch; the term refuses a first one
+        name = self.diversity.name
+        if len(made) < fewest_rows(name) and int(
+            self.clock
+        ):  # the end of an epoch; the term refuses a first one
             return loss
         features = partial(self._features, real, fake, contexts)
-        return loss + self.diversity.weight * term.of(Made(codes, made, features, context))
+        return loss + self.diversity.weight * DIVERSITY[name](Made(codes, made, features, context))
 
     def _draw(self, n: int, context: Tensor | None) -> Drawn:
         codes = self.model.codes(n)

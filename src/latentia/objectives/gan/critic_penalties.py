@@ -1,42 +1,51 @@
-"""What critics descend beside their loss, by name. To add one, write a function here and add it to `PENALTIES`."""
+"""Penalties that are added to the critics' loss, by name.
+
+To add one, decorate a function of a critic, real rows and fake rows that returns (B,):
+``@penalties.register(name, weight=10.0)``, with the weight it has by default.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from torch import Tensor, nn
 
 from latentia.errors import UsageError
-from latentia.functional.gan import penalties
-from latentia.functional.gan.penalties import ScoreFunction, gradient_penalty, interpolate
+from latentia.functional.gan.penalties import ScoreFunction, dragan, gradient_penalty, interpolate, r1, r2
 from latentia.networks.critic import batch_norm_layers
-from latentia.registry import unknown
+from latentia.registry import Registry, penalties, unknown
 
+PENALTIES: Registry[Callable[[ScoreFunction, Tensor, Tensor], Tensor]] = penalties
 _DRAGAN_SCALE = 0.5  # of the batch's standard deviation, as in the paper
 
 
+@penalties.register("gradient", weight=10.0)
 def _wgan_gp(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:
     return gradient_penalty(critic, interpolate(real, fake))
 
 
+@penalties.register("one-sided-gradient", weight=10.0)
 def _wgan_lp(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:
     return gradient_penalty(critic, interpolate(real, fake), one_sided=True)
 
 
+@penalties.register("r1", weight=1.0)
 def _r1(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
-    return penalties.r1(critic, real)
+    return r1(critic, real)
 
 
+@penalties.register("r2", weight=1.0)
 def _r2(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
-    return penalties.r2(critic, fake)
+    return r2(critic, fake)
 
 
+@penalties.register("r1-r2", weight=1.0)
 def _r1_r2(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:
-    return penalties.r1(critic, real) + penalties.r2(critic, fake)
+    return r1(critic, real) + r2(critic, fake)
 
 
+@penalties.register("dragan", weight=10.0)
 def _dragan(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
     deviation = float(real.std(correction=0))
     if len(real) == 1 and not deviation > 0:  # a number alone, the end of an epoch: there is no noise to add
@@ -46,32 +55,7 @@ def _dragan(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:  # noq
             "the dragan penalty's noise is half the deviation of a batch, and all entries of this one are equal: "
             "choose another penalty, or larger batches"
         )
-    return penalties.dragan(critic, real, _DRAGAN_SCALE * deviation)
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A penalty, and the weight it has where none is given.
-
-    Attributes:
-        of: (critic, real rows, fake rows) → (B,), before its weight.
-        weight: the one of the paper.
-    """
-
-    of: Callable[[ScoreFunction, Tensor, Tensor], Tensor]
-    weight: float
-
-
-PENALTIES: Mapping[str, Kind] = MappingProxyType(
-    {
-        "gradient": Kind(_wgan_gp, 10.0),
-        "one-sided-gradient": Kind(_wgan_lp, 10.0),
-        "r1": Kind(_r1, 1.0),
-        "r2": Kind(_r2, 1.0),
-        "r1-r2": Kind(_r1_r2, 1.0),
-        "dragan": Kind(_dragan, 10.0),
-    }
-)
+    return dragan(critic, real, _DRAGAN_SCALE * deviation)
 
 
 @dataclass(frozen=True)
@@ -107,9 +91,8 @@ class Penalty:
 
     def of(self, critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:
         """Return the weighted mean over rows, whatever the step: one number."""
-        kind = PENALTIES[self.name]
-        weight = kind.weight if self.weight is None else self.weight
-        return weight * kind.of(critic, real, fake).mean()
+        weight = PENALTIES.facts(self.name).get("weight", 1.0) if self.weight is None else self.weight
+        return weight * PENALTIES[self.name](critic, real, fake).mean()
 
 
 def refuse_batch_norm(critic: nn.Module) -> None:

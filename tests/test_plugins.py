@@ -1,0 +1,140 @@
+"""Parts from outside the package: tables that take new members, a user's own file, installed plugins."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import latentia as lt
+from latentia import registry
+from latentia.errors import PluginWarning, UnknownNameError, UsageError
+from latentia.plugins import import_part, load_plugins
+from latentia.registry import Registry
+
+REGISTRIES = {name: each for name, each in vars(registry).items() if isinstance(each, Registry)}
+TABLES = sorted(set(REGISTRIES) - {"recipes", "datasets", "metrics", "likelihoods", "priors", "posteriors"})
+
+
+@pytest.fixture
+def forgetting(monkeypatch: pytest.MonkeyPatch):
+    """Forget afterwards what a test registers and imports."""
+    for each in REGISTRIES.values():
+        for name in ("_members", "_facts", "_written", "_outside"):
+            monkeypatch.setattr(each, name, dict(getattr(each, name)))
+    modules, path = set(sys.modules), list(sys.path)
+    yield
+    for name in set(sys.modules) - modules:
+        if name.startswith("parts_of_a_test"):
+            del sys.modules[name]
+    sys.path[:] = path
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_names_of_a_table_are_those_that_its_module_adds(name):
+    """Read from syntax trees before, and there once they are imported; an unknown name gets the one line."""
+    table = REGISTRIES[name]
+    assert len(table) > 1
+    assert all(table[member] is not None for member in table)
+    assert set(table) == set(table._members)
+    with pytest.raises(
+        UnknownNameError, match=f"unknown {table.what} '§§§'; there are: .*{next(iter(table))}"
+    ):
+        table["§§§"]
+
+
+def test_naming_the_members_of_every_table_imports_no_torch():
+    code = "import sys\nfrom latentia import registry as r\n"
+    code += "".join(f"assert len(r.{name}) > 1\n" for name in TABLES)
+    subprocess.run([sys.executable, "-c", code + "assert 'torch' not in sys.modules"], check=True)
+
+
+def test_a_table_takes_a_member_at_run_time_and_calls_it_by_name(forgetting):
+    from latentia.functional.schedules import learning_rate_factor
+
+    registry.schedules.add({"halved": lambda step, total: 0.5})
+    assert "halved" in registry.schedules
+    assert learning_rate_factor("halved", 3, 10) == 0.5
+    assert registry.schedules.module_outside("halved") == __name__
+    assert registry.schedules.module_outside("cosine") is None
+
+
+def test_a_name_is_taken_once_but_a_module_may_be_run_again(forgetting):
+    for table, name in ((lt.recipes, "vae"), (lt.recipes, "VAE"), (registry.loss_pairs, "hinge")):
+        with pytest.raises(UsageError, match=f"'{name}' is taken, by latentia: choose another name"):
+            table.register(name)(object())
+    for value in (1, 2):
+        registry.kernels.register("mine")(value)
+    assert registry.kernels["mine"] == 2
+    with pytest.raises(UsageError, match=f"'mine' is taken, by {__name__}"):
+        exec("kernels.add({'mine': 3})", {"__name__": "another", "kernels": registry.kernels})
+
+
+# --- a user's own file ----------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_imported_once_as_the_module_of_its_name(tmp_path: Path, forgetting):
+    file = tmp_path / "parts_of_a_test.py"
+    (tmp_path / "parts_of_a_test_too.py").write_text("half = 0.5\n")
+    file.write_text(
+        "from parts_of_a_test_too import half\nfrom latentia.registry import schedules\n\n\n"
+        '@schedules.register("halved")\ndef halved(step: int, total: int) -> float:\n    return half\n'
+    )
+    module = import_part(str(file))
+    assert sys.modules["parts_of_a_test"] is module is import_part(str(file))
+    assert registry.schedules["halved"](0, 1) == 0.5
+    assert registry.schedules.module_outside("halved") == "parts_of_a_test"
+    assert import_part("parts_of_a_test") is module
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("nowhere.py", None, "there is no file .*nowhere.py to import: give the path of a Python file"),
+        ("no_such_module", None, "there is no module no_such_module to import"),
+        ("json.py", "", "json.py has the name of another module, json: rename it"),
+        ("my parts.py", "", "my parts.py is no name of a module: rename it"),
+        ("parts_of_a_test_a.py", "x = 1\ny = (\n", "fails at line 2: SyntaxError"),
+        ("parts_of_a_test_b.py", "\n\nx = 1 / 0\n", "fails at line 3 of parts_of_a_test_b.py: ZeroDivisionError"),
+        ("parts_of_a_test_c.py", "import nothing_like_it\n", "ModuleNotFoundError: No module named 'nothing_like_it'"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_imported_gets_one_line(tmp_path: Path, forgetting, name, text, message):
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError, match=message) as error:
+        import_part(str(tmp_path / name) if name.endswith(".py") else name)
+    assert "\n" not in str(error.value)
+
+
+# --- installed plugins ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def installed(tmp_path: Path, forgetting, monkeypatch: pytest.MonkeyPatch):
+    """Install a package that names two entry points, one of which fails."""
+    metadata = tmp_path / "parts_of_a_test-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: parts-of-a-test\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[latentia.plugins]\nmine = parts_of_a_test_plugin\nbroken = parts_of_a_test_broken\n"
+    )
+    (tmp_path / "parts_of_a_test_plugin.py").write_text(
+        'from latentia.registry import schedules\n\nschedules.add({"flat": lambda step, total: 1.0})\n'
+    )
+    (tmp_path / "parts_of_a_test_broken.py").write_text("raise RuntimeError('out\\nof order')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    load_plugins.cache_clear()
+    yield tmp_path
+    load_plugins.cache_clear()
+
+
+@pytest.mark.parametrize("seen", [list, lambda table: table["flat"], lambda table: "flat" in table, len])
+def test_an_installed_plugin_is_found_and_a_broken_one_is_left_out_with_a_line(installed: Path, seen):
+    with pytest.warns(PluginWarning, match=r"the plugin broken .* is left out: RuntimeError: out of order"):
+        assert seen(registry.schedules)
+    assert registry.schedules["flat"](0, 1) == 1.0
+    assert list(registry.schedules) == ["constant", "cosine", "flat"]
+    assert load_plugins() == ("mine",)
