@@ -145,14 +145,15 @@ def verb():
     run.argtypes, run.restype = [ctypes.c_char_p, ctypes.c_int, *[ctypes.py_object] * 2], ctypes.py_object
     run(b"import signal; signal.raise_signal(signal.SIGTERM)", 257, {}, {})
 
-verbs._members["recipes"] = verb
+verbs._members["recipes"], verbs._facts["recipes"] = verb, {}
 sys.exit(main(["recipes"]))
 """
 
 
 def test_a_signal_while_an_extension_runs_code_has_the_same_exit_code(started):
     """As torch does while it is imported."""
-    process = started((sys.executable, "-c", WITHIN_AN_EXTENSION))
+    Path("within.py").write_text(WITHIN_AN_EXTENSION)
+    process = started((sys.executable, "-m", "within"))  # as a module, which latentia is too
     assert process.communicate(timeout=WAIT)[1] == "latentia: interrupted by SIGTERM\n"
     assert process.returncode == 143
 
