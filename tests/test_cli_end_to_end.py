@@ -54,7 +54,7 @@ def test_fit_writes_a_whole_run_folder_and_prints_scores(capsys: pytest.CaptureF
     out = capsys.readouterr().out.splitlines()
     path = Path("runs/vae-digits")
     assert out[-1] == str(path)
-    written = {"config.json", "model.safetensors", "checkpoint", "metrics.csv", "scores.json"}
+    written = {"config.json", "model.safetensors", "checkpoint", "metrics.csv", "costs.json", "scores.json"}
     assert {file.name for file in path.iterdir()} == written | {"samples.png", "report.html"}
     scores = {score["metric"]: score for score in json.loads((path / "scores.json").read_text())["scores"]}
     assert {"elbo", "iwae", "bits-per-dim", "energy-distance", "mmd-test", "reconstruction-error"} <= {
@@ -327,7 +327,9 @@ def test_conditional_runs_take_each_rows_own_class(capsys: pytest.CaptureFixture
 def test_evaluate_prints_and_writes_scores(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["evaluate", str(run), "--metrics", "iwae", "elbo", "--iwae-samples", "7", "--seed", "3"]
     assert main(words) == 0
-    printed = [line.split()[:2] for line in capsys.readouterr().out.splitlines()[1:]]
+    table, costs = capsys.readouterr().out.split("\n\n")
+    printed = [line.split()[:2] for line in table.splitlines()[1:]]
+    assert costs.startswith("costs: ")
     scores = json.loads((run / "scores.json").read_text())["scores"]
     stored = {score["metric"]: score for score in scores}
     assert [name for name, _ in printed] == ["iwae", "elbo"]

@@ -428,7 +428,8 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(out, tmp_path):
 def test_the_folder_holds_what_it_should_and_no_pickle(out):
     vae(epochs=1, out=out)
     found = set(contents(out))
-    assert found == {"config.json", "metrics.csv", "model.safetensors", "checkpoint/0000000003.safetensors"}
+    written = {"config.json", "metrics.csv", "model.safetensors", "costs.json"}
+    assert found == written | {"checkpoint/0000000003.safetensors"}
     config = json.loads((out / "config.json").read_text())
     assert config["recipe"] == "vae"
     assert config["options"]["latent_dim"] == 2

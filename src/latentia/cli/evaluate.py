@@ -22,9 +22,9 @@ def evaluate(
     ais_chains: int = 8,
     ais_temperatures: int = 500,
 ) -> None:
-    """Score a run on held-out rows; print the scores and keep them in scores.json, beside the earlier ones.
+    """Score a run on held-out rows; print the scores, and what the training cost, and keep the scores in scores.json.
 
-    There they are in the place of scores of the same metric on the same rows.
+    Earlier scores there stay, except those of the same metric on the same rows.
 
     Args:
         run: the run folder
@@ -56,6 +56,8 @@ def evaluate(
         "ais_temperatures": ais_temperatures,
     }
     print_scores(scores(loaded, rows, metrics or None, seed=seed, **settings))
+    if loaded.costs is not None:
+        print(f"\ncosts: {loaded.costs}")
 
 
 @verbs.register("report", group="Judge a run")

@@ -158,6 +158,8 @@ def _facts(run: Run, held: HeldOut | None) -> Iterator[tuple[str, str]]:
         yield "Columns", _listed(spec.columns)
     yield "Model", f"{type(run.model).__name__}, {_size(run)}"
     yield "Training", _training_done(run)
+    if run.costs is not None:
+        yield "Costs", str(run.costs)
     yield "Seeds", f"{run.training.seed} of the training, {data['split_seed']} of the split"
     versions = (read_config(run.path) if run.path else run.config())["versions"]
     yield "Versions", ", ".join(f"{name} {version}" for name, version in versions.items())

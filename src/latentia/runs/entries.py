@@ -12,13 +12,21 @@ from latentia.errors import RunError
 
 CONFIG, MODEL, METRICS, CHECKPOINTS = "config.json", "model.safetensors", "metrics.csv", "checkpoint"
 SCORES, SAMPLES, REPORT = "scores.json", "samples.png", "report.html"
+COSTS = "costs.json"  # of the training: time, steps, parameters, operations
 STOPPED = "stopped.json"  # of a training that could not go on: why
 JUDGED = (SCORES, SAMPLES, REPORT, STOPPED)
 """What is said of a model; a new model makes it untrue."""
 SHOWN = ("sample", "encode", "reconstruct", "interpolate", "traverse", "translate")
 """The verbs whose picture or array goes into the run's folder unless another file is named."""
 
-_FILES = {CONFIG, MODEL, METRICS, *JUDGED, *(f"{verb}.{end}" for verb in SHOWN for end in ("png", "npy"))}
+_FILES = {
+    CONFIG,
+    MODEL,
+    METRICS,
+    COSTS,
+    *JUDGED,
+    *(f"{verb}.{end}" for verb in SHOWN for end in ("png", "npy")),
+}
 _CLUTTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # of programs that show folders
 _CHECKPOINT = re.compile(r"\d{10,}\.safetensors")
 _TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}")  # of a write that was killed, as `write_atomically` names it

@@ -19,6 +19,7 @@ from latentia.data.rows import Rows
 from latentia.errors import NonFiniteError, UsageError
 from latentia.registry import recipes
 from latentia.runs.build import build, with_training
+from latentia.runs.costs import Meter
 from latentia.runs.data import description, read_parts
 from latentia.runs.diagnostics.finding import TrainingLog, columns_of
 from latentia.runs.distributed import device_named, rank, world
@@ -169,6 +170,7 @@ def _train(
         ema=asked.ema,
         checkpoint_every=asked.checkpoint_every,
         folder=_folder(run, overwrite=overwrite, begun=checkpoint is not None or run.stage > 0),
+        meter=_meter(run, asked),
         notice=noticing(facts, print_finding) if telling else None,
         stage=run.stage,
     )
@@ -211,6 +213,13 @@ def _states(
         device=asked.device,
         resume=None if checkpoint is None else checkpoint.tensors,
     )
+
+
+def _meter(run: Run, asked: Training) -> Meter:
+    """Return what measures a stage of a run; the costs of earlier stages are the run's."""
+    objective = run.recipe.objective
+    processes = world() if objective.players() else 1
+    return Meter(objective, run.model, counting=not asked.compile, processes=processes, before=run.costs)
 
 
 def _folder(run: Run, *, overwrite: bool, begun: bool) -> RunFolder | None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from latentia.core.objective import Objective
 from latentia.errors import RunError
+from latentia.runs.costs import Costs, write_costs
 from latentia.runs.entries import (
     CHECKPOINTS,
     CONFIG,
@@ -235,10 +236,12 @@ class RunFolder:
             write_checkpoint(checkpoint, path)
             self._settle(path)
 
-    def close(self, stopped: str = "") -> None:
-        """Write the model and, where the training could not go on, why."""
+    def close(self, stopped: str = "", costs: Costs | None = None) -> None:
+        """Write the model, what it cost and, where the training could not go on, why."""
         with self._writing() as path:
             write_model(self.objective, path)
+            if costs is not None:
+                write_costs(costs, path)
             if stopped:
                 write_json(path / STOPPED, {"reason": stopped})
             self._settle(path)

@@ -14,6 +14,7 @@ from latentia.data.spec import DataSpec
 from latentia.errors import LatentiaError, RunError
 from latentia.registry import recipes
 from latentia.runs.build import build
+from latentia.runs.costs import read_costs
 from latentia.runs.distributed import device_named
 from latentia.runs.entries import CHECKPOINTS, CONFIG, METRICS, MODEL
 from latentia.runs.files import read_tensors
@@ -61,7 +62,17 @@ def load(path: str | Path, *, recipe: Recipe | None = None, device: str = "cpu")
         raise RunError(f"{path / MODEL}: {error}") from None
     made.objective.to(place).eval()
     history = read_metrics(path / METRICS)
-    return Run(config["recipe"], options, training, config["data"], made, history, config["stage"], path=path)
+    return Run(
+        config["recipe"],
+        options,
+        training,
+        config["data"],
+        made,
+        history,
+        config["stage"],
+        path=path,
+        costs=read_costs(path),
+    )
 
 
 def _typed(config: Mapping[str, Any], path: Path) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -14,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from latentia.core.state import State, load_module, prefixed, within
 from latentia.interrupts import interruptible
+from latentia.runs.costs import Costs, Meter
 from latentia.runs.folder import Checkpoint, RunFolder
 from latentia.runs.monitor import Monitor, load_best
 from latentia.runs.run import Run
@@ -54,6 +56,7 @@ class Loop:
         ema: the decay of the averaged weights, or None.
         checkpoint_every: steps between checkpoints, or None for one at once and then every half minute.
         folder: what is written as the training goes, or None for a run in memory.
+        meter: measures what the training costs.
         notice: what is done with the history after each epoch, or None.
         stage: which of the recipe's trainings this is, from 0.
         history: a row of means for each epoch so far, those of earlier stages included.
@@ -66,6 +69,7 @@ class Loop:
     ema: float | None
     checkpoint_every: int | None
     folder: RunFolder | None
+    meter: Meter
     notice: Callable[[Sequence[Mapping[str, Any]]], None] | None = None
     stage: int = 0
     history: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -89,7 +93,7 @@ class Loop:
         """Go through the states until the training ends, patience does, or a signal asks to stop."""
         state: State | None = None
         with interruptible() as request:
-            for state in states:
+            for state in self.meter.metered(states):
                 stopping = self._after(state) or self._over(state)
                 self.interrupted = request.is_set() and not stopping
                 show(state)
@@ -115,9 +119,9 @@ class Loop:
             load_module(self.model, self.averaged.module.state_dict())
         run.recipe.objective.eval()
         run.history = pd.DataFrame(self.history)
-        run.interrupted = self.interrupted
+        run.interrupted, run.costs = self.interrupted, self.meter.costs()
         if self.folder is not None and self.folder.open:
-            self.folder.close(stopped)
+            self.folder.close(stopped, run.costs)
 
     def follow(self, history: pd.DataFrame) -> None:
         """Go on from the history of earlier stages."""
@@ -129,6 +133,7 @@ class Loop:
         """Go on from a checkpoint: history, averages, patience and averaged weights."""
         facts = checkpoint.facts
         self.before = tuple(facts["before"])
+        self.meter.before = Costs(**facts["costs"]) if "costs" in facts else None
         self.history = history[history["step"] <= facts["step"]].to_dict(orient="records")  # pyright: ignore
         self.averages = Averages(dict(facts["rows"]), dict(facts["sums"]))
         if self.averaged is not None:
@@ -148,7 +153,8 @@ class Loop:
         epoch = epochs + math.ceil(state.step / self.steps_per_epoch)
         means = {"epoch": epoch, "step": steps + state.step, **self.averages.close()}
         if self.monitor is not None:
-            means[f"validation_{self.monitor.name}"] = self.monitor.watch(self.scored, state.objective)
+            watch = partial(self.monitor.watch, self.scored, state.objective)
+            means[f"validation_{self.monitor.name}"] = self.meter.evaluate(watch)
         self.history.append(means)
         if self.folder is not None:
             self.folder.record(pd.DataFrame(self.history))
@@ -170,7 +176,7 @@ class Loop:
         tensors = state.tensors()
         facts: dict[str, Any] = {"step": self.before[1] + state.step, "before": self.before}
         facts |= {"stage": self.stage, "finished": finished}
-        facts |= {"rows": self.averages.rows, "sums": self.averages.sums}
+        facts |= {"rows": self.averages.rows, "sums": self.averages.sums, "costs": asdict(self.meter.costs())}
         if self.averaged is not None:
             tensors |= prefixed("ema", self.averaged.state_dict())
         if self.monitor is not None:

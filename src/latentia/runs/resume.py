@@ -10,6 +10,7 @@ from latentia.core.player import Optim
 from latentia.core.recipe import Recipe
 from latentia.core.state import load_module, within
 from latentia.errors import RunError
+from latentia.runs.costs import read_costs
 from latentia.runs.distributed import device_named, rank
 from latentia.runs.entries import METRICS, MODEL
 from latentia.runs.files import read_tensors
@@ -111,7 +112,7 @@ def restore(run: Run, checkpoint: Checkpoint, path: Path) -> None:
         stored, _ = read_tensors(path / MODEL)
         load_module(objective, fitting(objective, stored, read_config(path)["format"]))
     objective.to(device_named(run.training.device)).eval()
-    run.history = read_metrics(path / METRICS)
+    run.history, run.costs = read_metrics(path / METRICS), read_costs(path)
     if rank() == 0 and not _holds_model_of(path, checkpoint):
         RunFolder(path, run.config(), objective, overwrite=True, begun=True).close()
 

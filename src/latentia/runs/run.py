@@ -20,6 +20,7 @@ from latentia.errors import UsageError
 from latentia.functional.interpolation import PATHS
 from latentia.registry import check_name
 from latentia.runs.conditioning import conditions_by_factor, context_of
+from latentia.runs.costs import Costs
 from latentia.runs.critic_ratio import CriticReading
 from latentia.runs.folder import FORMAT, RunFolder
 from latentia.runs.options import Training, at_least, checked_seed
@@ -60,6 +61,7 @@ class Run:
         interrupted: whether the training was stopped before its end.
         held_out: the validation rows, where ``fit`` has just held some out; a folder does not hold them.
         train_rows: the rows it was fitted to, where ``fit`` has just read them; a folder does not hold them either.
+        costs: what the training took; None for a run of an earlier version.
 
     Example:
         >>> import numpy as np, latentia as lt
@@ -78,6 +80,7 @@ class Run:
     interrupted: bool = field(default=False)
     held_out: Rows | None = None
     train_rows: Rows | None = None
+    costs: Costs | None = None
 
     def __repr__(self) -> str:
         recipe, model = self.name or "own recipe", type(self.model).__name__
@@ -247,7 +250,7 @@ class Run:
         path = Path(path)
         folder = RunFolder(path, self.config(), self.recipe.objective, overwrite=overwrite, begun=False)
         folder.record(self.history)
-        folder.close()
+        folder.close(costs=self.costs)
         self.path = path
 
     def config(self) -> dict[str, Any]:
