@@ -127,7 +127,7 @@ def test_conditional_batch_norm_starts_as_batch_norm_and_tells_contexts_apart_la
 
 
 def test_conditional_batch_norm_needs_its_context():
-    with pytest.raises(UsageError, match="conditional batch norm needs a context"):
+    with pytest.raises(UsageError, match="a conditional norm needs a context; got none"):
         ConditionalBatchNorm(3, 2)(torch.randn(8, 3, 4, 4))
 
 

@@ -13,7 +13,7 @@ from latentia.errors import UsageError
 from latentia.networks.heads import head
 from latentia.networks.images import (
     WIDEST,
-    ImageWriter,
+    ImageDecoder,
     channels_last,
     check_image,
     maps,
@@ -103,7 +103,7 @@ class ConvEncoder(FeatureNetwork):
         return at_least_float32(through([self.head], self.features(x, context), context))
 
 
-class ConvDecoder(ImageWriter):
+class ConvDecoder(ImageDecoder):
     """Map a vector to a small image, and double that by transposed convolutions up to the size asked for.
 
     Sizes that doubling does not reach are cut from the next larger image.

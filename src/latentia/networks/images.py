@@ -1,4 +1,4 @@
-"""What networks for images share: how often an image is halved, how wide they are, and how vectors become images."""
+"""What networks for images share: sizes and widths, and the frames of decoders and image-to-image networks."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def with_planes(x: Tensor, context: Tensor | None) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-class ImageWriter(nn.Module):
+class ImageDecoder(nn.Module):
     """Map a vector to a small image, which the body doubles to the size asked for, or to the next it can reach.
 
     What is too much is cut off. A sub-class makes the body: from ``self.small`` to images of (maps, height, width).
@@ -105,3 +105,70 @@ class ImageWriter(nn.Module):
         height, length = self.out_shape[-2:]
         image = through(self.body, small, context)[:, :, :height, :length]
         return at_least_float32(image).reshape(-1, *self.out_shape)
+
+
+class ImageToImage(nn.Module):
+    """Map images to images of the same height and width, given a context vector or none.
+
+    The context c is embedded, e = SiLU(W₂ SiLU(W₁ c + b₁) + b₂), and the layers of the body read e. A sub-class makes
+    the body: from images of ``channels`` feature maps to images of ``planes``, cut to the size of the input.
+
+    Args:
+        in_shape: (channels, height, width) of the input.
+        out_shape: (*parameters, channels, height, width) of the output, of the same height and width.
+        width: feature maps at full resolution; the embedding has four times as many entries.
+        context: entries of the context vector; 0: none.
+        blocks: residual blocks, at least 1.
+        attention: largest side of feature maps with self-attention, at least 0.
+    """
+
+    body: nn.Sequential
+
+    def __init__(
+        self,
+        in_shape: Sequence[int],
+        out_shape: Sequence[int],
+        *,
+        width: int,
+        context: int,
+        blocks: int,
+        attention: int,
+    ) -> None:
+        super().__init__()
+        check_image(in_shape)
+        check_image(out_shape)
+        if tuple(in_shape[-2:]) != tuple(out_shape[-2:]):
+            raise UsageError(
+                "an image-to-image network keeps height and width; "
+                f"got {tuple(in_shape)} to {tuple(out_shape)}: resize the images first"
+            )
+        if min(width, blocks) < 1 or min(context, attention) < 0:
+            raise UsageError(
+                "width and blocks must be at least 1, context and attention at least 0; "
+                f"got width={width}, blocks={blocks}, context={context}, attention={attention}"
+            )
+        self.out_shape = tuple(out_shape)
+        self.channels, self.planes = math.prod(in_shape[:-2]), math.prod(out_shape[:-2])
+        self.embedded = 4 * width if context else 0
+        self.embedding = _embedding(context, self.embedded) if context else None
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return (B, *out_shape) for (B, *in_shape) and (B, context), in float32 under autocast too.
+
+        Raises:
+            UsageError: for a context that is missing, or given to a network without one.
+        """
+        height, length = self.out_shape[-2:]
+        images = x.flatten(1, -3).contiguous(memory_format=torch.channels_last)
+        y = through(self.body, images, self._embedded(context))[:, :, :height, :length]
+        return at_least_float32(y).reshape(-1, *self.out_shape)
+
+    def _embedded(self, context: Tensor | None) -> Tensor | None:
+        if (context is None) != (self.embedding is None):
+            got, expected = ("none", "a") if context is None else (f"shape {tuple(context.shape)}", "no")
+            raise UsageError(f"this {type(self).__name__} reads {expected} context vector; got {got}")
+        return None if self.embedding is None else self.embedding(context)
+
+
+def _embedding(context: int, entries: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(context, entries), nn.SiLU(), nn.Linear(entries, entries), nn.SiLU())

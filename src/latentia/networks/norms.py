@@ -1,7 +1,8 @@
-"""Normalisation: batch norm, given a context or not, and spectral norm."""
+"""Normalisation: batch, instance, group and spectral norm, and gains and biases that depend on a context."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -14,10 +15,13 @@ from latentia.networks.layers import ReadsContext
 from latentia.registry import check_name
 
 NORMS = ("none", "batch", "spectral")
+"""Normalisations of encoders and critics."""
+IMAGE_NORMS = ("none", "batch", "instance", "group")
+"""Normalisations of image-to-image networks."""
 
 
 class VectorBatchNorm(nn.BatchNorm1d):
-    """Batch norm of (B, D) vectors, which takes its running moments for a batch of one row, for it has no spread."""
+    """Batch norm of (B, D) vectors, which normalises a batch of one row, whose variance is 0, by running moments."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
         """Return the normalised vectors."""
@@ -28,19 +32,62 @@ class VectorBatchNorm(nn.BatchNorm1d):
         )
 
 
-class ConditionalBatchNorm(ReadsContext):
+class FiLM(ReadsContext):
+    """Normalisation whose gain and bias of each channel are affine in the context: feature-wise linear modulation.
+
+    y = (γ₀ + Γc) ⊙ norm(x) + (β₀ + Bc), from γ₀ = 1 and β₀ = 0
+
+    Args:
+        norm: the normalisation, without gain and bias of its own; `nn.Identity` for none.
+        channels: of the input.
+        context: entries of the context vector c.
+        std: standard deviation of the initial Γ and B; with 0 the output does not depend on the context at first.
+
+    Raises:
+        UsageError: (when called) for a missing context.
+
+    References:
+        Perez et al. (2018), FiLM: visual reasoning with a general conditioning layer, eq. 2.
+
+    Example:
+        >>> FiLM(nn.GroupNorm(1, 3, affine=False), 3, context=2)(torch.randn(5, 3, 4, 4), torch.randn(5, 2)).shape
+        torch.Size([5, 3, 4, 4])
+    """
+
+    def __init__(self, norm: nn.Module, channels: int, context: int, *, std: float = 0.0) -> None:
+        super().__init__()
+        self.norm = norm
+        self.start = nn.Parameter(torch.cat([torch.ones(channels), torch.zeros(channels)]))
+        slope = std * torch.randn(2 * channels, context) if std else torch.zeros(2 * channels, context)
+        self.slope = nn.Parameter(slope)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return the modulated input, of its own shape."""
+        if context is None:
+            raise UsageError(
+                "a conditional norm needs a context; got none: sample with a given class, or fit without classes"
+            )
+        gain, bias = F.linear(context, self.slope, self.start).chunk(2, dim=1)
+        shape = (*gain.shape, *[1] * (x.dim() - 2))
+        y = self.norm(x)
+        return torch.addcmul(bias.view(shape).to(y), gain.view(shape).to(y), y)
+
+
+class ConditionalBatchNorm(FiLM):
     """Batch norm whose gain and bias depend on the context.
 
-    y = (γ₀ + Γc) ⊙ (x − μ)/√(σ² + ε) + (β₀ + Bc), with mean μ and variance σ² of each channel over the batch. It
-    starts at gain 1 and bias 0 for every context; a class one-hot gives each class a gain and a bias of its own.
+    y = (γ₀ + Γc) ⊙ (x − μ)/√(σ² + ε) + (β₀ + Bc), with mean μ and variance σ² of each channel over the batch. The
+    initial gain is 1 and the initial bias 0 for every context; a class one-hot gives each class a gain and a bias of
+    its own.
 
     Args:
         channels: of the input.
         context: entries of the context vector.
         planes: whether the input is (B, channels, H, W), and not (B, channels).
 
-    Reference: Dumoulin, Shlens and Kudlur (2017), A learned representation for artistic style, eq. 5 (there of each
-    image by itself); Miyato and Koyama (2018), cGANs with projection discriminator, section 4.
+    References:
+        Dumoulin, Shlens and Kudlur (2017), A learned representation for artistic style, eq. 5 (with the moments of
+        each image). Miyato and Koyama (2018), cGANs with projection discriminator, section 4.
 
     Example:
         >>> ConditionalBatchNorm(3, context=2)(torch.randn(5, 3, 4, 4), torch.eye(2)[[0, 1, 0, 1, 1]]).shape
@@ -48,21 +95,8 @@ class ConditionalBatchNorm(ReadsContext):
     """
 
     def __init__(self, channels: int, context: int, *, planes: bool = True) -> None:
-        super().__init__()
-        self.norm = (nn.BatchNorm2d if planes else VectorBatchNorm)(channels, affine=False)
-        self.start = nn.Parameter(torch.cat([torch.ones(channels), torch.zeros(channels)]))
-        self.slope = nn.Parameter(torch.zeros(2 * channels, context))
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Return the normalised input, of its own shape."""
-        if context is None:
-            raise UsageError(
-                "conditional batch norm needs a context: sample given one, or fit without classes"
-            )
-        gain, bias = F.linear(context, self.slope, self.start).chunk(2, dim=1)
-        shape = (*gain.shape, *[1] * (x.dim() - 2))
-        y = self.norm(x)
-        return torch.addcmul(bias.view(shape).to(y), gain.view(shape).to(y), y)
+        norm = (nn.BatchNorm2d if planes else VectorBatchNorm)(channels, affine=False)
+        super().__init__(norm, channels, context)
 
 
 def batch_norm(channels: int, *, planes: bool, context: int = 0) -> nn.Module:
@@ -75,7 +109,7 @@ def batch_norm(channels: int, *, planes: bool, context: int = 0) -> nn.Module:
 def normed(
     layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d, norm: str, *, context: int = 0
 ) -> list[nn.Module]:
-    """Return a layer with batch norm behind it, with spectral norm around its weights, or alone."""
+    """Return a layer, followed by batch norm, or with spectral norm of its weights, or unchanged."""
     if norm == "spectral":
         return [spectral_norm(layer)]
     planes = not isinstance(layer, nn.Linear)
@@ -83,14 +117,53 @@ def normed(
     return [layer, *([batch_norm(channels, planes=planes, context=context)] if norm == "batch" else [])]
 
 
-def check_norm(norm: str, known: Sequence[str] = NORMS, of: str = "a network") -> None:
-    """Raise `UsageError` for a norm that is none, or one that a kind of network does not have."""
-    check_name("norm", norm, NORMS)
+def feature_norm(norm: str, channels: int, *, context: int = 0) -> list[nn.Module]:
+    """Return the normalisation of (B, channels, H, W) feature maps, modulated by a context if there is one.
+
+    Args:
+        norm: none, batch, instance (each map of each image) or group (groups of at least 4 maps of each image, at most
+            32 groups).
+        channels: feature maps.
+        context: entries of the context vector, which gives gains and biases; 0: they are parameters.
+
+    Returns:
+        one layer; no layer for none without a context.
+
+    References:
+        Ulyanov, Vedaldi and Lempitsky (2017), Improved texture networks, eq. 5 (instance). Wu and He (2018), Group
+        normalization, section 3. Huang and Belongie (2017), Arbitrary style transfer in real-time with adaptive
+        instance normalization (instance with a context).
+    """
+    layer = _feature_norm(norm, channels, affine=not context)
+    if context:
+        return [FiLM(layer, channels, context, std=context**-0.5)]
+    return [] if norm == "none" else [layer]
+
+
+def _feature_norm(norm: str, channels: int, *, affine: bool) -> nn.Module:
+    if norm == "batch":
+        return nn.BatchNorm2d(channels, affine=affine)
+    if norm == "instance":
+        return nn.InstanceNorm2d(channels, affine=affine)
+    if norm == "group":
+        groups = math.gcd(channels, min(32, max(1, channels // 4)))
+        return nn.GroupNorm(groups, channels, affine=affine)
+    return nn.Identity()
+
+
+def removes_bias(norm: str) -> bool:
+    """Return whether a norm subtracts each map's mean, and with it the bias of the layer before it."""
+    return norm in ("batch", "instance")
+
+
+def check_norm(norm: str, known: Sequence[str] = NORMS, of: str = "this network") -> None:
+    """Raise `UsageError` for an unknown norm, or one that a kind of network does not have."""
+    check_name("norm", norm, {*NORMS, *IMAGE_NORMS})
     if norm not in known:
         raise UsageError(f"the norm of {of} is {' or '.join(known)}; got {norm!r}")
 
 
 def check_conditions(context: int, norm: str) -> None:
-    """Raise `UsageError` for a context that is to enter by batch norm where there is none."""
+    """Raise `UsageError` for a context that is to enter by batch norm in a network that has none."""
     if context and norm != "batch":
         raise UsageError(f"conditioning='batch-norm' needs norm='batch'; got norm={norm!r}")

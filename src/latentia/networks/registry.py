@@ -18,6 +18,8 @@ from latentia.networks.layers import FeatureNetwork
 from latentia.networks.mlp import MLP
 from latentia.networks.norms import check_norm
 from latentia.networks.resnet import ResNetDecoder, ResNetEncoder
+from latentia.networks.translator import ResidualTranslator
+from latentia.networks.unet import UNet
 from latentia.registry import check_name, unknown
 
 __all__ = [
@@ -131,6 +133,51 @@ def _image_decoder(
     )
 
 
+def _mlp_image_to_image(
+    in_shape: Sequence[int],
+    out_shape: Sequence[int],
+    *,
+    context: int,
+    size: Size,
+    norm: str = "none",
+    attention: int = 0,
+    activation: str,
+) -> nn.Module:
+    check_norm(norm, ("none", "batch"), "a fully connected image-to-image network")
+    if attention:
+        raise UsageError(f"attention is between feature maps, and an mlp has none; got attention={attention}")
+    return MLP(
+        in_shape,
+        out_shape,
+        hidden=[size.hidden] * size.layers,
+        context=context,
+        activation=activation,
+        dropout=size.dropout,
+        norm=norm,
+    )
+
+
+def _image_to_image(
+    in_shape: Sequence[int],
+    out_shape: Sequence[int],
+    *,
+    context: int,
+    size: Size,
+    norm: str,
+    attention: int = 0,
+    network: type[UNet | ResidualTranslator],
+) -> nn.Module:
+    return network(
+        in_shape,
+        out_shape,
+        width=size.width,
+        context=context,
+        norm=norm,
+        dropout=size.dropout,
+        attention=attention,
+    )
+
+
 def _known(conditioning: str) -> str:
     check_name("conditioning", conditioning, CONDITIONINGS)
     return conditioning
@@ -145,6 +192,7 @@ def _mlps(activation: str) -> Network:
     return Network(
         encoder=partial(_mlp_encoder, activation=activation),
         decoder=partial(_mlp_decoder, activation=activation),
+        image_to_image=partial(_mlp_image_to_image, activation=activation),
         sizes=("hidden", "layers"),
     )
 
@@ -161,8 +209,10 @@ NETWORKS: Mapping[str, Network] = {
     "resnet": Network(
         encoder=partial(_image_encoder, encoder=ResNetEncoder),
         decoder=partial(_image_decoder, decoder=ResNetDecoder),
+        image_to_image=partial(_image_to_image, network=ResidualTranslator, norm="instance"),
         sizes=("width",),
     ),
+    "unet": Network(image_to_image=partial(_image_to_image, network=UNet, norm="group"), sizes=("width",)),
 }
 
 

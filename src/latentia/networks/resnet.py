@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from latentia.networks.heads import head
 from latentia.networks.images import (
     WIDEST,
-    ImageWriter,
+    ImageDecoder,
     channels_last,
     check_image,
     maps,
@@ -146,7 +146,7 @@ class ResNetEncoder(FeatureNetwork):
         return at_least_float32(through([self.head], self.features(x, context), context))
 
 
-class ResNetDecoder(ImageWriter):
+class ResNetDecoder(ImageDecoder):
     """Map a vector to a small image, and double that by residual blocks up to the size asked for.
 
     Sizes that doubling does not reach are cut from the next larger image.
