@@ -74,9 +74,14 @@ def test_auto_is_conv_for_images_that_are_large_enough(data, name):
 def test_a_network_says_which_slots_it_fills_and_a_slot_which_networks_fill_it():
     assert NETWORKS["conv"].slots == ("encoder", "decoder")
     assert networks_with("encoder", "decoder") == ["mlp", "gated-mlp", "maxout-mlp", "conv", "resnet"]
-    with pytest.raises(UsageError, match="network='conv' has no image_to_image; those that have one: .*unet"):
+    with pytest.raises(
+        UsageError, match=r"network='conv' has no image_to_image; those that have one: .*unet"
+    ):
         image_to_image_factory("conv")
-    with pytest.raises(UsageError, match="unknown network 'unet'; there are: auto, conv"):
+    with pytest.raises(
+        UsageError,
+        match="network='unet' has no encoder; those that have one: mlp, gated-mlp, maxout-mlp, conv, resnet",
+    ):
         network_name("unet", IMAGE)
     assert network_name("unet", IMAGE, ["image_to_image"]) == "unet"
 

@@ -249,9 +249,10 @@ def network_name(name: str, data: DataSpec, slots: Sequence[str] = ("encoder", "
     """
     if name == "auto":
         return "conv" if data.is_image and min(data.event_shape[1:]) >= SMALLEST else "mlp"
-    known = networks_with(*slots)
-    if name not in known:
-        raise UsageError(unknown("network", name, [*known, "auto"]))
+    if name not in NETWORKS:
+        raise UsageError(unknown("network", name, [*networks_with(*slots), "auto"]))
+    for slot in slots:
+        _filled(name, slot, getattr(NETWORKS[name], slot))
     return name
 
 
