@@ -68,13 +68,13 @@ def test_the_published_gaps_come_out_to_the_digits_given():
 def test_the_laws_on_the_way_are_those_of_the_path():
     """Slopes are the Gaussian's, log f_β differs from its log-density by a constant, which at β = 1 is log p(x)."""
     problem, beta = plane(), 0.3
-    point, law = problem.path().at(prior(50, problem, 0)), problem.law(beta)
+    point, law = problem.path().at(prior(50, problem, 0)), problem.distribution(beta)
     difference = point.log_density(beta) - law.log_prob(point.z)
     assert torch.allclose(difference, difference[:1].expand_as(difference), atol=1e-10)
     z = point.z.clone().requires_grad_()
     (slope,) = torch.autograd.grad(law.log_prob(z).sum(), z)
     assert torch.allclose(point.slope(beta), slope, atol=1e-10)
-    evidence = point.log_density(1.0) - problem.law(1.0).log_prob(point.z)
+    evidence = point.log_density(1.0) - problem.distribution(1.0).log_prob(point.z)
     assert torch.allclose(evidence, problem.log_evidence().expand_as(evidence), atol=1e-10)
 
 
@@ -83,7 +83,7 @@ def test_with_exact_moves_mean_log_weights_are_the_expected_ones(schedule):
     """4 standard errors in 3 rows and 2 directions: false alarm 4e-4."""
     problem, betas = plane(), temperatures(schedule, 12)
     move, path = problem.exact_move(betas, seeded_generator(1)), problem.path()
-    posterior = problem.law(1.0)
+    posterior = problem.distribution(1.0)
     noise = torch.randn((4000, 3, 2), generator=seeded_generator(2), dtype=torch.float64)
     exact = posterior.mean + (posterior.scale_tril @ noise[..., None])[..., 0]
     for found, reverse in (
@@ -107,7 +107,7 @@ def test_mean_weights_are_the_evidence_with_hamiltonian_moves_both_ways(schedule
     move, path, exact = hmc(problem, betas), problem.path(), problem.log_evidence()
     forward = ais(path, prior(chains, problem, 3), betas, move)
     with seeded(4):
-        start = problem.law(1.0).sample((chains,))
+        start = problem.distribution(1.0).sample((chains,))
     reverse = reverse_ais(path, start, betas, move)
     for log_w, alpha in ((forward.log_w, 0.0), (reverse.log_w, 2.0)):
         bound = renyi_jackknife(log_w, alpha)
@@ -136,7 +136,7 @@ def test_one_temperature_is_the_naive_estimate_and_its_reverse():
 def test_a_start_that_is_an_encoder_gives_the_same_evidence():
     """f₀ may be any normalised law: here the posterior itself, from which every weight is p(x)."""
     problem, betas = plane(), linear_temperatures(5)
-    q, path = problem.law(1.0), problem.path()
+    q, path = problem.distribution(1.0), problem.path()
     other = Path(q.log_prob, lambda z: path.log_start(z) + path.log_ratio(z) - q.log_prob(z))
     with torch.random.fork_rng():
         z = q.sample((7,))
@@ -151,7 +151,7 @@ def test_a_start_that_is_an_encoder_gives_the_same_evidence():
 def test_moves_leave_the_law_as_it_is():
     """From exact draws, 4 moves with steps so large that a third is refused; 4.5 errors of 18 numbers: 2e-4."""
     problem, beta, chains = plane(), 0.7, 6000
-    law, path, draws = problem.law(beta), problem.path(), seeded_generator(8)
+    law, path, draws = problem.distribution(beta), problem.path(), seeded_generator(8)
     with seeded(7):
         point = path.at(law.sample((chains,)))
     for _ in range(4):

@@ -222,7 +222,7 @@ def test_it_is_loaded_scored_again_and_reported(run):
     assert torch.equal(again.sample(3, given, seed=0), run.sample(3, given, seed=0))
     assert lt.evaluate(again, metrics="elbo")["n"].tolist() == [200]  # read from the file again
     page = lt.write_report(again).read_text()
-    assert "Each is given age and sex, those of the held-out row at its place." in page
+    assert "Conditional on age and sex, as of the held-out row at the same position." in page
     assert "age, about 20" in page
     other = people().drop(columns=["smokes", "sex"])
     options = SMALL | {"validation": 0.2, "lr": 1e-2, "resume": True}
@@ -234,7 +234,7 @@ def test_a_report_without_held_out_rows_draws_what_is_given(run, tmp_path):
     loose = lt.fit(
         "conditional-vae", people(60), context=["age", "sex"], steps=2, out=tmp_path / "run", **SMALL
     )
-    assert "Each is given age and sex, drawn at random." in lt.write_report(loose).read_text()
+    assert "Conditional on age and sex, drawn at random." in lt.write_report(loose).read_text()
     drawn = random_conditions(loose.model_spec, 5, seed=0)
     assert set(drawn) == {"age", "sex"}
     assert len(drawn["age"]) == len(drawn["sex"]) == 5
@@ -276,7 +276,7 @@ def test_a_model_is_conditioned_on_factors_where_there_are_no_classes(tmp_path):
     scores = lt.evaluate(run, shapes(32), metrics=["elbo", "reconstruction-error"]).set_index("metric")
     assert scores.loc["elbo", "value"] > -25  # that of bits which are on in one of eight cases is -24.1
     page = lt.write_report(run, shapes(32)).read_text()
-    assert "Each is given kind and place, those of the held-out row at its place." in page
+    assert "Conditional on kind and place, as of the held-out row at the same position." in page
     assert lt.load(tmp_path / "run").spec.factors == run.spec.factors
 
 

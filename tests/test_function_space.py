@@ -26,7 +26,7 @@ def test_with_best_critics_the_divergence_falls_at_every_step_to_nothing(name, l
     falling = game.jensen_shannon[: int((game.jensen_shannon > 1e-12).sum())]  # above rounding
     assert bool((falling.diff() < 0).all())
     assert float(game.jensen_shannon[-1]) < 1e-8
-    assert torch.allclose(game.laws[-1], p, atol=1e-4)
+    assert torch.allclose(game.distributions[-1], p, atol=1e-4)
 
 
 def test_a_step_in_function_space_descends_twice_the_jensen_shannon_divergence():
@@ -36,7 +36,7 @@ def test_a_step_in_function_space_descends_twice_the_jensen_shannon_divergence()
     twice = (p * (p / m).log() + q * (q / m).log()).sum()
     (gradient,) = torch.autograd.grad(twice, logits)
     game = play_in_function_space(loss_pair("minimax"), p, logits.detach(), steps=1, lr=0.5)
-    assert torch.allclose(game.laws[1], (logits - 0.5 * gradient).softmax(0).detach())
+    assert torch.allclose(game.distributions[1], (logits - 0.5 * gradient).softmax(0).detach())
     assert float(game.jensen_shannon[0]) == pytest.approx(twice.item() / 2)
 
 
@@ -52,5 +52,5 @@ def test_laws_with_empty_bins_are_refused():
         play_in_function_space(loss_pair("minimax"), p, torch.zeros(3), steps=1)
     with pytest.raises(UsageError, match="shapes must be equal"):
         play_in_function_space(loss_pair("minimax"), bins(3), torch.zeros(4).double(), steps=1)
-    with pytest.raises(UsageError, match="at least 1 step"):
+    with pytest.raises(UsageError, match="steps must be at least 1"):
         play_in_function_space(loss_pair("minimax"), bins(3), torch.zeros(3).double(), steps=0)

@@ -314,7 +314,7 @@ def test_quantiles_of_discrete_laws_are_as_good_as_stated():
 
 def test_tails_that_are_too_heavy_are_refused():
     cauchy = torch.distributions.Cauchy(torch.tensor(0.0).double(), torch.tensor(1.0).double()).icdf
-    with pytest.raises(DataError, match="W_p is infinite where a law has no p-th moment"):
+    with pytest.raises(DataError, match="W_p is infinite for a distribution without a p-th moment"):
         wasserstein_quantiles(cauchy, lambda u: 2 * cauchy(u), p=1.5)
     with pytest.raises(DataError, match="tails beyond"):
         wasserstein_quantiles(cauchy, lambda u: 2 * cauchy(u), p=1)

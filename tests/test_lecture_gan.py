@@ -170,7 +170,7 @@ def test_a_frozen_critic_draws_all_samples_to_where_it_is_highest():
 def test_playing_alone_needs_a_player_and_a_step():
     with pytest.raises(UsageError, match="no player 'discriminator'; its players are: generator, critic"):
         next(best_response(lecture("minimax"), "discriminator", Draws(0), optim=lt.Optim(), steps=1))
-    with pytest.raises(UsageError, match="at least 1 step; got 0"):
+    with pytest.raises(UsageError, match="steps must be at least 1; got 0"):
         next(best_response(lecture("minimax"), "critic", Draws(0), optim=lt.Optim(), steps=0))
 
 

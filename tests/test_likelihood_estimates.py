@@ -75,7 +75,7 @@ def test_the_bandwidth_is_the_likeliest_on_the_validation_rows():
 def test_bad_windows_are_refused():
     with pytest.raises(UsageError, match="sigma must be positive"):
         parzen_log_density(points(2, 2), points(2, 2), 0.0)
-    with pytest.raises(DataError, match="all the same"):
+    with pytest.raises(DataError, match="all equal"):
         parzen_bandwidth(points(2, 2), torch.ones(5, 2))
     with pytest.raises(UsageError, match="same number of dimensions"):
         parzen_log_density(points(2, 2), points(2, 3), 1.0)

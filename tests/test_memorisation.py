@@ -160,7 +160,7 @@ def test_bad_distances_are_refused():
     assert copies.fraction_too_near == 1
     with pytest.raises(DataError, match="got 0 of samples"):
         nearness(torch.ones(0), torch.ones(3))
-    with pytest.raises(DataError, match="no points"):
+    with pytest.raises(DataError, match="at least 1 point to search"):
         nearest(torch.ones(3, 2), iter(()))
     with pytest.raises(UsageError, match="same number of dimensions"):
         nearest(torch.ones(3, 2), [torch.ones(3, 1)])

@@ -240,7 +240,7 @@ def test_page_says_what_was_fitted_to_what(vae: Run, mixture: Run) -> None:
         "Variational autoencoder",
         "max E_q[log p(x | z)] - KL(q(z | x) ‖ p(z))",
         "Kingma and Welling (2014)",
-        "270 rows to train on, 100 held out",
+        "270 rows for training, 100 held out",
         "8 × 8 grey image, discrete(17)",
         "10: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
         "2 epochs, 6 steps",
@@ -248,7 +248,7 @@ def test_page_says_what_was_fitted_to_what(vae: Run, mixture: Run) -> None:
         'lt.load("vae")',
     ):
         assert told in words
-    assert "3 numbers, real" in page_of(mixture).words
+    assert "3 values, real" in page_of(mixture).words
 
 
 def test_options_that_were_changed_stand_out(vae: Run) -> None:
@@ -395,8 +395,8 @@ def test_small_images_are_enlarged_and_large_ones_are_not() -> None:
 @pytest.mark.parametrize(
     ("images", "options", "error", "said"),
     [
-        (torch.zeros(2, 1, 3, 3), {}, DataError, "expected"),
-        (torch.zeros(0, 1, 2, 2), {}, DataError, "expected"),
+        (torch.zeros(2, 1, 3, 3), {}, DataError, "images must have shape"),
+        (torch.zeros(0, 1, 2, 2), {}, DataError, "images must have shape"),
         (torch.full((1, 1, 2, 2), torch.nan), {}, DataError, "NaN"),
         (torch.zeros(1, 1, 2, 2), {"columns": 0}, UsageError, "columns"),
         (torch.zeros(1, 1, 2, 2), {"scale": 0}, UsageError, "scale"),

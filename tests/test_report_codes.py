@@ -89,7 +89,7 @@ def test_the_dashed_line_is_the_mean_discarded_eigenvalue(recipe: str) -> None:
     eigenvalues = np.linalg.eigvalsh(np.cov(TABLE.T))
     line = scree_axes(fitted(recipe, latent_dim=2))[0].lines[1]
     assert line.get_ydata()[0] == pytest.approx(eigenvalues[:4].mean() / eigenvalues.sum(), rel=1e-5)
-    assert line.get_label() == "mean of the 4 left out"
+    assert line.get_label() == "mean of the 4 omitted"
 
 
 def test_nothing_is_left_out_by_all_components() -> None:

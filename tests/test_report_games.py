@@ -30,7 +30,7 @@ def test_trajectories_are_the_paths_of_both_ways_to_play():
             path = play(game, START, steps=20, lr=0.1)
             assert line.get_xydata().tolist() == path.tolist()
         assert axes.get_xlim() == (-1.5, 1.5)
-    assert labels(figure.axes[0]) == ["both at once", "in turn", "start", "equilibrium"]
+    assert labels(figure.axes[0]) == ["simultaneous", "alternating", "start", "equilibrium"]
     assert figure.axes[1].get_legend() is None
     assert png(figure) == png(games.trajectories(GAMES, START, steps=20, lr=0.1, span=1.5))
 
@@ -45,9 +45,10 @@ def test_distances_are_those_from_the_equilibrium():
 def test_laws_in_function_space_and_their_divergence():
     p = torch.tensor([0.1, 0.3, 0.6], dtype=torch.float64)
     game = play_in_function_space(loss_pair("minimax"), p, torch.zeros(3).double(), steps=8)
-    laws, divergence = games.function_space(game, p, at=(0, 8)).axes
-    assert [list(line.get_ydata()) for line in laws.lines] == [game.laws[0].tolist(), game.laws[8].tolist()]
-    assert [bar.get_height() for bar in laws.patches] == p.tolist()
+    distributions, divergence = games.function_space(game, p, at=(0, 8)).axes
+    drawn = [list(line.get_ydata()) for line in distributions.lines]
+    assert drawn == [game.distributions[0].tolist(), game.distributions[8].tolist()]
+    assert [bar.get_height() for bar in distributions.patches] == p.tolist()
     assert list(divergence.lines[0].get_ydata()) == game.jensen_shannon.tolist()
 
 
@@ -72,7 +73,7 @@ def test_losses_in_x_are_those_of_the_pair(name):
     for values, each in zip(drawn, expected, strict=True):
         assert list(values) == pytest.approx(each.tolist())
     assert in_time.lines[0].get_xydata().tolist() == [[2.0, 2.0], [3.0, 4.0]]
-    with pytest.raises(UsageError, match="belong to pairs of rows"):
+    with pytest.raises(UsageError, match="losses are of pairs of rows"):
         gan.losses_in_x_and_time(loss_pair("relativistic-paired"), GRID, GRID, {})
 
 

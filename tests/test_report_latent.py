@@ -47,7 +47,7 @@ def density(x: float) -> float:
 
 
 def normal(law) -> stats.rv_continuous:
-    return lambda x: stats.norm.pdf(x, law.mean, law.deviation)
+    return lambda x: stats.norm.pdf(x, law.mean, law.standard_deviation)
 
 
 def lines(axes) -> dict[str, np.ndarray]:
@@ -62,14 +62,14 @@ def test_the_forward_fit_has_the_mixture_s_moments():
     mean = float(SHARES @ MEANS)
     assert fit.mean == pytest.approx(mean, abs=1e-6)
     variance = float(SHARES @ (SCALES**2 + MEANS**2)) - mean**2
-    assert fit.deviation**2 == pytest.approx(variance, rel=1e-6)
+    assert fit.standard_deviation**2 == pytest.approx(variance, rel=1e-6)
     assert fit.divergence == pytest.approx(kl(density, normal(fit)), abs=1e-6)
 
 
 def test_the_reverse_fit_sits_on_one_mode_the_heavier():
     fit = reverse_kl_fit(two_modes, GRID)
     assert fit.mean == pytest.approx(3, abs=0.02)
-    assert fit.deviation == pytest.approx(1, abs=0.02)
+    assert fit.standard_deviation == pytest.approx(1, abs=0.02)
     assert fit.divergence == pytest.approx(-math.log(0.7), abs=0.01)  # the share that it does not miss
     assert fit.divergence == pytest.approx(kl(normal(fit), density), abs=1e-4)
 
@@ -77,7 +77,7 @@ def test_the_reverse_fit_sits_on_one_mode_the_heavier():
 @pytest.mark.parametrize("fit", [forward_kl_fit, reverse_kl_fit])
 def test_a_gaussian_is_its_own_fit(fit):
     found = fit(Normal(torch.tensor(1.5).double(), 0.7).log_prob, GRID)
-    assert (found.mean, found.deviation) == pytest.approx((1.5, 0.7), abs=1e-5)
+    assert (found.mean, found.standard_deviation) == pytest.approx((1.5, 0.7), abs=1e-5)
     assert found.divergence == pytest.approx(0, abs=1e-8)
 
 
@@ -87,7 +87,7 @@ def test_where_the_modes_touch_both_directions_cover_both():
 
     forward, reverse = forward_kl_fit(near, GRID), reverse_kl_fit(near, GRID)
     assert reverse.mean == pytest.approx(forward.mean, abs=1e-3)
-    assert forward.deviation**2 == pytest.approx(1 + 0.7**2, rel=1e-6)
+    assert forward.standard_deviation**2 == pytest.approx(1 + 0.7**2, rel=1e-6)
 
 
 def test_fits_refuse_what_has_none():
@@ -105,7 +105,7 @@ def test_the_figure_draws_the_density_and_both_fits():
     assert drawn[0][:, 1] == pytest.approx([density(each) for each in x], abs=1e-5)
     fits = forward_kl_fit(two_modes, GRID), reverse_kl_fit(two_modes, GRID)
     for curve, fit in zip(drawn[1:], fits, strict=True):
-        assert curve[:, 1] == pytest.approx(stats.norm.pdf(x, fit.mean, fit.deviation), abs=1e-4)
+        assert curve[:, 1] == pytest.approx(stats.norm.pdf(x, fit.mean, fit.standard_deviation), abs=1e-4)
 
 
 # Power at high frequencies
@@ -183,7 +183,7 @@ def test_of_longer_codes_the_entries_that_differ_most_are_drawn():
     assert {"z1", "z7"} < set(titles)
     for bars in figure.axes[titles.index("z7")].containers:
         assert sum(bar.get_height() * bar.get_width() for bar in bars) == pytest.approx(1)
-    with pytest.raises(UsageError, match="equal codes"):
+    with pytest.raises(UsageError, match="equal event shapes"):
         latent.prior_and_aggregate(prior, DiagonalGaussian(torch.zeros(2), torch.zeros(2)))
 
 
@@ -229,7 +229,7 @@ def test_rate_and_distortion_are_drawn_by_beta_and_the_best_bound_s_line_touches
     assert len(tradeoffs.rate_distortion([TradeOff(1, 2, 3), TradeOff(2, 1, 5)]).axes) == 1
     with pytest.raises(UsageError, match="2 points"):
         tradeoffs.rate_distortion([TradeOff(1, 2, 3)])
-    with pytest.raises(UsageError, match="1 with it"):
+    with pytest.raises(UsageError, match="1 with lost power"):
         tradeoffs.rate_distortion([TradeOff(1, 2, 3), TradeOff(2, 1, 5, 0.4)])
 
 
@@ -262,7 +262,7 @@ def test_a_response_map_is_the_mean_of_each_pair():
     image = tradeoffs.response_maps(codes, factors).axes[1].images[0].get_array()
     expected = (found[1] - codes[:, 1].mean()) / codes[:, 1].std(correction=0)
     assert np.asarray(image) == pytest.approx(expected.mT.numpy(), abs=1e-5)
-    with pytest.raises(UsageError, match="two factors"):
+    with pytest.raises(UsageError, match=r"factors \(n, 2\)"):
         tradeoffs.response_maps(codes, factors[:, :1])
 
 

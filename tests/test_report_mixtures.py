@@ -108,7 +108,7 @@ def test_components_of_weight_0_are_left_out_and_many_have_different_colours():
     assert len(axes.patches) == 4
     many = component_ellipses(torch.zeros(1, 2), law(components=25), PLANE).axes[0]
     assert len({patch.get_edgecolor() for patch in many.patches}) == 25
-    with pytest.raises(UsageError, match="in the plane; got 3 dimensions"):
+    with pytest.raises(UsageError, match="must have 2 dimensions; got 3"):
         component_ellipses(torch.zeros(1, 3), law(entries=3), DataSpec((3,), Support("real")))
 
 
@@ -186,7 +186,7 @@ def test_the_report_of_a_mixture_in_the_plane_draws_its_components(tmp_path):
     run = lt.fit("gaussian-mixture", blobs(), components=2, progress=False, out=tmp_path / "run")
     page = lt.write_report(run, blobs()).read_text()
     assert "<figcaption>Components</figcaption>" in page
-    assert "Ellipses hold half and nine tenths of a component" in page
+    assert "Ellipses hold 50% and 90% of a component" in page
     plain = lt.fit("gaussian", blobs(), progress=False, out=tmp_path / "plain")
     assert "Ellipses" not in lt.write_report(plain, blobs()).read_text()
 

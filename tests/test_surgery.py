@@ -389,7 +389,7 @@ def test_the_bars_add_up_to_the_kl_and_to_the_gap():
         assert len(drawn) == 3
         assert reached == pytest.approx(total, abs=1e-9)
     assert [axes.get_title() for axes in figure.axes] == [
-        "What the KL is made of",
+        "Terms of the KL",
         "From the ELBO to log p_data",
     ]
 
@@ -409,6 +409,6 @@ def test_the_figure_shows_what_is_known():
     assert gap_sections([missing]) == []
     (section,) = gap_sections([*surgery, *gaps])
     assert [each.title for each in section.exhibits] == [
-        "What the KL is made of",
+        "Terms of the KL",
         "From the ELBO to log p(x)",
     ]

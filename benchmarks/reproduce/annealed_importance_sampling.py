@@ -82,7 +82,7 @@ def one_seed(steps: int, chains: int, seed: int, *, exact: bool) -> tuple[Tensor
     """Return the log-weights of chains forward and in reverse, from the prior and from the exact posterior."""
     generator, betas = torch.Generator().manual_seed(seed), linear_temperatures(steps)
     move = PROBLEM.exact_move(betas, generator) if exact else hamiltonian_moves(betas, generator)
-    posterior = PROBLEM.law(1.0)
+    posterior = PROBLEM.distribution(1.0)
     start = posterior.mean + posterior.scale_tril[..., 0] * standard(chains, generator)
     forward = ais(PROBLEM.path(), standard(chains, generator), betas, move).log_w[:, 0]
     return forward, reverse_ais(PROBLEM.path(), start, betas, move).log_w[:, 0]
@@ -106,7 +106,7 @@ def standard(chains: int, generator: torch.Generator) -> Tensor:
 
 def importance_weighted(samples: int, repeats: int = 400) -> dict[str, object]:
     """Return IWAE-K with the prior and with the exact posterior for an encoder."""
-    generator, posterior = torch.Generator().manual_seed(0), PROBLEM.law(1.0)
+    generator, posterior = torch.Generator().manual_seed(0), PROBLEM.distribution(1.0)
     noise = torch.randn((samples, repeats, 1), generator=generator, dtype=torch.float64)
     prior_w = PROBLEM.log_ratio(noise)
     z = posterior.mean + posterior.scale_tril[..., 0] * noise

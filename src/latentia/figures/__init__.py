@@ -1,1 +1,1 @@
-"""Figures: grids of images and plots of arrays and tables, without a run; reports and theory draw with them."""
+"""Figures: grids of images, and plots of arrays and tables; `latentia.report` and `latentia.theory` draw with them."""

@@ -1,4 +1,4 @@
-"""Figures of what critics of rows in the plane have learned."""
+"""Figures of critics of rows in the plane."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ _CELLS, _LINES = 120, 16
 
 
 def critic_surfaces(scores: Mapping[str, Callable[[Tensor], Tensor]], rows: Tensor) -> Figure:
-    """Draw the level lines of critics' scores over the plane, with rows of data.
+    """Draw the contours of critics' scores over the plane, with rows of data.
 
-    Lines are drawn between a critic's lowest and highest score in the frame, evenly: where they are dense it is steep.
+    Contours are evenly spaced between a critic's lowest and highest score in the frame: dense lines mean a steep
+    critic.
 
     Args:
         scores: by title, (n, 2) points → (n,) scores.
-        rows: (n, 2), at most some hundreds.
+        rows: (n, 2), at most a few hundred.
 
     Raises:
         UsageError: for rows that are not in the plane.

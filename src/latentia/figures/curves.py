@@ -1,4 +1,4 @@
-"""Learning curves: which logged numbers share a plot, and in which unit."""
+"""Learning curves: plots of the logged quantities, grouped by kind, with their units."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _NATS = "nats per row"
 
 @dataclass(frozen=True)
 class _Family:
-    """Logged numbers that share a plot: those whose name matches, in this order of plots."""
+    """Logged quantities in one plot: those whose name matches the pattern."""
 
     pattern: str
     title: str
     unit: str
-    wide: bool = False  # whether its numbers may span orders of magnitude
+    wide: bool = False  # whether its values may span orders of magnitude
 
     def has(self, name: str) -> bool:
-        """Whether a number is one of the family, of the training rows or the held-out ones."""
+        """Whether a quantity is of the family, on training rows or on held-out ones."""
         return re.fullmatch(self.pattern, _stem(name)) is not None
 
 
@@ -39,21 +39,21 @@ _FAMILIES = (
     _Family(r"reconstruction", "Reconstruction term, E log p(x|z)", _NATS),
     _Family(r"kl", "KL term, KL(q(z|x) ‖ p(z))", _NATS),
     _Family(r"\w*loss\w*", "Losses", "loss, mean over rows"),
-    _Family(r"\w*accuracy\w*", "Share that the critic tells right", "share"),
+    _Family(r"\w*accuracy\w*", "Accuracy of the critic", "fraction classified correctly"),
     _Family(r"gradient_norm/.*", "Gradient norms, before clipping", "norm", wide=True),
 )
-_WEIGHTS = ("beta",)  # of terms in a loss: worth a plot only if they move
+_WEIGHTS = ("beta",)  # of terms in a loss: plotted only if they change
 _MAGNITUDES = 30  # ratio of largest to smallest, above which an axis is logarithmic
 _AXES = ("epoch", "step")
 
 
 def curves(history: pd.DataFrame) -> Titled:
-    """Return plots of all that was logged over the epochs, by title; numbers of one kind share a plot.
+    """Return plots of all logged quantities over the epochs, by title; one plot for each kind.
 
-    A single epoch is a dot; epochs in which a number was not logged are passed over.
+    A single epoch is a dot; epochs in which a quantity was not logged are skipped.
 
     Args:
-        history: a row an epoch, with "epoch" and a column for each number.
+        history: one row per epoch, with "epoch" and one column per quantity.
 
     Example:
         >>> import pandas as pd
@@ -107,7 +107,7 @@ def _spans_magnitudes(numbers: np.ndarray) -> bool:
 
 
 def _label(name: str, members: Sequence[str]) -> str:
-    """Return what sets a number apart in its plot: the part of the data, the player, or its name."""
+    """Return the label of a quantity in its plot: the part of the data, the player, or its name."""
     if len({_stem(each).replace("-", "_") for each in members}) == 1:
         return "held out" if name.startswith(_HELD_OUT) else "training"
     return name.rpartition("/")[2].replace("_", " ")

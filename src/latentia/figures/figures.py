@@ -1,4 +1,4 @@
-"""Figures: grids of images as they are, and plots as SVG or PNG, drawn without pyplot's global state."""
+"""Figures: grids of images pixel by pixel, and plots as SVG or PNG, drawn without pyplot's global state."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Plot = Callable[["Axes"], None]
-"""What draws one plot into given axes."""
+"""A function that draws one plot into given axes."""
 Titled = list[tuple[str, Plot]]
-"""Plots with their titles, which need not differ."""
+"""Plots with their titles, which may repeat."""
 
 INK, REAL, MODEL = "#1b2430", "#d9822b", "#3d7fc4"
 PALETTE = (MODEL, REAL, "#3fa37c", "#b65fa8", "#c9a227", "#7a8794", "#d1495b", "#4fb3bf")
 _GAP, _PAPER = 2, 128  # pixels between images, and their grey
-_VISIBLE = 48  # pixels: smaller images are enlarged to at least this side
+_VISIBLE = 48  # pixels: smaller images are enlarged to at least this size
 _WIDTH, _HEIGHT, _SIDE = 3.8, 2.7, 4.6  # inches of one plot, and of a square one
 _STYLE: Mapping[str, Any] = {
     "font.size": 9,
@@ -49,7 +49,7 @@ _STYLE: Mapping[str, Any] = {
     "lines.linewidth": 1.6,
     "figure.constrained_layout.use": True,
     "savefig.dpi": 160,
-    "svg.fonttype": "none",  # text stays text: it takes the page's font and can be searched
+    "svg.fonttype": "none",  # text stays text, in the page's font and searchable
     "svg.hashsalt": "latentia",  # equal figures are equal bytes
 }
 
@@ -62,17 +62,17 @@ def image_grid(
     *,
     bounds: tuple[float, float] | None = None,
 ) -> Image:
-    """Lay images out in rows and columns, as one picture whose every pixel is a value of the data.
+    """Lay images out in rows and columns, as one picture in which every pixel is a value of the data.
 
     byte = round(255 (x - low) / (high - low)), clipped to 0..255, where low and high are the bounds of the
-    support; where it has none, those of the images themselves.
+    support, or the range of the images where the support is unbounded.
 
     Args:
         images: (n, C, H, W) in data space, grey (C = 1) or RGB (C = 3).
         spec: what the images are.
-        columns: images in a row; without, as many as make the grid nearly square.
-        scale: pixels for each of an image's, a side; without, small images are enlarged until one can see them.
-        bounds: (low, high) to use instead of the support's, so that two grids can share theirs.
+        columns: images per row; default: such that the grid is nearly square.
+        scale: factor of enlargement; default: small images are enlarged to a visible size.
+        bounds: (low, high) instead of the support's, so that two grids can have the same.
 
     Raises:
         DataError: for images of another shape than the spec's, neither grey nor RGB, or not finite.
@@ -102,12 +102,12 @@ def image_grid(
 
 
 def drawable(spec: DataSpec) -> bool:
-    """Whether rows are images that a screen can show: grey or RGB."""
+    """Whether rows are images that can be displayed: grey or RGB."""
     return spec.is_image and spec.event_shape[0] in (1, 3)
 
 
 def single(plot: Plot, *, square: bool = False) -> Figure:
-    """Return a figure of one plot, without a title, for a page that writes its own caption."""
+    """Return a figure of one plot without a title, for a page with its own caption."""
     from matplotlib.figure import Figure
 
     with _styled():
@@ -123,7 +123,7 @@ def together(plots: Titled, *, square: bool = False) -> Figure:
     columns = 2 if len(plots) == 4 else min(3, len(plots))
     rows = math.ceil(len(plots) / columns)
     with _styled():
-        # Axes of one scale for both directions need the layout that knows of it, or tick labels are cut off.
+        # Axes with equal aspect need the compressed layout, or tick labels are cut off.
         figure = Figure(
             figsize=(_size(square)[0] * columns, _size(square)[1] * rows),
             layout="compressed" if square else "constrained",
@@ -136,10 +136,10 @@ def together(plots: Titled, *, square: bool = False) -> Figure:
 
 
 def svg(figure: Figure) -> str:
-    """Return a figure as an SVG element to put into a page, whose ink is the page's text colour."""
+    """Return a figure as an SVG element to embed in a page, drawn in the page's text colour."""
     text = _saved(figure, "svg", {"Date": None, "Creator": None, "Format": None, "Type": None}).decode()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
-    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)  # repeats each of its words
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)  # repeat every text
     return re.sub(r'<g id="[^"]*"', "<g", text)  # nothing refers to these, and several figures share a page
 
 
@@ -156,12 +156,12 @@ def png_of(image: Image) -> bytes:
 
 
 def data_uri(image: Image) -> str:
-    """Return a picture as an address that holds it."""
+    """Return a picture as a data URI."""
     return f"data:image/png;base64,{base64.b64encode(png_of(image)).decode()}"
 
 
 def plain(text: str, longest: int = 28) -> str:
-    """Return a user's text for a plot: cut to a length, dollars taken as they are and not as formulas.
+    """Return a user's text for a plot: truncated, with dollar signs escaped so that they start no formula.
 
     Example:
         >>> print(plain("cost in $, or $$"))
@@ -176,7 +176,7 @@ def _size(square: bool) -> tuple[float, float]:
 
 
 def _fill(axes: Axes, plot: Plot) -> None:
-    """Draw a plot, with few enough ticks that long numbers do not run into each other."""
+    """Draw a plot, with few enough ticks that long labels do not overlap."""
     plot(axes)
     if axes.get_xscale() == "linear":
         axes.locator_params(axis="x", nbins=5)
@@ -191,13 +191,13 @@ def _saved(figure: Figure, kind: str, metadata: Mapping[str, None], **options: A
 
 @contextmanager
 def _styled() -> Generator[None]:
-    """Draw in the report's style, and put matplotlib's settings back."""
+    """Draw in the report's style, and restore matplotlib's settings."""
     import matplotlib as mpl
     from cycler import cycler
 
     style: Any = {**_STYLE, "axes.prop_cycle": cycler(color=PALETTE)}
     with mpl.rc_context(style), warnings.catch_warnings():
-        # A name in a script that matplotlib's font lacks is drawn by the browser's.
+        # Glyphs that matplotlib's font lacks are drawn by the browser's.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         yield
 
@@ -205,19 +205,19 @@ def _styled() -> Generator[None]:
 def _check(images: Tensor, spec: DataSpec) -> None:
     if not drawable(spec):
         raise DataError(
-            f"a grid shows grey or RGB images, (1 or 3, height, width); rows of shape {spec.event_shape} are none"
+            f"a grid needs grey or RGB images, (1 or 3, height, width); got rows of shape {spec.event_shape}"
         )
     if tuple(images.shape[1:]) != spec.event_shape or not len(images):
-        raise DataError(f"images of shape (n, *{spec.event_shape}) are expected; got {tuple(images.shape)}")
+        raise DataError(f"images must have shape (n, *{spec.event_shape}); got {tuple(images.shape)}")
     if not bool(images.isfinite().all()):
-        raise DataError("the images hold NaN or infinity, which no pixel can show")
+        raise DataError("images hold NaN or infinite values, which no pixel can show")
 
 
 def _bytes(images: Tensor, bounds: tuple[float, float] | None) -> Tensor:
     """Return images as bytes: low becomes 0, high 255."""
     images = images.double()
     low, high = bounds or (images.min().item(), images.max().item())
-    span = (high - low) or 1.0  # a single grey has no range
+    span = (high - low) or 1.0  # constant images have no range
     return ((images - low) * (255 / span)).round().clamp(0, 255).to(torch.uint8)
 
 

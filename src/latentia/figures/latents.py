@@ -1,4 +1,4 @@
-"""Figures of codes in the plane: what they decode to, how they lie in the prior, posteriors of rows, and the fold.
+"""Figures of latent codes: a grid of quantiles, prior and aggregated posterior, posteriors of rows, the decoded grid.
 
 Each function returns a matplotlib figure, which `latentia.figures.figures.png` and `svg` turn into a file.
 `codes_on_quantiles` gives the codes of a grid of images, for `latentia.figures.figures.image_grid`.
@@ -24,27 +24,28 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_CELLS = 120  # a side, on which a density of codes is looked at
-_MASSES = (0.9, 0.5, 0.1)  # of a law, inside its lines
-_DRAWS, _SEED = 5000, 0  # of a law, for a frame, quantiles or a histogram
-_ENTRIES = 6  # of codes, that histograms are drawn of
-_LINES, _ON_A_LINE = 17, 200  # of a folded grid, each way, and points on each
+_CELLS = 120  # per side of the grid on which a density of codes is evaluated
+_MASSES = (0.9, 0.5, 0.1)  # of a distribution, inside its contours
+_DRAWS, _SEED = 5000, 0  # of a distribution, for a frame, quantiles or a histogram
+_ENTRIES = 6  # of codes, drawn as histograms at most
+_LINES, _ON_A_LINE = 17, 200  # of the decoded grid in each direction, and points on each
 
 
 def codes_on_quantiles(prior: Distribution, side: int = 15) -> Tensor:
-    """Return codes in the plane on a grid of the prior's quantiles, as far apart as its mass.
+    """Return codes in the plane on a grid of the prior's quantiles, evenly spaced in probability.
 
-    z_j = F_j⁻¹((k − ½)/side), k = 1 … side, F_j the law of entry j: exact of a Gaussian, else that of draws.
+    z_j = F_j⁻¹((k − ½)/side), k = 1 … side, F_j the distribution function of entry j: exact for a Gaussian, otherwise
+    empirical.
 
     Args:
         prior: event shape (2,).
-        side: codes on each side.
+        side: codes per side.
 
     Returns:
-        (side², 2), row by row from the top: z0 rises to the right, z1 upwards.
+        (side², 2), row by row from the top: z0 increases to the right, z1 upwards.
 
     Raises:
-        UsageError: for codes of other than two entries, or fewer than 2 on a side.
+        UsageError: for codes of other than two entries, or fewer than 2 per side.
 
     Reference: Kingma and Welling (2014), Auto-encoding variational Bayes, figure 4.
 
@@ -58,22 +59,22 @@ def codes_on_quantiles(prior: Distribution, side: int = 15) -> Tensor:
         raise UsageError(f"side must be at least 2; got {side}")
     levels = (torch.arange(side, dtype=torch.float64) + 0.5) / side
     if isinstance(prior, DiagonalGaussian):
-        mean, deviation = prior.mean.double().cpu(), prior.variance.double().cpu().sqrt()
-        values = mean[:, None] + deviation[:, None] * torch.special.ndtri(levels)
+        mean, sd = prior.mean.double().cpu(), prior.variance.double().cpu().sqrt()
+        values = mean[:, None] + sd[:, None] * torch.special.ndtri(levels)
     else:
         values = torch.quantile(_draws(prior).double(), levels, dim=0).mT
     return torch.cartesian_prod(values[1].flip(0), values[0]).flip(1).float()
 
 
 def prior_and_aggregate(prior: Distribution, aggregate: Distribution) -> Figure:
-    """Draw the prior and the aggregated posterior: where they part are holes, and codes that no prior expects.
+    """Draw the prior and the aggregated posterior, whose mismatch shows as holes and as codes off the prior.
 
     Args:
         prior: p(z), event shape (d,).
         aggregate: q(z) = (1/n) Σ_i q(z | x_i), of `aggregated_posterior`.
 
     Raises:
-        UsageError: for laws of different sizes.
+        UsageError: for distributions of different event shapes.
 
     Reference: Hoffman and Johnson (2016), ELBO surgery.
 
@@ -90,41 +91,44 @@ def prior_and_aggregate(prior: Distribution, aggregate: Distribution) -> Figure:
 
 
 def prior_and_aggregate_plots(prior: Distribution, aggregate: Distribution) -> Titled:
-    """Return the plots of `prior_and_aggregate`: contours in the plane, else histograms of entries that differ most.
+    """Return the plots of `prior_and_aggregate`: contours in the plane, otherwise histograms of the entries
+    that differ most.
 
-    Contours hold 10%, 50% and 90% of a law. Entries differ by W₁ of their draws.
+    Contours hold 10%, 50% and 90% of a distribution. The difference of entries is W₁ of their draws.
     """
     if prior.event_shape != aggregate.event_shape:
         shapes = f"{tuple(prior.event_shape)} and {tuple(aggregate.event_shape)}"
-        raise UsageError(f"the prior and the aggregated posterior are laws of equal codes; got {shapes}")
+        raise UsageError(f"prior and aggregated posterior must have equal event shapes; got {shapes}")
     p, q = _draws(prior), _draws(aggregate)
     if prior.event_shape == (2,):
         frame = Frame.around(_common(torch.cat([p, q])), margin=0.1)
-        return [("", _two_laws(_elsewhere(prior), _elsewhere(aggregate), frame))]
+        return [("", _two_contours(_elsewhere(prior), _elsewhere(aggregate), frame))]
     apart = torch.stack([wasserstein_1d(a, b) for a, b in zip(p.mT, q.mT, strict=True)])
     most = apart.argsort(descending=True, stable=True)[:_ENTRIES].sort().values.tolist()
     return [(f"z{entry}", _two_histograms(p[:, entry], q[:, entry])) for entry in most]
 
 
 def posterior_shapes(log_densities: Mapping[str, LogDensity], codes: Tensor) -> Figure:
-    """Draw posteriors of a few rows as one panel for each family: lines that hold 10%, 50% and 90% of each.
+    """Draw posteriors of a few rows, one panel per family: contours that hold 10%, 50% and 90% of each.
 
     Args:
         log_densities: by the family's name, (S, 1, 2) codes → (S, B) log q(z_s | x_i), up to a constant of the row: a
-            posterior's `log_prob`, or log p(x | z) + log p(z) for the one that all approximate.
-        codes: (n, 2) that are shown, of all families: draws of them.
+            posterior's `log_prob`, or log p(x | z) + log p(z) for the exact posterior.
+        codes: (n, 2) draws of all families, which determine the frame.
 
     Raises:
         UsageError: for codes that are not in the plane, or no families.
 
     Example:
-        >>> law = DiagonalGaussian(torch.randn(3, 2), torch.zeros(3, 2))
-        >>> figure = posterior_shapes({"diagonal": law.log_prob}, law.sample((50,)).flatten(0, 1))
+        >>> q = DiagonalGaussian(torch.randn(3, 2), torch.zeros(3, 2))
+        >>> figure = posterior_shapes({"diagonal": q.log_prob}, q.sample((50,)).flatten(0, 1))
         >>> [axes.get_title() for axes in figure.axes]
         ['diagonal']
     """
     if not log_densities or codes.dim() != 2 or codes.shape[1] != 2:
-        raise UsageError(f"posteriors of codes (n, 2), at least one family; got codes {tuple(codes.shape)}")
+        raise UsageError(
+            f"posterior shapes need codes (n, 2) and at least one family; got codes {tuple(codes.shape)}"
+        )
     frame = Frame.around(codes, margin=0.15)
 
     def panel(log_density: LogDensity) -> Callable[[Axes], None]:
@@ -141,12 +145,12 @@ def posterior_shapes(log_densities: Mapping[str, LogDensity], codes: Tensor) -> 
 
 
 def fold(decode: Callable[[Tensor], Tensor], rows: Tensor, span: float = 2.5) -> Figure:
-    """Draw a grid of codes, and where the decoder's mean puts its lines among rows in the plane.
+    """Draw a grid of codes, and its image under the decoder's mean among rows in the plane.
 
     Args:
         decode: (n, 2) codes → (n, 2) means of p(x | z), as `Run.decode`.
-        rows: (m, 2), drawn behind.
-        span: the grid is of [−span, span]²; 2.5 holds 97.5% of N(0, I).
+        rows: (m, 2), in the background.
+        span: the grid covers [−span, span]²; 2.5 holds 97.5% of N(0, I).
 
     Raises:
         UsageError: for rows that are not in the plane.
@@ -154,10 +158,12 @@ def fold(decode: Callable[[Tensor], Tensor], rows: Tensor, span: float = 2.5) ->
     Example:
         >>> figure = fold(lambda z: z.square(), torch.rand(9, 2))
         >>> [axes.get_title() for axes in figure.axes]
-        ['Codes', 'Their means of p(x | z)']
+        ['Codes', 'Decoded: means of p(x | z)']
     """
     if rows.dim() != 2 or rows.shape[1] != 2:
-        raise UsageError(f"the fold is drawn among rows in the plane, (n, 2); got {tuple(rows.shape)}")
+        raise UsageError(
+            f"the decoded grid is drawn among rows in the plane, (n, 2); got {tuple(rows.shape)}"
+        )
     lines = _grid_lines(span)
     folded = decode(lines.flatten(0, 2)).detach().cpu().reshape(lines.shape)
 
@@ -170,36 +176,36 @@ def fold(decode: Callable[[Tensor], Tensor], rows: Tensor, span: float = 2.5) ->
         _draw_lines(axes, folded)
         axes.set(xlabel="x0", ylabel="x1", aspect="equal")
 
-    return together([("Codes", codes), ("Their means of p(x | z)", means)], square=True)
+    return together([("Codes", codes), ("Decoded: means of p(x | z)", means)], square=True)
 
 
-def _in_the_plane(law: Distribution) -> None:
-    if law.event_shape != (2,):
+def _in_the_plane(distribution: Distribution) -> None:
+    if distribution.event_shape != (2,):
         raise UsageError(
-            f"a grid of codes is drawn for codes of 2 entries; got a law of {tuple(law.event_shape)}"
+            f"a grid of quantiles is drawn for codes of 2 entries; got event shape {tuple(distribution.event_shape)}"
         )
 
 
-def _draws(law: Distribution) -> Tensor:
-    """Return draws of a law, the same each time, and leave other draws as they would be."""
+def _draws(distribution: Distribution) -> Tensor:
+    """Return draws of a distribution with a fixed seed, without changing the global random state."""
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     generators = [torch.Generator(device).manual_seed(_SEED) for device in devices]
     with torch.no_grad(), using_generator(*generators):
-        return law.sample(torch.Size((_DRAWS,))).cpu()
+        return distribution.sample(torch.Size((_DRAWS,))).cpu()
 
 
 def _common(points: Tensor) -> Tensor:
-    """Return (n, 2) points with the most distant ones of each axis moved in."""
+    """Return (n, 2) points with the outliers of each axis clipped."""
     return points.clamp(points.quantile(0.005, dim=0), points.quantile(0.995, dim=0))
 
 
-def _elsewhere(law: Distribution) -> LogDensity:
-    """Return a law's log-density of codes that lie on another device than the law."""
-    device = law.sample().device if torch.cuda.is_available() else "cpu"
-    return lambda z: law.log_prob(z.to(device))
+def _elsewhere(distribution: Distribution) -> LogDensity:
+    """Return a distribution's log-density as a function of codes on any device."""
+    device = distribution.sample().device if torch.cuda.is_available() else "cpu"
+    return lambda z: distribution.log_prob(z.to(device))
 
 
-def _two_laws(prior: LogDensity, aggregate: LogDensity, frame: Frame) -> Callable[[Axes], None]:
+def _two_contours(prior: LogDensity, aggregate: LogDensity, frame: Frame) -> Callable[[Axes], None]:
     def draw(axes: Axes) -> None:
         for log_density, colour, name in (
             (prior, REAL, "prior p(z)"),
@@ -237,19 +243,19 @@ def _on_grid(log_density: LogDensity, frame: Frame) -> tuple[Tensor, Tensor, Ten
 
 
 def mass_levels(log_density: Tensor) -> Tensor:
-    """Return the log-densities of the lines that hold 90%, 50% and 10% of the mass on a grid, rising.
+    """Return the log-densities of the contours that hold 90%, 50% and 10% of the mass on a grid, ascending.
 
     Args:
         log_density: of the cells, any shape, up to a constant.
     """
     falling = log_density.flatten().sort(descending=True).values
-    shares = falling.softmax(0).cumsum(0)
-    return torch.stack([falling[torch.searchsorted(shares, mass)] for mass in _MASSES])
+    enclosed = falling.softmax(0).cumsum(0)
+    return torch.stack([falling[torch.searchsorted(enclosed, mass)] for mass in _MASSES])
 
 
 def _mass_lines(axes: Axes, x: Tensor, y: Tensor, log_density: Tensor, colour: str) -> None:
     levels = mass_levels(log_density).unique()
-    grid: Any = log_density.clamp_min(float(levels.min()) - 20).mT.tolist()  # 0 somewhere still has lines
+    grid: Any = log_density.clamp_min(float(levels.min()) - 20).mT.tolist()  # 0 somewhere still has contours
     widths = [0.7, 1.1, 1.5][-len(levels) :]
     axes.contour(
         x.tolist(),
@@ -263,14 +269,14 @@ def _mass_lines(axes: Axes, x: Tensor, y: Tensor, log_density: Tensor, colour: s
 
 
 def _grid_lines(span: float) -> Tensor:
-    """Return the lines of equal z0, then those of equal z1: (2, lines, points, 2)."""
+    """Return the lines of constant z0, then those of constant z1: (2, lines, points, 2)."""
     at = torch.linspace(-span, span, _LINES)[:, None].expand(_LINES, _ON_A_LINE)
     along = torch.linspace(-span, span, _ON_A_LINE).expand(_LINES, _ON_A_LINE)
     return torch.stack([torch.stack([at, along], 2), torch.stack([along, at], 2)])
 
 
 def _draw_lines(axes: Axes, lines: Tensor) -> None:
-    """Draw lines of equal z0 in one scale of colours, and of equal z1 in another."""
+    """Draw lines of constant z0 in one colour scale, and of constant z1 in another."""
     import matplotlib as mpl
 
     for family, scale in zip(lines, ("cool", "autumn"), strict=True):

@@ -1,4 +1,4 @@
-"""Figures of Gaussian mixtures: their components over the rows, and EM as the ascent of a bound."""
+"""Figures of Gaussian mixtures: ellipses of the components over rows, and EM as the ascent of a bound."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MASSES = (0.5, 0.9)  # of a component, inside its ellipses
-_MANY = 500  # dots, above which they are smaller
+_MANY = 500  # points, above which dots are smaller
 
 
 def component_ellipses(points: Tensor, components: Components, spec: DataSpec) -> Figure:
@@ -44,23 +44,23 @@ def component_ellipses(points: Tensor, components: Components, spec: DataSpec) -
 def components_plot(
     points: Tensor, components: Components, spec: DataSpec, frame: Frame | None = None
 ) -> Plot:
-    """Return a plot of (n, 2) rows, coloured by their responsibilities, over two ellipses of each component.
+    """Return a plot of (n, 2) rows, coloured by their responsibilities, over two ellipses per component.
 
-    An ellipse (x − μ)ᵀ Σ⁻¹ (x − μ) = r² has the half-axes r √λ along the eigenvectors of Σ, λ the eigenvalues; with
-    r² = −2 log(1 − m) it holds the share m of its component, here half and nine tenths. A row's colour is the mean of
+    An ellipse (x − μ)ᵀ Σ⁻¹ (x − μ) = r² has the semi-axes r √λ along the eigenvectors of Σ, λ the eigenvalues; with
+    r² = −2 log(1 − m) it holds the mass m of its component, here 50% and 90%. A row's colour is the mean of
     the components' colours, weighted by p(k | x). Components of weight 0 are left out.
 
     Args:
         points: (n, 2) rows.
         components: K of them, in two dimensions.
         spec: what the rows are.
-        frame: the part of the plane to show; without, the part around the rows.
+        frame: the part of the plane to show; default: around the rows.
 
     Raises:
         UsageError: for components in another number of dimensions.
     """
     if components.means.shape[1] != 2:
-        raise UsageError(f"components are drawn in the plane; got {components.means.shape[1]} dimensions")
+        raise UsageError(f"components must have 2 dimensions; got {components.means.shape[1]}")
     used, frame = _used(components), frame or Frame.fitting(points)
     shades = _shades(len(used.weights))
     mixed = used.log_joint(points.to(used.means)).softmax(1).double() @ shades
@@ -82,8 +82,8 @@ def components_plot(
 def em_staircase(ascent: Ascent) -> Figure:
     """Draw EM as the ascent of a bound: E-steps raise it to the log-likelihood, M-steps raise both.
 
-    The left plot shows both after each half-step. The right one shows what an M-step adds to the log-likelihood: the
-    rise of the bound, and the gap that it opens above it.
+    The left plot shows both after each half-step. The right one shows the gain in log-likelihood of each M-step: the
+    increase of the bound, plus the gap that opens above it.
 
     Args:
         ascent: the half-steps, from `latentia.functional.mixtures.em_bound.ascent`.
@@ -97,9 +97,9 @@ def em_staircase(ascent: Ascent) -> Figure:
         >>> start = Components(torch.tensor([0.5, 0.5]), x[1:3], torch.ones(2, 1))
         >>> figure = em_staircase(ascent(x, start, COVARIANCES["diagonal"], steps=2))
         >>> [axes.get_title() for axes in figure.axes]
-        ['Bound and log-likelihood', 'What an M-step adds']
+        ['Bound and log-likelihood', 'Gain of each M-step']
     """
-    return together([("Bound and log-likelihood", _stairs(ascent)), ("What an M-step adds", _gains(ascent))])
+    return together([("Bound and log-likelihood", _stairs(ascent)), ("Gain of each M-step", _gains(ascent))])
 
 
 def _stairs(ascent: Ascent) -> Plot:
@@ -124,7 +124,7 @@ def _gains(ascent: Ascent) -> Plot:
     rise = (ascent.bound[2::2] - ascent.bound[1::2]).tolist()
 
     def draw(axes: Axes) -> None:
-        axes.bar(steps, rise, color=MODEL, label="rise of the bound")
+        axes.bar(steps, rise, color=MODEL, label="increase of the bound")
         axes.bar(steps, ascent.gap[2::2].tolist(), bottom=rise, color=REAL, label="gap that opens above it")
         axes.set(xlabel="step", ylabel="nats per row")
         axes.locator_params(axis="x", integer=True)
@@ -150,7 +150,7 @@ def _ellipses(axes: Axes, mean: Tensor, covariance: Tensor, shade: list[float]) 
 
 
 def _used(components: Components) -> Components:
-    """Return the components of a weight above 0."""
+    """Return the components with a weight above 0."""
     held = components.weights > 0
     return Components(
         *(part[held].detach().cpu() for part in (components.weights, components.means, components.factors))
@@ -164,7 +164,7 @@ def _matrix(components: Components) -> Tensor:
 
 
 def _shades(n: int) -> Tensor:
-    """Return n colours: (n, 3) of red, green and blue; many share a scale of colours."""
+    """Return n RGB colours (n, 3): from the palette, or from a colour scale where they are many."""
     import matplotlib as mpl
     from matplotlib.colors import to_rgb
 

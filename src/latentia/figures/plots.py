@@ -1,4 +1,4 @@
-"""Plots of rows that are points in the plane, and of codes."""
+"""Scatter plots of rows in the plane and of codes, with frames, classes and density contours."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LogDensity = Callable[[Tensor], Tensor]
-_MANY = 500  # dots, above which they are smaller
+_MANY = 500  # points, above which dots are smaller
 _FEW_CLASSES = 10
-_CELLS = 300  # a side, on which a density is looked at
+_CELLS = 300  # per side of the grid on which a density is evaluated
 _MASSES = (0.5, 0.9)  # of the points, inside the contours
-_STRIPE = 4.0  # times longer than wide, in units that are equal
+_STRIPE = 4.0  # aspect ratio above which equal units would squeeze the points into a stripe
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Frame:
 
     @classmethod
     def around(cls, points: Tensor, margin: float = 0.12, *, equal: bool = True) -> Frame:
-        """Return the frame around (n, 2) points: as wide as high, or each axis as long as its values need."""
+        """Return the frame around (n, 2) points: a square, or each axis scaled to its own values."""
         low, high = points.double().amin(0), points.double().amax(0)
         span = (high - low).clamp_min(1e-9)
         half = (span.amax() if equal else span) * (0.5 + margin)
@@ -43,12 +43,12 @@ class Frame:
 
     @classmethod
     def fitting(cls, points: Tensor) -> Frame:
-        """Return the frame around (n, 2) points, with equal units unless these would make the points a stripe."""
+        """Return the frame around (n, 2) points, with equal units unless they make the points a thin stripe."""
         span = points.amax(0) - points.amin(0)
         return cls.around(points, equal=bool(span.amax() <= _STRIPE * span.amin()))
 
     def outside(self, points: Tensor) -> int:
-        """Return how many of (n, 2) points the frame does not show."""
+        """Return the number of (n, 2) points outside the frame."""
         low, high = points.new_tensor(self.low), points.new_tensor(self.high)
         return int(((points < low) | (points > high)).any(1).sum())
 
@@ -69,7 +69,7 @@ def scatter(
     labels: Tensor | None = None,
     log_density: LogDensity | None = None,
 ) -> Plot:
-    """Return a plot of (n, 2) points, coloured by class where there are labels, over contours of a density."""
+    """Return a plot of (n, 2) points, coloured by class if labelled, over contours of a density if given."""
 
     def draw(axes: Axes) -> None:
         if log_density is not None:
@@ -100,7 +100,7 @@ def displacements(real: Tensor, reconstructed: Tensor, frame: Frame, spec: DataS
 
 
 def codes_plot(codes: Tensor, spec: DataSpec, labels: Tensor | None) -> Plot:
-    """Return a plot of (n, d) codes: the plane itself, or the two principal axes of more; one entry's histogram."""
+    """Return a plot of (n, d) codes: a histogram for d = 1, a scatter plot for d = 2, of two principal axes above."""
 
     def draw(axes: Axes) -> None:
         if codes.shape[1] == 1:
@@ -126,9 +126,9 @@ def dots(
     labels: Tensor | None = None,
     label: str | None = None,
 ) -> None:
-    """Draw (n, 2) points as small dots, in one colour or by class, with the classes' names where they are few.
+    """Draw (n, 2) points as small dots, in one colour or by class, with a legend of few classes.
 
-    They are rasterised: thousands of shapes would make a page heavy.
+    They are rasterised, since thousands of vector shapes would make a page heavy.
     """
     style: dict[str, Any] = {"s": 5 if len(points) > _MANY else 12, "alpha": 0.65, "linewidths": 0}
     groups = [(points, colour, label)] if labels is None else _by_class(points, spec, labels)
@@ -137,12 +137,12 @@ def dots(
             group[:, 0].numpy(), group[:, 1].numpy(), color=shade, label=name, rasterized=True, **style
         )
     if labels is not None and len(spec.classes) <= _FEW_CLASSES:
-        beside: Any = {"loc": "upper left", "bbox_to_anchor": (1, 1), "borderaxespad": 0}
-        axes.legend(markerscale=2, handletextpad=0.1, **beside)
+        outside: Any = {"loc": "upper left", "bbox_to_anchor": (1, 1), "borderaxespad": 0}
+        axes.legend(markerscale=2, handletextpad=0.1, **outside)
 
 
 def _by_class(points: Tensor, spec: DataSpec, labels: Tensor) -> Iterator[tuple[Tensor, Any, str]]:
-    """Yield the points of each class with a colour and the class's name; many classes share a scale of colours."""
+    """Yield the points of each class with its colour and name; many classes take their colours from a scale."""
     import matplotlib as mpl
 
     few = len(spec.classes) <= _FEW_CLASSES
@@ -158,14 +158,14 @@ def column_names(spec: DataSpec) -> tuple[str, ...]:
 
 
 def _contours(axes: Axes, log_density: LogDensity, points: Tensor, frame: Frame) -> None:
-    """Draw the lines of highest density that hold shares of the points."""
+    """Draw the contours of highest density that hold the given fractions of the points."""
     x = torch.linspace(frame.low[0], frame.high[0], _CELLS)
     y = torch.linspace(frame.low[1], frame.high[1], _CELLS)
     with torch.no_grad():
         at_points = log_density(points).double().cpu()
         on_grid = log_density(torch.cartesian_prod(x, y)).double().cpu().view(_CELLS, _CELLS)
     levels = torch.quantile(at_points, 1 - torch.tensor(_MASSES, dtype=torch.float64)).unique() - 1e-6
-    floor = float(levels.min()) - 20  # a density that is 0 somewhere still has lines
+    floor = float(levels.min()) - 20  # a density that is 0 somewhere still has contours
     grid: Any = on_grid.clamp_min(floor).mT.numpy()
     axes.contour(
         x.numpy(),
@@ -180,13 +180,13 @@ def _contours(axes: Axes, log_density: LogDensity, points: Tensor, frame: Frame)
 
 
 def _plane(codes: Tensor) -> tuple[Tensor, tuple[str, str]]:
-    """Return codes in the plane of their two principal axes, and the axes' names; two entries stay as they are."""
+    """Return codes in the plane of their two principal axes, and the axes' names; codes of 2 entries are unchanged."""
     if codes.shape[1] == 2:
         return codes, ("z0", "z1")
-    deviations = codes.double() - codes.double().mean(0)
-    _, scales, axes = torch.linalg.svd(deviations, full_matrices=False)
+    centred = codes.double() - codes.double().mean(0)
+    _, scales, axes = torch.linalg.svd(centred, full_matrices=False)
     leading = axes[:2]
     strongest = leading.gather(1, leading.abs().argmax(1, keepdim=True))
-    shares = scales.square() / scales.square().sum()
-    names = [f"principal axis {k + 1} ({float(shares[k]):.0%} of variance)" for k in range(2)]
-    return deviations @ (leading * strongest.sign()).mT, (names[0], names[1])
+    fractions = scales.square() / scales.square().sum()
+    names = [f"principal axis {k + 1} ({float(fractions[k]):.0%} of variance)" for k in range(2)]
+    return centred @ (leading * strongest.sign()).mT, (names[0], names[1])

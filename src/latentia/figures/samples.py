@@ -1,4 +1,4 @@
-"""Figures of two samples and of what moves between them: transport plans, distributions, witness functions.
+"""Figures that compare two samples: transport plans, one-dimensional distributions, witness functions.
 
 Each function returns a matplotlib figure; `latentia.figures.figures.png` and `svg` turn it into a file.
 """
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_CELLS = 120  # a side, on which a witness function in the plane is looked at
+_CELLS = 120  # per side of the grid on which a witness function in the plane is evaluated
 _ARROW = 4.0  # points, the width of an arrow that carries the largest mass
-_CARRIED = 1e-3  # share of the largest mass, below which no arrow is drawn
+_CARRIED = 1e-3  # fraction of the largest mass, below which no arrow is drawn
 
 
 def transport_plan(plan: Tensor, x: Tensor, y: Tensor) -> Figure:
-    """Draw a transport plan: a heat map with its marginals, and arrows from where mass is to where it goes.
+    """Draw a transport plan: a heat map with its marginals, and arrows from sources to destinations.
 
     Args:
         plan: (n, m) masses that move from x_i to y_j.
@@ -43,7 +43,9 @@ def transport_plan(plan: Tensor, x: Tensor, y: Tensor) -> Figure:
     """
     if plan.shape != (len(x), len(y)) or x.shape[1:] != y.shape[1:] or x.shape[1:] not in ((), (2,)):
         shapes = f"plan {tuple(plan.shape)}, x {tuple(x.shape)}, y {tuple(y.shape)}"
-        raise UsageError(f"a plan (n, m) between n and m points on the line or in the plane; got {shapes}")
+        raise UsageError(
+            f"a plan must be (n, m), between n and m points on the line or in the plane; got {shapes}"
+        )
 
     def heat(axes: Axes) -> None:
         axes.imshow(plan.tolist(), cmap="Blues", aspect="auto", interpolation="nearest")
@@ -60,11 +62,11 @@ def transport_plan(plan: Tensor, x: Tensor, y: Tensor) -> Figure:
             margin.axis("off")
 
     arrows = _arrows_on_lines if x.dim() == 1 else _arrows_in_the_plane
-    return together([("", heat), ("What moves where", arrows(plan, x, y))], square=True)
+    return together([("", heat), ("Transported mass", arrows(plan, x, y))], square=True)
 
 
 def four_panels(x: Tensor, y: Tensor, names: tuple[str, str] = ("x", "y")) -> Figure:
-    """Draw two samples on the line by their densities, distribution functions, quantiles, and points.
+    """Draw two samples on the line: densities, distribution functions, quantiles, and points.
 
     Args:
         x: (n,) points.
@@ -89,7 +91,7 @@ def four_panels(x: Tensor, y: Tensor, names: tuple[str, str] = ("x", "y")) -> Fi
     def distribution(axes: Axes) -> None:
         for _, points, colour in sides:
             axes.ecdf(points.tolist(), color=colour)
-        axes.set(xlabel="x", ylabel="share of points ≤ x")
+        axes.set(xlabel="x", ylabel="fraction of points ≤ x")
 
     def quantiles(axes: Axes) -> None:
         for _, points, colour in sides:
@@ -107,7 +109,7 @@ def four_panels(x: Tensor, y: Tensor, names: tuple[str, str] = ("x", "y")) -> Fi
 
 
 def witness_function(x: Tensor, y: Tensor, kernel: Kernel) -> Figure:
-    """Draw E k(X, ·) − E k(Y, ·): positive where x has more mass, negative where y has.
+    """Draw E k(X, ·) − E k(Y, ·): positive where x has more mass, negative where y has more.
 
     Args:
         x: (n, 1) or (n, 2) points.
@@ -128,9 +130,7 @@ def witness_function(x: Tensor, y: Tensor, kernel: Kernel) -> Figure:
     """
     point_sets(x=x, y=y)
     if x.shape[1] not in (1, 2):
-        raise UsageError(
-            f"a witness function is drawn on the line or in the plane; got {x.shape[1]} dimensions"
-        )
+        raise UsageError(f"a witness function can be drawn in 1 or 2 dimensions; got {x.shape[1]}")
     return single(
         (_witness_on_a_line if x.shape[1] == 1 else _witness_in_the_plane)(x, y, kernel),
         square=x.shape[1] == 2,
@@ -142,13 +142,13 @@ def _bins(n: int) -> int:
 
 
 def _carried(plan: Tensor) -> list[tuple[int, int, float]]:
-    """Return (i, j, width) of the arrows worth drawing: those that carry mass."""
-    share = plan / plan.max()
-    return [(i, j, _ARROW * float(share[i, j])) for i, j in (share > _CARRIED).nonzero().tolist()]
+    """Return (i, j, width) of the arrows with enough mass to draw."""
+    relative = plan / plan.max()
+    return [(i, j, _ARROW * float(relative[i, j])) for i, j in (relative > _CARRIED).nonzero().tolist()]
 
 
 def _arrows_on_lines(plan: Tensor, x: Tensor, y: Tensor) -> Plot:
-    """Draw x on a line above and y on one below."""
+    """Draw x on an upper line and y on a lower one."""
     return _arrows_in_the_plane(
         plan,
         torch.stack([x, torch.ones_like(x)], 1),

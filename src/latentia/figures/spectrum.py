@@ -1,4 +1,4 @@
-"""The scree plot: which share of the rows' variance each component of a linear model explains."""
+"""The scree plot: the fraction of the rows' variance that each component of a linear model explains."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from latentia.models.linear import PCA, LinearGaussian
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_FEW = 30  # components, up to which each has a dot
+_FEW = 30  # components, up to which each is marked by a dot
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """What a linear model says of the rows' variance, Σ_j λ_j over all D directions.
+    """The decomposition of the rows' variance by a linear model, Σ_j λ_j over all D directions.
 
     Attributes:
-        shares: (d,) λ_j / Σ λ of the components, falling.
-        left_out: D − d, the directions that the model does not tell apart.
+        fractions: (d,) λ_j / Σ λ of the components, falling.
+        left_out: D − d, the number of directions without a component.
     """
 
-    shares: Tensor
+    fractions: Tensor
     left_out: int
 
     @property
     def together(self) -> Tensor:
-        """Return the share that the first k components explain, for k = 1 … d: (d,)."""
-        return self.shares.cumsum(0)
+        """Return the fraction that the first k components explain, for k = 1 … d: (d,)."""
+        return self.fractions.cumsum(0)
 
     @property
     def mean_left_out(self) -> Tensor | None:
-        """Return the mean share of a direction left out, (): what ppca takes for noise; None where none is."""
-        return (1 - self.shares.sum()) / self.left_out if self.left_out else None
+        """Return the mean fraction per omitted direction, (), which is ppca's noise; None if none is omitted."""
+        return (1 - self.fractions.sum()) / self.left_out if self.left_out else None
 
 
 @torch.no_grad()
 def spectrum_of(model: nn.Module) -> Spectrum | None:
-    """Return the spectrum of pca, also under a law of its codes, or of ppca; None for other models.
+    """Return the spectrum of pca (also with a latent density) or of ppca; None for other models.
 
-    ppca's components are the axes of WWᵀ, whatever rotation of z it was fitted with: λ_j = ‖w_j‖² + σ², and
+    ppca's components are the principal axes of WWᵀ, whatever the rotation of z: λ_j = ‖w_j‖² + σ², and
     Σ λ = tr(WWᵀ) + Dσ².
 
     Reference: Tipping and Bishop (1999), Probabilistic principal component analysis, equations 7 and 8.
@@ -71,9 +71,9 @@ def spectrum_of(model: nn.Module) -> Spectrum | None:
 
 
 def scree(spectrum: Spectrum) -> Titled:
-    """Return two plots over the components: the share of the variance that each explains, and the first k together.
+    """Return two plots: the fraction of the variance that each component explains, and that of the first k together.
 
-    A dashed line is the mean share of the directions left out, where there are any.
+    A dashed line is the mean fraction per omitted direction, if there are any.
 
     Example:
         >>> [title for title, _ in scree(Spectrum(torch.tensor([0.6, 0.3]), left_out=1))]
@@ -84,12 +84,12 @@ def scree(spectrum: Spectrum) -> Titled:
 
 def _each(spectrum: Spectrum) -> Plot:
     def draw(axes: Axes) -> None:
-        _over_components(axes, spectrum.shares, MODEL)
+        _over_components(axes, spectrum.fractions, MODEL)
         if spectrum.mean_left_out is not None:
-            name = f"mean of the {spectrum.left_out} left out"
+            name = f"mean of the {spectrum.left_out} omitted"
             axes.axhline(float(spectrum.mean_left_out), color=REAL, linestyle="--", label=name)
             axes.legend()
-        axes.set(xlabel="component", ylabel="share of variance")
+        axes.set(xlabel="component", ylabel="fraction of variance")
         axes.set_ylim(bottom=0)
 
     return draw
@@ -99,7 +99,7 @@ def _together(spectrum: Spectrum) -> Plot:
     def draw(axes: Axes) -> None:
         _over_components(axes, spectrum.together, MODEL)
         axes.axhline(1.0, color=INK, linewidth=0.7, alpha=0.6)
-        axes.set(xlabel="k", ylabel="share of variance", ylim=(0, 1.05))
+        axes.set(xlabel="k", ylabel="fraction of variance", ylim=(0, 1.05))
 
     return draw
 

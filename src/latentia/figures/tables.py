@@ -1,4 +1,4 @@
-"""Plots of rows that are tables, column by column: samples over the real rows."""
+"""Plots of tables column by column: samples over the real rows."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 MOST_COLUMNS = 9  # that are drawn
 _MOST_PAIRS, _MOST_LINES = 3, 8
-_BARS = 30  # levels up to which a counted column has a bar for each
+_BARS = 30  # levels, up to which an integer column has a bar for each
 
 
 def histograms(samples: Tensor, real: Tensor | None, spec: DataSpec) -> Titled:
-    """Return a plot for each column of (n, D) samples and of (m, D) real rows, at most `MOST_COLUMNS`.
+    """Return a histogram of each column of (n, D) samples and (m, D) real rows, at most `MOST_COLUMNS`.
 
-    Bins cover the real rows (without any, the samples); heights are shares of all rows, so that what falls
-    outside is missing from the picture and not moved into it.
+    Bins cover the real rows, or the samples if there are none; heights are fractions of all rows, so that values
+    outside are not shown, nor moved into the outermost bins.
     """
     columns = zip(column_names(spec), _column_supports(spec), strict=True)
     return [
@@ -36,7 +36,7 @@ def histograms(samples: Tensor, real: Tensor | None, spec: DataSpec) -> Titled:
 
 
 def pairs(samples: Tensor, real: Tensor, spec: DataSpec) -> Titled:
-    """Return plots of the pairs of columns most correlated among the real rows, with as many samples as rows."""
+    """Return scatter plots of the pairs of columns most correlated in the real rows, with as many samples as rows."""
     names, samples = column_names(spec), samples[: len(real)]
     return [
         (f"{names[i]}, {names[j]}", _pair(samples[:, [i, j]], real[:, [i, j]], spec, (names[i], names[j])))
@@ -45,7 +45,7 @@ def pairs(samples: Tensor, real: Tensor, spec: DataSpec) -> Titled:
 
 
 def agreements(real: Tensor, reconstructed: Tensor, spec: DataSpec) -> Titled:
-    """Return a plot for each column of the reconstructed over the real value, with the line where they agree."""
+    """Return for each column a plot of reconstructed against real values, with the line of equality."""
     names = column_names(spec)[:MOST_COLUMNS]
     return [
         (name, _agreement(torch.stack([real[:, j], reconstructed[:, j]], dim=1), spec))
@@ -54,11 +54,11 @@ def agreements(real: Tensor, reconstructed: Tensor, spec: DataSpec) -> Titled:
 
 
 def responses(rows: Tensor, values: Tensor, scale: Tensor, spec: DataSpec) -> Plot:
-    """Return a plot of how columns move with one entry of the code.
+    """Return a plot of the change of columns with one entry of the code.
 
     Args:
         rows: (steps, D) decoded rows.
-        values: (steps,) of the entry, in standard deviations from its mean.
+        values: (steps,) of the entry, in standard centred from its mean.
         scale: (D,) unit of each column, as its standard deviation.
         spec: what the rows are.
     """
@@ -68,8 +68,8 @@ def responses(rows: Tensor, values: Tensor, scale: Tensor, spec: DataSpec) -> Pl
     def draw(axes: Axes) -> None:
         for j in strongest:
             axes.plot(values.numpy(), moved[:, j].numpy(), label=plain(column_names(spec)[j], 18))
-        axes.set_xlabel("the entry, standard deviations")
-        axes.set_ylabel("change, standard deviations")
+        axes.set_xlabel("the entry, standard centred")
+        axes.set_ylabel("change, standard centred")
         axes.legend(ncols=2, fontsize=7)
 
     return draw
@@ -85,18 +85,18 @@ def _histogram(samples: Tensor, real: Tensor | None, support: Support) -> Plot:
     def draw(axes: Axes) -> None:
         if real is not None:
             axes.hist(
-                real.numpy(), edges, weights=_shares(real), color=REAL, alpha=0.55, label="held-out rows"
+                real.numpy(), edges, weights=_fractions(real), color=REAL, alpha=0.55, label="held-out rows"
             )
         outline: Any = {"histtype": "step", "color": MODEL, "linewidth": 1.6}
-        axes.hist(samples.numpy(), edges, weights=_shares(samples), label="samples", **outline)
-        axes.set_ylabel("share of rows")
+        axes.hist(samples.numpy(), edges, weights=_fractions(samples), label="samples", **outline)
+        axes.set_ylabel("fraction of rows")
         axes.legend()
 
     return draw
 
 
 def _edges(column: Tensor, support: Support) -> np.ndarray:
-    """Return the edges of a column's bins: one for each level of a counted column, where they are few."""
+    """Return the edges of a column's bins: one bin per level of an integer column with few levels."""
     low, high = float(column.min()), float(column.max())
     first, last = support.bounds or (low, high)
     if support.measure == "counting" and last - first < _BARS:
@@ -105,7 +105,7 @@ def _edges(column: Tensor, support: Support) -> np.ndarray:
     return np.linspace(low - margin, high + margin, 41)
 
 
-def _shares(column: Tensor) -> np.ndarray:
+def _fractions(column: Tensor) -> np.ndarray:
     return np.full(len(column), 1 / len(column))
 
 
@@ -121,10 +121,10 @@ def _pair(samples: Tensor, real: Tensor, spec: DataSpec, names: tuple[str, str])
 
 
 def _most_correlated(rows: Tensor) -> Sequence[tuple[int, int]]:
-    """Return the pairs of columns of greatest absolute correlation; a constant column has none."""
-    deviations = (rows - rows.mean(0)).double()
-    scale = deviations.square().sum(0).sqrt()
-    correlation = (deviations.mT @ deviations / torch.outer(scale, scale)).nan_to_num(0.0).abs()
+    """Return the pairs of columns of greatest absolute correlation, which is 0 for constant columns."""
+    centred = (rows - rows.mean(0)).double()
+    scale = centred.square().sum(0).sqrt()
+    correlation = (centred.mT @ centred / torch.outer(scale, scale)).nan_to_num(0.0).abs()
     every = list(combinations(range(min(rows.shape[1], MOST_COLUMNS)), 2))
     return sorted(every, key=lambda pair: -float(correlation[pair]))[:_MOST_PAIRS]
 

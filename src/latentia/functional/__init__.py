@@ -1,4 +1,4 @@
-"""Pure mathematics: one function, one equation; no parameters, no files, one value per sample."""
+"""Pure mathematics: one function, one equation; no learnable parameters, no files, one value per sample."""
 
 from latentia.functional.bounds import (
     JackknifeEstimate,

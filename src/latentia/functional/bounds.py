@@ -125,7 +125,7 @@ def cubo(log_w: Tensor, n: float = 2.0) -> Tensor:
 
 @dataclass(frozen=True)
 class JackknifeEstimate:
-    """A bound, and what leaving out one weight at a time says about it.
+    """A bound with its jackknife standard error and bias correction.
 
     Attributes:
         value: (*B,) the bound of all K weights, in nats.
@@ -145,7 +145,7 @@ def renyi_jackknife(log_w: Tensor, alpha: float) -> JackknifeEstimate:
     se² = (K − 1)/K Σ_k (L₋ₖ − L̄)²; corrected = K L − (K − 1) L̄
 
     ``alpha`` is 1 for the ELBO, 0 for IWAE (whose corrected value is JVI-1), 1 − n for CUBO_n. The error is that
-    of the draw of z at given x, column by column. It is too small where few weights dominate.
+    of the draws of z given x, column by column. It is underestimated where few weights dominate.
 
     Args:
         log_w: (K, *B) log-weights in nats, K of at least 2.
@@ -244,9 +244,9 @@ def sandwich(log_w: Tensor, posterior_log_w: Tensor | None = None) -> Sandwich:
 
     lower = IWAE-K of weights with z ~ q(z|x); upper = L₂ = −log (1/J) Σ_j 1/w_j of weights with z ~ p(z|x)
 
-    Both hold in expectation for every number of weights, by Jensen's inequality. Draws of the posterior are at
-    hand where x was drawn from the model itself: its own z is one. Without them the upper bound is CUBO₂ of
-    ``log_w``, which holds in the limit of many weights only (see `cubo`).
+    Both hold in expectation for every number of weights, by Jensen's inequality. A draw from the posterior is
+    available where x was drawn from the model itself: the z that x was decoded from. By default the upper bound is
+    CUBO₂ of ``log_w``, which holds only in the limit of many weights (see `cubo`).
 
     Args:
         log_w: (K, *B) log-weights of draws from q(z|x), K of at least 2.
@@ -279,7 +279,7 @@ def _renyi_without_each(log_w: Tensor, alpha: float) -> Tensor:
     if alpha == 1:
         return (log_w.sum(0) - log_w) / (K - 1)
     powers = (1 - alpha) * log_w
-    # log(Σ w − w_k) would lose everything where w_k dominates; sums from both ends have no difference in them.
+    # log(Σ w − w_k) would cancel where w_k dominates; sums from both ends need no subtraction.
     edge = torch.full_like(powers[:1], -torch.inf)
     before = torch.cat([edge, powers[:-1].logcumsumexp(0)])
     after = torch.cat([powers[1:].flip(0).logcumsumexp(0).flip(0), edge])

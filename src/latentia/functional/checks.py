@@ -1,4 +1,4 @@
-"""Checks that the equations share: the line names the argument, and nothing is broadcast in silence."""
+"""Checks of arguments that all equations use: errors name the argument, and nothing is broadcast silently."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Entropy and divergences of probability vectors, in nats.
 
-A vector is the last dimension of a tensor: (*B, K) holds one for each index of *B. Points without mass follow
-0 log 0 = 0, in the value and in the gradient, so no value and no gradient is ever NaN; where p has mass and q
-has none, log p/q is infinite, and so is what is computed from it.
+A vector is the last dimension of a tensor: (*B, K) holds one for each index of *B. Where p is 0, 0 log 0 = 0 in the
+value and in the gradient, so neither is ever NaN; where p has mass and q has none, log p/q is infinite, and so is
+what is computed from it.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def jensen_shannon_terms(p: Tensor, q: Tensor) -> JensenShannonTerms:
         (tensor([-0.2027,  0.3466]), tensor([0.2877, 0.0000]))
     """
     probability_vectors(p=p, q=q)
-    m = (0.5 * (p + q)).clamp(min=torch.finfo(p.dtype).tiny)  # half of the smallest number would be 0
+    m = (0.5 * (p + q)).clamp(min=torch.finfo(p.dtype).tiny)  # half of the smallest float would be 0
     coverage, quality = _log_ratio_terms(p, m), _log_ratio_terms(q, m)
     return JensenShannonTerms(coverage.sum(-1), quality.sum(-1), coverage, quality)
 
@@ -174,7 +174,7 @@ def jensen_shannon_terms(p: Tensor, q: Tensor) -> JensenShannonTerms:
 def total_variation(p: Tensor, q: Tensor) -> Tensor:
     """Return the total variation distance of probability vectors.
 
-    TV(p, q) = ½ Σ_i |p_i − q_i|, in [0, 1]: the largest difference of probability that p and q give an event
+    TV(p, q) = ½ Σ_i |p_i − q_i|, in [0, 1]: the largest difference between the probabilities of an event under p and q
 
     Args:
         p: (*B, K) probabilities.
@@ -199,7 +199,7 @@ def total_variation(p: Tensor, q: Tensor) -> Tensor:
 
 def _surprise_terms(p: Tensor, q: Tensor) -> Tensor:
     """Return −p_i log q_i, with 0 wherever p_i = 0."""
-    # What is masked is replaced before the logarithm as well: a mask after it leaves 0 · ∞ in the gradient.
+    # Masked entries are replaced before the logarithm too: a mask after it leaves 0 · ∞ in the gradient.
     massive = p > 0
     return torch.where(massive, -p * torch.where(massive, q, 1.0).log(), 0.0)
 

@@ -21,11 +21,11 @@ Function: TypeAlias = Callable[[Tensor], Tensor]
 _LOG_RANGE = 150.0  # suprema over u are sought between e^−150 and e^150, where u⁴ is still a float64
 _HALVINGS = 64  # of that range, to the last digit
 _TOLERANCE = 1e-9  # a function may lie above a chord by this, relative to its values there
-_JUMP = 1e-6  # a function may lie above its values beside a point by this, relative to its value there
+_JUMP = 1e-6  # a function may lie above its one-sided limits by this, relative to its value
 
 
 def conjugate_on_grid(u: Tensor, values: Tensor, t: Tensor) -> Tensor:
-    """Return the conjugate of a function that is known on a grid.
+    """Return the conjugate of a function given by its values on a grid.
 
     f*(t) = max_i u_i t − f(u_i), from below: the supremum over all u is never less
 
@@ -146,20 +146,20 @@ def check_convex(f: Function, u: Tensor) -> None:
 def check_lower_semicontinuous(f: Function, u: Tensor) -> None:
     """Raise unless f(u₀) ≤ lim inf f(u) as u → u₀, at each point of a grid.
 
-    The limit is read off four floats away from the points (1e-300 from zero), inside the grid's range. A jump
-    between two points is not seen, so the grid has to hold the points of the cases by which f is given.
+    The limits are evaluated four floats away from the points (1e-300 from zero), inside the grid's range. A jump
+    between two grid points goes undetected, so the grid must contain the breakpoints of an f defined by cases.
 
     Args:
         f: the function, entry by entry.
         u: (n,) increasing points, in float64.
 
     Raises:
-        DataError: with the witness: u₀ and the lower value beside it.
+        DataError: with the witness: u₀ and the lower value next to it.
 
     Example:
         >>> check_lower_semicontinuous(lambda u: (u >= 0).double(), torch.tensor([-1.0, 0.0, 1.0]).double())
         Traceback (most recent call last):
-        latentia.errors.DataError: f is not lower semicontinuous: f(0) = 1, but f(-1e-300) = 0 beside it
+        latentia.errors.DataError: f is not lower semicontinuous: f(0) = 1, but f(-1e-300) = 0 next to it
     """
     here = f(u).detach()
     step = (4 * torch.finfo(u.dtype).eps * u.abs()).clamp(min=1e-300)
@@ -170,7 +170,7 @@ def check_lower_semicontinuous(f: Function, u: Tensor) -> None:
         below = limit < here - _JUMP * (1 + limit.abs())
         for i in below.nonzero().flatten().tolist()[:1]:
             a, b = (f"f({float(x[i]):.6g}) = {float(y[i]):.6g}" for x, y in ((u, here), (near, there)))
-            raise DataError(f"f is not lower semicontinuous: {a}, but {b} beside it")
+            raise DataError(f"f is not lower semicontinuous: {a}, but {b} next to it")
 
 
 def conjugate_by_bisection(f: Function, slope: Function, t: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ def linear(a: Tensor, b: Tensor, steps: int) -> Tensor:
 def spherical(a: Tensor, b: Tensor, steps: int) -> Tensor:
     """Return sin((1 - t)ω)/sin ω · a + sin(tω)/sin ω · b, with ω the angle between a and b: (steps, d).
 
-    The length of the codes stays near that of a and b, where a Gaussian prior in high dimension has its mass.
+    The norm of the codes stays near that of a and b, where a high-dimensional Gaussian prior has its mass.
     Where a and b are parallel, or one is zero, the path is linear.
 
     References:

@@ -1,4 +1,4 @@
-"""Whether samples lie nearer to the training rows than new rows of the same law do."""
+"""Whether samples are closer to the training rows than new rows of the same distribution are."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from latentia.functional.checks import finite
 
 @dataclass(frozen=True)
 class Nearness:
-    """How distances to the nearest training row compare, of samples and of held-out rows.
+    """Distances to the nearest training row of samples, compared with those of held-out rows.
 
     Attributes:
-        fraction_too_near: of samples, nearer than the held-out rows' low quantile; that quantile's level for samples
-            of the rows' own law, in the mean.
+        fraction_too_near: fraction of samples nearer than the held-out rows' low quantile; in expectation the
+            quantile's level, where samples have the data's distribution.
         threshold: the held-out rows' low quantile.
-        ratio_of_medians: median distance of samples over that of held-out rows; 0 for copies, 1 for the same law.
-        p_value: of the Mann-Whitney test of equal laws, against samples that are nearer.
+        ratio_of_medians: median distance of samples over that of held-out rows; 0 for copies, 1 under equality.
+        p_value: of the one-sided Mann-Whitney test of equal distributions, against nearer samples.
     """
 
     fraction_too_near: Tensor
@@ -31,21 +31,21 @@ class Nearness:
 def nearness(samples: Tensor, held_out: Tensor, *, quantile: float = 0.05) -> Nearness:
     """Compare samples' and held-out rows' distances to the nearest training row.
 
-    Given the training rows, the distances of samples and of held-out rows are independent, and of one law if the
-    generator is the data's law; the test's level is then exact in the limit of many. Samples that lie nearer are
-    copies, or come from where rows are dense: a generator without the data's tails is nearer too.
+    Given the training rows, the distances of samples and of held-out rows are independent, and identically distributed
+    if the model's distribution is the data's; the test's level is then exact in the limit of many rows. Nearer samples
+    are copies, or come from regions where rows are dense: a model that misses the data's tails is nearer too.
 
     Args:
         samples: (n,) distances of samples.
         held_out: (m,) distances of held-out rows.
-        quantile: of the held-out distances, below which a sample is too near.
+        quantile: level of the held-out distances' quantile below which a sample is too near.
 
     Returns:
-        Shares and ratios without unit.
+        The comparison; fractions and ratios have no unit.
 
     Raises:
-        DataError: for distances that are not finite, or none, and where a share ``quantile`` of the held-out rows, or
-            half of them, are training rows.
+        DataError: for distances that are not finite, or none, and where a fraction ``quantile`` of the held-out rows,
+            or half of them, are training rows.
 
     Reference: Meehan, Chaudhuri & Dasgupta (2020), A non-parametric test to detect data-copying in generative models,
     section 3.1, of which this is the test over all of the space at once.

@@ -1,4 +1,4 @@
-"""How samples fall on the modes of a law, and on classes: nearest modes, and divergences of counts."""
+"""How samples are distributed over modes or classes: nearest modes, and divergences of counts."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from latentia.functional.discrete import kl_categorical
 
 
 def nearest_modes(x: Tensor, centres: Tensor, sd: float) -> tuple[Tensor, Tensor]:
-    """Return the mode that each point is nearest to, and how far, in standard deviations of a mode.
+    """Return the nearest mode of each point, and the distance to it in standard deviations of a mode.
 
     k_i = argmin_k ‖x_i − μ_k‖,  d_i = ‖x_i − μ_{k_i}‖/sd, the Mahalanobis distance for covariances sd² I
 
     Args:
         x: (n, D) points.
         centres: (K, D) μ.
-        sd: of each mode, in the points' unit.
+        sd: standard deviation of each mode, in the points' unit.
 
     Returns:
-        (n,) numbers of modes and (n,) distances without unit, in float64.
+        (n,) indices of modes and (n,) distances without unit, in float64.
 
     Raises:
         UsageError: for shapes that do not fit, or an sd that is not positive.
@@ -34,18 +34,18 @@ def nearest_modes(x: Tensor, centres: Tensor, sd: float) -> tuple[Tensor, Tensor
     point_sets(x=x, centres=centres)
     if not sd > 0:
         raise UsageError(f"sd must be positive; got {sd}")
-    # Without matrix products: their rounding is that of coordinates, which a narrow mode is far smaller than.
+    # No matrix products: their rounding errors scale with the coordinates, and a narrow mode is far smaller.
     distances = torch.cdist(x.double(), centres.double(), compute_mode="donot_use_mm_for_euclid_dist")
     nearest = distances.min(1)
     return nearest.indices, nearest.values / sd
 
 
 def fraction_within(radius: float, dimensions: int) -> float:
-    """Return the share of a Gaussian within so many standard deviations (Mahalanobis) of its mean.
+    """Return the probability that a Gaussian draw is within a Mahalanobis distance of the mean.
 
     P(‖z‖ < r) = P(χ²_D < r²), which is 1 − exp(−r²/2) in two dimensions
 
-    It is the share of high quality that perfect samples reach, where modes lie far apart.
+    It is the fraction of high-quality samples that a perfect model reaches, where modes are well separated.
 
     Args:
         radius: r.
@@ -59,22 +59,22 @@ def fraction_within(radius: float, dimensions: int) -> float:
     return float(torch.special.gammainc(half[0], half[1]))
 
 
-def count_kl(counts: Tensor, law: Tensor) -> Tensor:
-    """Return the divergence of counted shares from a law: KL(p̂ ‖ π) with p̂ = counts/n.
+def count_kl(counts: Tensor, probabilities: Tensor) -> Tensor:
+    """Return the KL divergence of empirical frequencies from probabilities: KL(p̂ ‖ π) with p̂ = counts/n.
 
     Σ_k p̂_k log p̂_k/π_k; over K equal modes this is the reverse KL of the mode-collapse literature, Σ p̂ log(p̂ K)
 
-    It overestimates: of n draws from π itself it is (K − 1)/(2n) in the mean, in the limit of large n.
+    It is biased upwards: over n draws from π itself its mean is (K − 1)/(2n), in the limit of large n.
 
     Args:
-        counts: (K,) how many samples each mode or class has.
-        law: (K,) π, probabilities.
+        counts: (K,) number of samples of each mode or class.
+        probabilities: (K,) π, probabilities.
 
     Returns:
         () nats in float64, from 0 to log 1/min π; ∞ for samples where π is 0.
 
     Raises:
-        DataError: for counts without a sample, or a π that is no law.
+        DataError: for counts that sum to 0, or a π that does not hold probabilities.
 
     Reference: Lin et al. (2018), PacGAN, section 4; 2n times it is the likelihood ratio of Wilks (1938), χ² of K − 1
     degrees of freedom for draws from π.
@@ -83,26 +83,26 @@ def count_kl(counts: Tensor, law: Tensor) -> Tensor:
         >>> count_kl(torch.tensor([5, 5, 0, 0]), torch.full((4,), 0.25))  # log 2
         tensor(0.6931, dtype=torch.float64)
     """
-    return kl_categorical(_shares(counts), law.double())
+    return kl_categorical(_frequencies(counts), probabilities.double())
 
 
-def count_kl_stderr(counts: Tensor, law: Tensor) -> Tensor:
+def count_kl_stderr(counts: Tensor, probabilities: Tensor) -> Tensor:
     """Return the standard error of `count_kl` by the delta method: √(Var_p̂[log p̂/π]/n).
 
     At p = π the true error is of the order 1/n, and this one is √2 times as large.
 
     Args:
-        counts: (K,) how many samples each mode or class has.
-        law: (K,) π, positive where there are counts.
+        counts: (K,) number of samples of each mode or class.
+        probabilities: (K,) π, positive where there are counts.
 
     Returns:
         () nats in float64.
 
     Raises:
-        DataError: for counts without a sample.
+        DataError: for counts that sum to 0.
     """
-    p = _shares(counts)
-    logs = torch.where(p > 0, (p / law.double()).log(), 0.0)
+    p = _frequencies(counts)
+    logs = torch.where(p > 0, (p / probabilities.double()).log(), 0.0)
     variance = (p * logs.square()).sum() - (p * logs).sum().square()
     return (variance.clamp(min=0) / counts.sum()).sqrt()
 
@@ -117,8 +117,8 @@ def count_kl_bias(n: int, categories: int) -> float:
     return (categories - 1) / (2 * n)
 
 
-def _shares(counts: Tensor) -> Tensor:
+def _frequencies(counts: Tensor) -> Tensor:
     total = float(counts.sum())
     if not total > 0:
-        raise DataError("no sample was counted, so there are no shares to compare")
+        raise DataError("the counts sum to 0, so there are no frequencies to compare")
     return counts.double() / total

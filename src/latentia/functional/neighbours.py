@@ -1,4 +1,4 @@
-"""Nearest neighbours, one block of points after the other."""
+"""Nearest neighbours among points that are read block by block."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from latentia.functional.checks import point_sets
 
 
 def nearest(x: Tensor, blocks: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return how far the nearest of many points is from each point of x, and its number.
+    """Return the distance from each point of x to its nearest neighbour among y, and the neighbour's index.
 
     d_i = min_j ‖x_i − y_j‖ and its argmin
 
-    The nearest of a block is found by matrix products, whose rounding may choose another of two that are almost
-    equally near, and its distance is then computed by itself, so that a copy of y_j is at distance 0 exactly.
+    The nearest point of a block is found by matrix products, whose rounding may swap two that are almost equally near;
+    its distance is then computed from differences, so that a copy of y_j is at distance exactly 0.
 
     Args:
         x: (n, d) points.
-        blocks: (m_b, d) parts of y, in order.
+        blocks: (m_b, d) blocks of y, in order.
 
     Returns:
-        (n,) distances and (n,) numbers of rows of y.
+        (n,) distances and (n,) indices of rows of y.
 
     Raises:
         UsageError: for shapes that do not fit.
@@ -46,5 +46,5 @@ def nearest(x: Tensor, blocks: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
         number = torch.where(nearer, found + seen, number)
         seen += len(y)
     if not seen:
-        raise DataError("there are no points to look for neighbours among")
+        raise DataError("nearest neighbours need at least 1 point to search; got none")
     return distance, number

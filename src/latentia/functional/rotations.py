@@ -39,12 +39,12 @@ def varimax(loadings: Tensor, *, tol: float = 1e-8) -> Tensor:
     """Return the rotation WR whose squared loadings vary most within each column.
 
     max over R of Σ_j [(1/D) Σ_i (WR)_ij⁴ − ((1/D) Σ_i (WR)_ij²)²], without Kaiser's scaling of rows. Each pair of
-    columns in turn is turned by its best angle, until none moves by more than ``tol``. No turn lowers the sum; it may
-    end in a local maximum. Columns are in order of falling Σ_i (WR)_ij², the largest entry of each positive.
+    columns in turn is rotated by its best angle, until none changes by more than ``tol``. No rotation lowers the
+    sum; it may end in a local maximum. Columns are in order of falling Σ_i (WR)_ij², with a positive largest entry.
 
     Args:
         loadings: (D, k) W.
-        tol: largest angle that is left, in radians.
+        tol: largest remaining angle, in radians.
 
     Reference: Kaiser (1958), The varimax criterion for analytic rotation in factor analysis, section 4.
 
@@ -79,12 +79,12 @@ def _best_angle(x: Tensor, y: Tensor) -> float:
     rise = float(2 * (u @ v - U * V / D))
     run = float(u @ u - v @ v - (U.square() - V.square()) / D)
     size = float(u @ u + v @ v)
-    if math.hypot(rise, run) <= 8 * torch.finfo(x.dtype).eps * size:  # every angle is as good
+    if math.hypot(rise, run) <= 8 * torch.finfo(x.dtype).eps * size:  # all angles are equally good
         return 0.0
     return math.atan2(rise, run) / 4
 
 
-def _varimax(loadings: Tensor, noise: Tensor) -> Tensor:  # noqa: ARG001  (the rotations' common shape)
+def _varimax(loadings: Tensor, noise: Tensor) -> Tensor:  # noqa: ARG001  (the signature of every rotation)
     return varimax(loadings)
 
 
@@ -94,12 +94,12 @@ rotations.add({"none": canonical, "varimax": _varimax})
 
 
 def rotation_named(name: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return a member of `ROTATIONS`; `UsageError` lists near matches for a name that is none."""
+    """Return a member of `ROTATIONS`; an unknown name raises `UsageError` with near matches."""
     check_name("rotation", name, ROTATIONS)
     return ROTATIONS[name]
 
 
 def positive(loadings: Tensor) -> Tensor:
-    """Return columns whose entry of largest size is positive."""
+    """Return columns with signs flipped so that the entry of largest magnitude is positive."""
     largest = loadings.gather(0, loadings.abs().argmax(0, keepdim=True))
     return torch.where(largest < 0, -loadings, loadings)

@@ -1,4 +1,4 @@
-"""Schedules: factors in [0, 1] as pure functions of the number of steps done so far.
+"""Schedules: factors in [0, 1] as pure functions of the number of completed steps.
 
 To add a decay, add a function (step, total) → factor to `SCHEDULES`.
 """
@@ -17,7 +17,7 @@ def warmup(step: int, steps: int) -> float:
     """Return min(1, step / steps): from 0 at step 0 linearly to 1 at ``steps``; always 1 for steps = 0.
 
     Args:
-        step: steps done so far, from 0.
+        step: completed steps, from 0.
         steps: length of the warm-up.
 
     Raises:
@@ -36,9 +36,9 @@ def cyclical(step: int, period: int, *, rise: float = 0.5) -> float:
     """Return min(1, t / (rise · period)), t = step mod period: from 0 to 1 in each period, then 1 to its end.
 
     Args:
-        step: steps done so far, from 0.
+        step: completed steps, from 0.
         period: length of a period, at least 1.
-        rise: share of a period in which the factor rises, above 0 and at most 1.
+        rise: fraction of a period over which the factor rises, above 0 and at most 1.
 
     Raises:
         UsageError: for numbers outside these ranges.
@@ -66,7 +66,7 @@ def cosine(step: int, total: int) -> float:
     """Return ½ (1 + cos(π · min(step, total) / total)): from 1 at step 0 to 0 at ``total`` and after.
 
     Args:
-        step: steps done so far, from 0.
+        step: completed steps, from 0.
         total: length of the decay, at least 1.
 
     Raises:
@@ -88,20 +88,20 @@ schedules.add({"constant": constant, "cosine": cosine})
 
 
 def learning_rate_factor(schedule: str, step: int, total: int, warmup_steps: int = 0) -> float:
-    """Return what the learning rate is multiplied by at one step: a linear warm-up, then a decay.
+    """Return the factor of the learning rate at one step: a linear warm-up, then a decay.
 
     factor = warmup(step + 1, W) · schedule(max(0, step − W), total − W)
 
-    The warm-up counts the step being done, so that the first step moves too (by 1/W).
+    The warm-up counts the current step, so that the first step has the factor 1/W and not 0.
 
     Args:
         schedule: a name of `SCHEDULES`.
-        step: steps done so far, from 0 to total − 1.
+        step: completed steps, from 0 to total − 1.
         total: length of the training in steps.
         warmup_steps: W.
 
     Raises:
-        UnknownNameError: for a schedule that is not there, with the nearest ones.
+        UnknownNameError: for an unknown schedule, with near matches.
 
     Example:
         >>> [round(learning_rate_factor("cosine", step, 6, warmup_steps=2), 2) for step in range(6)]

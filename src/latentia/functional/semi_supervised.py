@@ -1,4 +1,4 @@
-"""Bounds of log p(x) of rows whose class is not known, from bounds given each class it may be."""
+"""Bounds of log p(x) of unlabelled rows, from bounds of log p(x, y) for each class y."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from latentia.functional.checks import same_shape
 
 
 def enumerated_bound(bounds: Tensor, log_q: Tensor) -> Tensor:
-    """Return the bound that a classifier gives: its expectation over classes, and its entropy.
+    """Return the bound with a classifier q(y | x): its expectation of L over classes, plus its entropy.
 
     U(x) = Σ_y q(y | x) L(x, y) + H(q(· | x)) ≤ log p(x), with equality in q(y | x) ∝ e^L(x, y)
 
-    It is linear in L, so that unbiased estimates of L give an unbiased one of U.
+    It is linear in L, so unbiased estimates of L give an unbiased estimate of U.
 
     Args:
         bounds: (*B, C) L(x, y) ≤ log p(x, y) in nats, for each of C classes, log p(y) included.
@@ -36,16 +36,16 @@ def enumerated_bound(bounds: Tensor, log_q: Tensor) -> Tensor:
     q = log_q.exp()
     finite = torch.where(
         log_q.isneginf(), 0.0, log_q
-    )  # a class that is ruled out adds nothing, and 0 · ∞ is NaN
+    )  # a class of probability 0 adds nothing, and 0 · ∞ is NaN
     return (q * (bounds - finite)).sum(-1)
 
 
 def marginal_bound(bounds: Tensor) -> Tensor:
-    """Return the bound that sums classes out exactly: log Σ_y e^L(x, y) ≤ log p(x), never below `enumerated_bound`.
+    """Return the bound that marginalises over classes: log Σ_y e^L(x, y) ≤ log p(x), never below `enumerated_bound`.
 
     Where e^L is an unbiased estimate of p(x, y), as that of importance sampling, the result is a bound in
-    expectation; a noisy L whose mean alone is a bound may exceed log p(x) here, for the logarithm of a sum of
-    exponentials is convex.
+    expectation; with a noisy L that is a bound only in expectation, the result may exceed log p(x), since the logarithm
+    of a sum of exponentials is convex.
 
     Args:
         bounds: (*B, C) L(x, y) ≤ log p(x, y) in nats, for each of C classes, log p(y) included.

@@ -1,4 +1,4 @@
-"""Power of images by spatial frequency: what a blurred reconstruction lost."""
+"""Power of images by spatial frequency, and how much of it blurred reconstructions lose."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def high_frequency_power(images: Tensor, cut: float = 0.25) -> Tensor:
 
     Args:
         images: (n, C, H, W).
-        cut: in cycles per pixel; 0.5 is the finest stripes.
+        cut: in cycles per pixel; 0.5 is the Nyquist frequency along an axis.
 
     Returns:
         (n,), in squared units of the pixels.
 
     Raises:
-        UsageError: for another shape, or a cut below 0 or not below √½, above which there is nothing.
+        UsageError: for another shape, or a cut outside [0, √½), the range of frequencies of an image.
 
     Example:
         >>> stripes = torch.tensor([1.0, -1.0]).repeat(1, 1, 4, 2)
@@ -41,10 +41,10 @@ def high_frequency_power(images: Tensor, cut: float = 0.25) -> Tensor:
 
 
 def lost_power(images: Tensor, reconstructions: Tensor, cut: float = 0.25) -> float:
-    """Return the share of the power above a spatial frequency that reconstructions lack.
+    """Return the fraction of the power above a spatial frequency that reconstructions lack.
 
-    1 − mean power of reconstructions / mean power of images: 0 for images as sharp as the data, 1 for blurs, negative
-    where they are noisier than the data.
+    1 − mean power of reconstructions / mean power of images: 0 for images as sharp as the data, 1 for blurred
+    ones, negative where they are noisier than the data.
 
     Args:
         images: (n, C, H, W).

@@ -1,12 +1,12 @@
-"""ELBO surgery: what the KL term of a latent variable model is made of.
+"""ELBO surgery: the decomposition of a latent variable model's KL term.
 
-With q(z) = (1/n) Σ_i q(z | x_i), the aggregated posterior of n rows, and q(z_j) the law of its j-th entry,
+With q(z) = (1/n) Σ_i q(z | x_i), the aggregated posterior of n rows, and q(z_j) the marginal of its j-th entry,
 
     mean_i KL(q(z | x_i) ‖ p(z)) = I_q[x, z] + KL(q(z) ‖ p(z)),
     KL(q(z) ‖ p(z)) = KL(q(z) ‖ Π_j q(z_j)) + Σ_j KL(q(z_j) ‖ p(z_j)),
 
-the last line for a prior whose entries are independent: total correlation and dimension-wise KL. The mutual information
-is of a row's number, one of n, so that it is at most log n.
+where the last line holds for a factorised prior: total correlation and dimension-wise KL. The mutual information is
+between the code and the index of its row, one of n, so it is at most log n.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from torch import Tensor
 from latentia.errors import UsageError
 from latentia.functional.checks import same_shape
 
-SATURATED = 0.9  # share of log n from which on a mutual information says little but that n is small
+SATURATED = 0.9  # fraction of log n above which a mutual information mainly reflects that n is small
 
 
 @dataclass(frozen=True)
 class KLParts:
-    """The parts of each row's KL, in nats; they add up to ``kl``, row by row.
+    """The parts of each row's KL, in nats; they sum to ``kl``, row by row.
 
     Attributes:
         kl: (n,) KL(q(z | x_i) ‖ p(z)).
         mutual_information: (n,) E log q(z | x_i)/q(z), whose mean is I_q[x, z].
         total_correlation: (n,) E log q(z)/Π_j q(z_j).
         entries: (n, d) E log q(z_j)/p(z_j), whose means are KL(q(z_j) ‖ p(z_j)); (n, 1) E log Π_j q(z_j)/p(z) for a
-            prior whose entries depend on each other.
+            prior that does not factorise.
     """
 
     kl: Tensor
@@ -42,7 +42,7 @@ class KLParts:
 
     @property
     def marginals(self) -> Tensor:
-        """E log Π_j q(z_j)/p(z), the dimension-wise KL where the prior's entries are independent: (n,)."""
+        """E log Π_j q(z_j)/p(z), the dimension-wise KL of a factorised prior: (n,)."""
         return self.entries.sum(1)
 
     @property
@@ -57,15 +57,16 @@ def kl_parts(
     """Return the parts of each row's KL from S draws of its posterior.
 
     Means over draws z ~ q(z | x_i) of log q(z | x_i) − log q(z), log q(z) − Σ_j log q(z_j), log q(z_j) − log p(z_j).
-    Where KL_i is known in closed form, c = log q(z | x_i) − log p(z) − KL_i, whose mean is 0, is a control variate: b c̄
-    is taken off each part, b its regression coefficient on c. The coefficients add up to 1, and so the parts to KL_i.
+    Where KL_i is known in closed form, c = log q(z | x_i) − log p(z) − KL_i, whose mean is 0, is a control variate: b
+    c̄ is subtracted from each part, b its regression coefficient on c. The coefficients sum to 1, and the parts to
+    KL_i.
 
     Args:
         log_q: (S, n) log q(z_s | x_i), in nats.
         log_aggregate: (S, n) log q(z_s).
         log_marginals: (S, n, d) log q(z_sj).
-        log_prior: (S, n, d) log p(z_sj), or (S, n, 1) log p(z_s) where the prior's entries depend on each other.
-        kl: (n,) KL_i in closed form; its mean over the draws without.
+        log_prior: (S, n, d) log p(z_sj), or (S, n, 1) log p(z_s) where the prior does not factorise.
+        kl: (n,) KL_i in closed form; default: the mean over the draws.
 
     Raises:
         UsageError: for shapes that do not fit, or fewer than 2 draws.
@@ -89,24 +90,24 @@ def kl_parts(
     found = parts.mean(1)
     if kl is not None:
         same_shape(kl=kl, drawn=log_q[0])
-        found = found - _shares(parts)[:, None] * (found.sum(0) - kl)
+        found = found - _coefficients(parts)[:, None] * (found.sum(0) - kl)
     return KLParts(found.sum(0), found[0], found[1], found[2:].mT)
 
 
-def _shares(parts: Tensor) -> Tensor:
-    """Return the regression coefficients of (P, S, n) parts on their sum, within rows, which add up to 1: (P,)."""
+def _coefficients(parts: Tensor) -> Tensor:
+    """Return the regression coefficients of (P, S, n) parts on their sum, within rows, which sum to 1: (P,)."""
     parts = parts - parts.mean(1, keepdim=True)
     whole = parts.sum(0)
     variance = whole.square().sum()
     if not variance > 0:
         return torch.full_like(
             parts[:, 0, 0], 1 / len(parts)
-        )  # no draw differs, and nothing is left to share
+        )  # all draws are equal: any coefficients that sum to 1 will do
     return (parts * whole).sum((1, 2)) / variance
 
 
 def is_saturated(mutual_information: float, rows: int) -> bool:
-    """Return whether a mutual information is above 0.9 log n: more rows would then make it larger.
+    """Return whether a mutual information is above 0.9 log n, where more rows would make it larger.
 
     Example:
         >>> is_saturated(4.5, rows=100), is_saturated(2.0, rows=100)
@@ -123,7 +124,7 @@ def weighted_bound(
     total_correlation: float = 1.0,
     marginals: float = 1.0,
 ) -> Tensor:
-    """Return what an objective that weighs the parts of the KL raises; with all weights 1, the ELBO.
+    """Return the objective that weights the parts of the KL; with all weights 1, the ELBO.
 
     E_q log p(x | z) − α I − β TC − γ Σ_j KL(q(z_j) ‖ p(z_j)); α = β = γ in a β-VAE, α = γ = 1 in β-TCVAE
 
@@ -135,7 +136,7 @@ def weighted_bound(
         marginals: γ.
 
     Returns:
-        (n,), no likelihood unless all weights are 1.
+        (n,); the ELBO only where all weights are 1.
 
     Raises:
         UsageError: (a ValueError) unless the shapes are equal.
@@ -148,9 +149,9 @@ def weighted_bound(
 
 
 def active_units(means: Tensor, threshold: float = 0.01) -> Tensor:
-    """Return which entries of the code move with the row.
+    """Return which entries of the code are active: their mean varies with the row.
 
-    Var_x E_q[z_j] > 0.01, with 1/n
+    Var_x E_q[z_j] > 0.01, the variance with 1/n
 
     Args:
         means: (n, d) mean codes.

@@ -1,1 +1,1 @@
-"""Figures and the HTML report of a run."""
+"""The HTML report of a run: one page with its options, scores, learning curves and figures."""

@@ -1,4 +1,4 @@
-"""What a report shows of codes: what they explain, rows decoded again, paths between them, and the codes themselves."""
+"""The report's sections on latent codes: variance, reconstructions, interpolations, traversals, the prior, codes."""
 
 from __future__ import annotations
 
@@ -20,16 +20,13 @@ from latentia.report.report_rows import Given, HeldOut, named, seen, seen_spec, 
 from latentia.runs.run import Run
 
 _PATHS, _STEPS = 4, 10  # interpolations; images on a path
-_MANIFOLD = 15  # a side, images of the plane of codes
-_ENTRIES, _VALUES, _SPAN = (
-    9,
-    11,
-    3.0,
-)  # entries of the code that are moved; values of each; how far, in deviations
+_MANIFOLD = 15  # per side, images of the plane of codes
+_ENTRIES, _VALUES = 9, 11  # entries of the code in a traversal; values of each
+_SPAN = 3.0  # of a traversal in each direction, in standard deviations
 
 
 def code_sections(run: Run, held: HeldOut | None) -> Iterator[Section]:
-    """Yield what there is to see of a model that encodes: of held-out rows, where there are any."""
+    """Yield the sections of a model that encodes; most need held-out rows."""
     if (spectrum := spectrum_of(run.model)) is not None:
         yield _spectrum(spectrum)
     if held is None or not isinstance(run.model, Encodes):
@@ -40,7 +37,7 @@ def code_sections(run: Run, held: HeldOut | None) -> Iterator[Section]:
         yield _traversal(run, held)
         yield from _manifold(run, held)
     yield _codes(run, held)
-    yield from _laws(run, held)
+    yield from _prior_and_aggregate(run, held)
 
 
 def _spectrum(spectrum: Spectrum) -> Section:
@@ -49,7 +46,7 @@ def _spectrum(spectrum: Spectrum) -> Section:
 
 
 def _reconstructions(run: Run, held: HeldOut) -> Section:
-    lead = "Held-out rows encoded and decoded again, both as means."
+    lead = "Held-out rows encoded and decoded, both by their means."
     spec = seen_spec(run)
     held = held.first(2 * _STEPS) if drawable(spec) else held
     real, again = seen(run, held), with_own(held, run.reconstruct)
@@ -58,7 +55,7 @@ def _reconstructions(run: Run, held: HeldOut) -> Section:
         strips = tuple(
             strip(label, images[start : start + _STEPS], run, bounds)
             for start in range(0, len(real), _STEPS)
-            for label, images in (("held out", real), ("decoded", again))
+            for label, images in (("held out", real), ("reconstruction", again))
         )
         return Section("Reconstructions", lead, (Exhibit("", strips=strips),))
     real, again = real.flatten(1), again.flatten(1)
@@ -71,10 +68,12 @@ def _reconstructions(run: Run, held: HeldOut) -> Section:
 
 
 def _interpolations(run: Run, held: HeldOut) -> Iterator[Section]:
-    """Yield paths between pairs of held-out images, of one class each where the model is conditional."""
+    """Yield interpolations between pairs of held-out images, within one class for a conditional model."""
     if not drawable(run.spec):
         return
-    lead = "From one held-out row's code (left) to another's (right) along a great circle, decoded as means."
+    lead = (
+        "From one held-out row's code (left) to another's (right) along a great circle, decoded by the mean."
+    )
     bounds, strips = bounds_of(run, held), list[Strip]()
     for a, b, given in _ends(held):
         path = run.interpolate(held.given[a], held.given[b], steps=_STEPS, given=given).cpu()
@@ -84,7 +83,7 @@ def _interpolations(run: Run, held: HeldOut) -> Iterator[Section]:
 
 
 def _ends(held: HeldOut) -> Iterator[tuple[int, int, Given]]:
-    """Yield pairs of rows to go between, of one class for a conditional model, which is given the first one's own."""
+    """Yield pairs of rows, for a conditional model of one class, with the condition of the first."""
     if held.conditions is None or held.labels is None:
         for k in range(min(_PATHS, len(held.given) // 2)):
             yield 2 * k, 2 * k + 1, held.own(2 * k)
@@ -100,38 +99,38 @@ def _traversal(run: Run, held: HeldOut) -> Section:
     effect = rows.flatten(2).std(1).mean(1)
     strongest = effect.argsort(descending=True, stable=True)[:_ENTRIES].tolist()
     lead = (
-        f"One held-out row decoded with one entry of its code moved from {_SPAN:g} standard deviations below the "
-        f"codes' mean to {_SPAN:g} above it, the others kept."
+        f"One held-out row, decoded with one entry of its code varied from {_SPAN:g} standard deviations below the "
+        f"codes' mean to {_SPAN:g} above it, and the others unchanged."
     )
     if len(strongest) < len(rows):
-        lead += f" The {len(strongest)} of {len(rows)} entries with the greatest effect, greatest first."
+        lead += f" The {len(strongest)} of {len(rows)} entries with the largest effect, in descending order."
     if drawable(run.spec):
         bounds = bounds_of(run, held)
         strips = tuple(strip(f"z{entry}", rows[entry], run, bounds) for entry in strongest)
         return Section("Latent traversal", lead, (Exhibit("", strips=strips),))
     scale = seen(run, held).flatten(1).std(0, correction=0).clamp_min(1e-9)
     drawn = [
-        (f"z{entry}", tables.responses(rows[entry].flatten(1), _deviations(), scale, run.spec))
+        (f"z{entry}", tables.responses(rows[entry].flatten(1), _steps_of_an_entry(), scale, run.spec))
         for entry in strongest
     ]
     return Section("Latent traversal", lead, exhibits(drawn))
 
 
 def _traversed(run: Run, held: HeldOut) -> Tensor:
-    """Return the first row decoded with each entry of its code moved: (d, values, *event).
+    """Return the first row decoded with each entry of its code varied: (d, values, *event).
 
-    An entry moves through what the codes have there, for codes of another law than N(0, I) have units of their own.
+    The range of an entry is that of the codes' own mean and standard deviation, since not all priors are N(0, I).
     """
     given = held.own(0)
     codes = with_own(held, run.encode)
-    values = codes.mean(0) + _deviations()[:, None] * codes.std(0, correction=0)
+    values = codes.mean(0) + _steps_of_an_entry()[:, None] * codes.std(0, correction=0)
     moved = run.encode(held.given[:1], given).cpu().repeat(codes.shape[1], _VALUES, 1)
     moved.diagonal(dim1=0, dim2=2).copy_(values)
     return run.decode(moved.flatten(0, 1), given).cpu().unflatten(0, moved.shape[:2])
 
 
 def _manifold(run: Run, held: HeldOut) -> Iterator[Section]:
-    """Yield what the plane of codes decodes to, where codes are in the plane and rows are images."""
+    """Yield a grid of codes decoded to images, for codes of two entries."""
     if not isinstance(run.model, LatentVariableModel) or not drawable(run.spec):
         return
     prior = run.model.prior_distribution()
@@ -139,13 +138,13 @@ def _manifold(run: Run, held: HeldOut) -> Iterator[Section]:
         return
     given = held.own(0)
     images = run.decode(codes_on_quantiles(prior, _MANIFOLD), given).cpu()
-    lead = "Means of p(x | z) on a grid of the prior's quantiles: z0 rises to the right, z1 upwards."
+    lead = "Means of p(x | z) on a grid of the prior's quantiles: z0 increases to the right, z1 upwards."
     picture = strip(named(given), images, run, bounds_of(run, held), _MANIFOLD)
     yield Section("The plane of codes", lead, (Exhibit("", strips=(picture,)),))
 
 
-def _laws(run: Run, held: HeldOut) -> Iterator[Section]:
-    """Yield the prior beside the aggregated posterior of the held-out rows, where that is a mixture of Gaussians."""
+def _prior_and_aggregate(run: Run, held: HeldOut) -> Iterator[Section]:
+    """Yield the prior and the aggregated posterior of the held-out rows, where posteriors are Gaussian."""
     if not isinstance(run.model, LatentVariableModel) or run.recipe.conditional:
         return
     with torch.no_grad():
@@ -153,11 +152,11 @@ def _laws(run: Run, held: HeldOut) -> Iterator[Section]:
     if not isinstance(q, DiagonalGaussian | MultivariateNormal):
         return
     plots = prior_and_aggregate_plots(prior, aggregated_posterior(all_posteriors([q])))
-    lead = f"The prior, and the mixture of the posteriors of {len(held.given)} held-out rows."
+    lead = f"The prior, and the aggregated posterior: the mixture of the posteriors of {len(held.given)} held-out rows."
     yield Section("Prior and aggregated posterior", lead, exhibits(plots, square=len(plots) == 1))
 
 
-def _deviations() -> Tensor:
+def _steps_of_an_entry() -> Tensor:
     return torch.linspace(-_SPAN, _SPAN, _VALUES)
 
 

@@ -1,4 +1,4 @@
-"""What a report's sections are made of: plots and strips of images, with titles."""
+"""The elements of a report's sections: plots and strips of images, with titles."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Section:
-    """Exhibits under one heading; ``lead`` says what one sees."""
+    """Exhibits under one heading; ``lead`` describes them."""
 
     title: str
     lead: str
@@ -39,7 +39,7 @@ class Section:
 
     @property
     def layout(self) -> str:
-        """How exhibits stand beside each other: pictures, square plots or plots."""
+        """The layout of the exhibits: pictures, square plots or plots."""
         if any(exhibit.strips for exhibit in self.exhibits):
             return "pictures"
         return "plots square" if any(exhibit.square for exhibit in self.exhibits) else "plots"
@@ -53,13 +53,13 @@ def exhibits(drawn: Titled, *, square: bool = False) -> tuple[Exhibit, ...]:
 def strip(
     label: str, images: Tensor, run: Run, bounds: tuple[float, float] | None, columns: int | None = None
 ) -> Strip:
-    """Return images in a row, or in rows of so many columns, with their label."""
+    """Return images in one row, or in rows of ``columns`` images, with their label."""
     grid = image_grid(images, seen_spec(run), columns or len(images), bounds=bounds)
     return Strip(label, data_uri(grid))
 
 
 def bounds_of(run: Run, held: HeldOut | None) -> tuple[float, float] | None:
-    """Return the range of all pictures of a run, from the held-out rows where the support has none."""
+    """Return the grey range of a run's pictures: of the held-out rows where the support is unbounded."""
     bounds = seen_spec(run).support.bounds
     if bounds is not None or held is None:
         return bounds

@@ -1,4 +1,4 @@
-"""Figures of what a bound is made of, and of what lies between it and the data's own likelihood: bars that add up."""
+"""Stacked bars of the terms of the KL, and of the gaps between the ELBO and the likelihood."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MODEL = {"gaps/model": "model gap"} | _INFERENCE
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of a bar: its label, its length in nats and the standard error of that, where it is known."""
+    """A segment of a bar: label, length in nats, and standard error if known."""
 
     label: str
     value: float
@@ -36,13 +36,13 @@ class Segment:
 
 
 def gap_bars(scores: Iterable[Score]) -> Figure:
-    """Draw what the KL term is made of, and what lies between the ELBO and the likelihood, as bars that add up.
+    """Draw the terms of the KL, and the gaps between the ELBO and the likelihood, as stacked bars.
 
     KL = I + TC + Σ_j KL_j, or I + KL(q(z) ‖ p(z)), and log p_data − ELBO = model gap + approximation gap +
-    amortisation gap, the first left out where p_data is not known.
+    amortisation gap, without the first where p_data is unknown.
 
     Args:
-        scores: of the metrics surgery and gaps, or of one of them.
+        scores: of the metrics surgery and gaps, or one of them.
 
     Raises:
         UsageError: without such scores.
@@ -57,28 +57,28 @@ def gap_bars(scores: Iterable[Score]) -> Figure:
     """
     drawn = gap_plots(scores)
     if not drawn:
-        raise UsageError('the bars are of the scores of metrics=["surgery", "gaps"]; got none of them')
+        raise UsageError('the bars need scores of metrics=["surgery", "gaps"]; got none of them')
     return together(drawn)
 
 
 def gap_plots(scores: Iterable[Score]) -> Titled:
-    """Return the plots of `gap_bars` with their titles: as many as there are scores for."""
+    """Return the plots of `gap_bars` that the scores allow, with their titles."""
     known = {score.metric: score for score in scores if score.value is not None}
     kl, gaps = _segments(known, _BY_ENTRY, _WHOLE), _segments(known, _MODEL, _INFERENCE)
     above = "log p_data" if "gaps/model" in known else "log p(x)"
-    plots = [("What the KL is made of", kl), (f"From the ELBO to {above}", gaps)]
+    plots = [("Terms of the KL", kl), (f"From the ELBO to {above}", gaps)]
     return [(title, _stacked(segments)) for title, segments in plots if segments]
 
 
 def gap_sections(scores: Iterable[Score]) -> list[Section]:
-    """Return the section of a report that shows these bars, or none where there are no such scores."""
+    """Return the section of a report with these bars, or none without such scores."""
     drawn = gap_plots(scores)
-    lead = "What the KL term holds, and what lies between the bound and the likelihood, in nats a row."
-    return [Section("The bound, taken apart", lead, exhibits(drawn))] if drawn else []
+    lead = "The terms of the KL, and the gaps between the bound and the likelihood, in nats per row."
+    return [Section("Decomposition of the bound", lead, exhibits(drawn))] if drawn else []
 
 
 def _segments(known: Mapping[str, Score], *choices: Mapping[str, str]) -> list[Segment]:
-    """Return the segments of the first choice of which all scores are known; none where there is no such choice."""
+    """Return the segments of the first choice with all scores known, or none."""
     for labels in choices:
         if all(name in known for name in labels):
             return [
@@ -89,7 +89,7 @@ def _segments(known: Mapping[str, Score], *choices: Mapping[str, str]) -> list[S
 
 
 def _stacked(segments: Sequence[Segment]) -> Plot:
-    """Return a plot of segments one after the other from 0, with their standard errors, and of their sum."""
+    """Return a plot of segments stacked from 0, with their standard errors and their sum."""
     ends = list(accumulate((each.value for each in segments), initial=0.0))
 
     def draw(axes: Axes) -> None:
@@ -100,20 +100,22 @@ def _stacked(segments: Sequence[Segment]) -> Plot:
                 0,
                 each.value,
                 left=start,
-                height=0.5 if each.value >= 0 else 0.2,  # a step back is seen on top of what it takes off
+                height=0.5
+                if each.value >= 0
+                else 0.2,  # a negative segment is drawn over what it subtracts from
                 zorder=2 if each.value >= 0 else 2.5,
                 color=colour,
-                label=f"{each.label}: {_told(each.value, each.stderr)}",
+                label=f"{each.label}: {_with_stderr(each.value, each.stderr)}",
             )
             if each.stderr is not None:
-                level = 0.1 * (number % 2) - 0.05  # neighbours' errors do not lie on each other
+                level = 0.1 * (number % 2) - 0.05  # error bars of neighbours do not overlap
                 axes.errorbar(end, level, xerr=each.stderr, color=INK, capsize=2, linewidth=1)
         axes.axvline(ends[-1], color=INK, linestyle=":", label=f"sum: {ends[-1]:.3g}")
-        axes.set(xlabel="nats a row", yticks=[], ylim=(-0.4, 1.3))
+        axes.set(xlabel="nats per row", yticks=[], ylim=(-0.4, 1.3))
         axes.legend(loc="upper left")
 
     return draw
 
 
-def _told(value: float, stderr: float | None) -> str:
+def _with_stderr(value: float, stderr: float | None) -> str:
     return f"{value:.3g}" + ("" if stderr is None else f" ± {stderr:.2g}")

@@ -1,4 +1,4 @@
-"""The report: one page, in one file, that says what was fitted to what, how well, and how it looks."""
+"""The report: one self-contained page with a run's data, model, scores, figures and options."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from latentia.runs.run import Run
 
 @dataclass(frozen=True)
 class Option:
-    """An option with its value, what it would be by default, and its explanation."""
+    """An option with its value, default and explanation."""
 
     name: str
     value: str
@@ -41,13 +41,13 @@ class Option:
 
     @property
     def changed(self) -> bool:
-        """Whether the value is not the default."""
+        """Whether the value differs from the default."""
         return self.value != self.default
 
 
 @dataclass(frozen=True)
 class About:
-    """What a recipe's docstring says: its first line, the paragraphs with its formula, its references."""
+    """A recipe's docstring in parts: its summary, the paragraph with its formula, its references."""
 
     summary: str
     formula: str
@@ -57,16 +57,16 @@ class About:
 def write_report(run: Run, rows: Any = None) -> Path:
     """Write a run's report.html and, where its model samples, samples.png into its folder; return the page's path.
 
-    The page holds everything it shows and loads nothing; the same run, rows and scores give the same bytes.
+    The page is self-contained; the same run, rows and scores give the same bytes.
 
     Args:
         run: a run with a folder.
-        rows: held-out rows to show beside the samples, in any form that ``evaluate`` takes; without, those that
-            it takes, or none.
+        rows: held-out rows to show with the samples, in any form that ``evaluate`` takes; default: those that
+            ``evaluate`` uses, if there are any.
 
     Raises:
         RunError: for a run without a folder, or one that cannot be written.
-        DataError: for rows that are not like the run's.
+        DataError: for rows that do not match the run's data.
 
     Example:
         >>> import tempfile, numpy as np, latentia as lt
@@ -89,7 +89,7 @@ def write_report(run: Run, rows: Any = None) -> Path:
 
 
 def render(run: Run, held: HeldOut | None, note: str = "") -> str:
-    """Return the page; ``note`` says why there are no held-out rows."""
+    """Return the page; ``note`` is the reason why there are no held-out rows."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -124,11 +124,11 @@ def render(run: Run, held: HeldOut | None, note: str = "") -> str:
 
 
 def _held_out(run: Run, rows: Any) -> tuple[HeldOut | None, str]:
-    """Return rows to show, or why there are none: a page without them is better than no page."""
+    """Return the rows to show, or the reason why there are none, with which the page is still written."""
     if rows is not None:
         return choose(run, held_out_rows(run, rows), MOST_ROWS), ""
     if not run.data["named"] and run.training.validation is None:
-        return None, "No held-out rows were given, so samples stand alone, and nothing is encoded."
+        return None, "No held-out rows were given, so the page shows samples only."
     try:
         return choose(run, held_out_rows(run), MOST_ROWS), ""
     except LatentiaError as error:
@@ -145,10 +145,10 @@ def _about(documented: Callable[..., Any]) -> About:
 
 
 def _facts(run: Run, held: HeldOut | None) -> Iterator[tuple[str, str]]:
-    """Yield what is known of a run, as (name, value)."""
+    """Yield the facts of a run as (name, value)."""
     spec, data = run.spec, run.data
     rows = "a stream of rows" if data["n"] is None else f"{data['n']:,} rows"
-    yield "Data", f"{data['name']}, {rows} to train on" + (f", {held.total:,} held out" if held else "")
+    yield "Data", f"{data['name']}, {rows} for training" + (f", {held.total:,} held out" if held else "")
     yield "A row", f"{_shape(spec)}, {spec.support}"
     if spec.classes:
         yield "Classes", _listed(spec.classes)
@@ -170,7 +170,7 @@ def _shape(spec: DataSpec) -> str:
         channels, height, width = spec.event_shape
         kind = {1: "grey", 3: "RGB"}.get(channels, f"{channels}-channel")
         return f"{height} × {width} {kind} image"
-    return f"{spec.size} numbers"
+    return f"{spec.size} values"
 
 
 def _size(run: Run) -> str:
@@ -198,7 +198,7 @@ def _curves(run: Run) -> Section | None:
 
 
 def _cells(score: Score) -> dict[str, str]:
-    """Return a score's fields as text, from which the numbers come back."""
+    """Return a score's fields as text."""
     fields: Mapping[str, Any] = asdict(score)
     cells = {name: printed(value) for name, value in fields.items()}
     settings = ", ".join(f"{name} {printed(value)}" for name, value in score.settings.items())
@@ -206,7 +206,7 @@ def _cells(score: Score) -> dict[str, str]:
 
 
 def _options(run: Run) -> list[Option]:
-    """Return the recipe's options in its own order; a recipe of the user's own has none that are known."""
+    """Return the recipe's options in its own order; those of a user's own Recipe object are unknown."""
     if run.name is None:
         return []
     defaults, told = recipe_options(recipes[run.name]), explanations(recipes[run.name])

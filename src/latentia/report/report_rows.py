@@ -1,4 +1,4 @@
-"""What a report shows of a run's rows: some held-out ones as the model sees them, and draws beside them."""
+"""The rows of a report: held-out rows as the model sees them, and samples given the same conditions."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Given = Mapping[str, Any] | None
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Held-out rows, a few, chosen at random once for all sets of that size.
+    """A few held-out rows, chosen with a fixed seed.
 
     Attributes:
         given: (n, *event) rows of the data as the user gave it.
-        labels: (n,) class numbers, or None.
-        log_density: the true log-density of rows, where it is known.
-        total: rows that there are.
-        conditions: what a conditional run is given for each of the rows: n values of each condition, by name.
+        labels: (n,) class indices, or None.
+        log_density: the true log-density of rows, if known.
+        total: number of all held-out rows.
+        conditions: of a conditional run, n values of each condition by name, one for each row.
     """
 
     given: Tensor
@@ -48,17 +48,17 @@ class HeldOut:
         )
 
     def own(self, row: int) -> dict[str, Any] | None:
-        """Return what a conditional run is given for one of the rows; None for other runs."""
+        """Return the conditions of one of the rows; None for an unconditional run."""
         if self.conditions is None:
             return None
         return {name: values[row] for name, values in self.conditions.items()}
 
 
 def choose(run: Run, rows: Rows, most: int) -> HeldOut:
-    """Return at most ``most`` of the rows, in random order, since a set may be sorted by class.
+    """Return at most ``most`` of the rows, in random order, since data may be sorted by class.
 
     Raises:
-        DataError: for a conditional run and rows without what it is given.
+        DataError: for a conditional run and rows without its conditions.
     """
     if run.recipe.conditional:
         rows = in_context_of(run.model_spec, rows)
@@ -69,7 +69,7 @@ def choose(run: Run, rows: Rows, most: int) -> HeldOut:
 
 
 def seen_spec(run: Run) -> DataSpec:
-    """Return what the rows are that the model sees: the data's spec, or what the recipe's transform makes of it."""
+    """Return the spec of the rows as the model sees them: the data's, after the recipe's transform."""
     return run.model_spec
 
 
@@ -79,19 +79,19 @@ def seen(run: Run, held: HeldOut) -> Tensor:
 
 
 def with_own(held: HeldOut, use: Callable[[Tensor, Given], Tensor]) -> Tensor:
-    """Return what ``use(rows, given)`` makes of rows, given what each of them has if the model is conditional."""
+    """Return ``use(rows, given)``, with the conditions of each row for a conditional model."""
     return use(held.given, held.conditions).cpu()
 
 
 def draw(run: Run, n: int, given: Given = None) -> Tensor:
-    """Return n samples, the first that come: (n, *event); of a conditional model, given what is said or drawn."""
+    """Return the first n samples of the report's seed: (n, *event); conditions that are not given are drawn."""
     if run.recipe.conditional and given is None:
         given = random_conditions(run.model_spec, n, SEED)
     return run.sample(n, given, seed=SEED).cpu()
 
 
 def named(given: Given) -> str:
-    """Return what one row is given, in words: the class by its name alone.
+    """Return the conditions of one row as text: the class by its name alone.
 
     Example:
         >>> named({"class": "cat"}), named({"sex": "f", "age": 31.0}), named(None)

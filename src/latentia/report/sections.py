@@ -1,4 +1,4 @@
-"""The pictures of a report: samples beside the real rows, and what there is to see of codes."""
+"""The sections of a report: samples and held-out rows, then latent codes."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ MOST_ROWS = _POINTS
 
 
 def sections(run: Run, held: HeldOut | None) -> Iterator[Section]:
-    """Yield what there is to see of a run: what its model can do, on held-out rows where there are any."""
+    """Yield the sections of a run by its model's capabilities, with held-out rows if there are any."""
     if isinstance(run.model, Generative):
         yield _samples(run, held)
     yield from code_sections(run, held)
 
 
 def samples_png(run: Run, held: HeldOut | None) -> bytes:
-    """Return samples as one picture: images in a grid, by class where the model is conditional; else plots."""
+    """Return samples as one picture: a grid of images, by class for a conditional model, or plots."""
     if drawable(run.spec):
         n, labels, given = _images_to_draw(run, held)
         images, columns = draw(run, n, given), None if labels is None else _A_CLASS
@@ -42,7 +42,7 @@ def samples_png(run: Run, held: HeldOut | None) -> bytes:
 
 
 def _samples(run: Run, held: HeldOut | None) -> Section:
-    lead = f"Draws from the model, not chosen: the first that come with seed {SEED}."
+    lead = f"The first samples drawn with seed {SEED}, not selected."
     if drawable(run.spec):
         return Section("Samples", lead + _given_note(run, held), tuple(_image_samples(run, held)))
     drawn, note = _sample_plots(run, held)
@@ -66,9 +66,9 @@ def _image_samples(run: Run, held: HeldOut | None) -> Iterator[Exhibit]:
 
 
 def _images_to_draw(run: Run, held: HeldOut | None) -> tuple[int, Tensor | None, Given]:
-    """Return how many images to draw, of which classes and given what, for a conditional model.
+    """Return the number of images to draw, and for a conditional model their classes and conditions.
 
-    Some of each class; where it is given other things, those of the held-out rows.
+    Some of each class; conditions other than a class are those of the held-out rows.
     """
     if not run.recipe.conditional:
         return _GRID, None, None
@@ -97,10 +97,10 @@ def _given_note(run: Run, held: HeldOut | None) -> str:
         return ""
     if not _by_class_alone(run):
         names = " and ".join(factor.name for factor in run.model_spec.context)
-        whose = "those of the held-out row at its place" if held is not None else "drawn at random"
-        return f" Each is given {names}, {whose}."
+        whose = "as of the held-out row at the same position" if held is not None else "drawn at random"
+        return f" Conditional on {names}, {whose}."
     more = len(run.spec.classes) - _CLASSES
-    return " A row for each class" + (f", of which {more} more are not shown." if more > 0 else ".")
+    return " One row for each class" + (f", of which {more} more are not shown." if more > 0 else ".")
 
 
 def _sample_plots(run: Run, held: HeldOut | None) -> tuple[Titled, str]:
@@ -118,15 +118,15 @@ def _sample_plots(run: Run, held: HeldOut | None) -> tuple[Titled, str]:
 
 
 def _whole(rows: Tensor) -> Tensor | None:
-    """Return the rows without gaps, which alone can be drawn beside samples; None where there is none."""
+    """Return the complete rows, since those with missing values cannot be drawn; None if there are none."""
     whole = rows[~rows.isnan().any(1)]
     return whole if len(whole) else None
 
 
 def _points_to_draw(run: Run, held: HeldOut | None) -> tuple[Tensor | None, Given]:
-    """Return the classes to draw points of and what else is given, for a conditional model.
+    """Return the classes and conditions of the points to draw, for a conditional model.
 
-    Those of the held-out rows or, without any, each class as often.
+    Those of the held-out rows or, without any, every class equally often.
     """
     if not run.recipe.conditional:
         return None, None
@@ -141,7 +141,7 @@ def _points_to_draw(run: Run, held: HeldOut | None) -> tuple[Tensor | None, Give
 def _planes(
     run: Run, samples: Tensor, real: Tensor | None, labels: Tensor | None, truth: plots.LogDensity | None
 ) -> tuple[Titled, str]:
-    """Return plots of samples and held-out rows in one frame of the plane, over what is known of densities."""
+    """Return plots of samples and held-out rows in one frame of the plane, over known densities."""
     model = run.model
     density = model.log_prob if isinstance(model, Density) and not run.recipe.conditional else None
     frame = plots.Frame.fitting(samples if real is None else real)
@@ -156,7 +156,7 @@ def _planes(
     note = f" {outside} of {len(samples)} lie outside the frame." if outside else ""
     owners = [owner for owner, known in (("the model's", density), ("the true", truth)) if known is not None]
     if owners:
-        note += f" Lines: contours of {' and '.join(owners)} density that hold half and nine tenths of the points."
+        note += f" Lines: contours of {' and '.join(owners)} density that hold 50% and 90% of the points."
     if isinstance(model, MixtureModel):
-        note += " Ellipses hold half and nine tenths of a component, and rows have the colours of their components."
+        note += " Ellipses hold 50% and 90% of a component; rows have the colours of their components."
     return drawn, note

@@ -1,4 +1,4 @@
-"""Games small enough to be solved: which losses and penalties lead to the equilibrium, and how."""
+"""Theory for teaching, which no command needs: games that are solved, KL in closed form, identifiability."""
 
 from latentia.theory.dirac_gan import DiracGan, eigenvalues, field, jacobian, player_losses
 from latentia.theory.dynamics import alternating, flow, simultaneous

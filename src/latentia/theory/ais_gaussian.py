@@ -1,7 +1,7 @@
-"""The annealing path of z ~ N(0, I), x | z ~ N(Wz + b, s²I), on which all is known in closed form.
+"""Annealed importance sampling of z ~ N(0, I), x | z ~ N(Wz + b, s²I), where everything has a closed form.
 
-f_β(z) ∝ p(z) p(x | z)^β is the Gaussian N(m_β, S_β), S_β = (I + β WᵀW/s²)⁻¹ and m_β = β S_β Wᵀ(x − b)/s². So moves can
-be exact draws, and the expected log-weights are sums of E_β log p(x | z). It is what annealing is checked against.
+f_β(z) ∝ p(z) p(x | z)^β is the Gaussian N(m_β, S_β), S_β = (I + β WᵀW/s²)⁻¹ and m_β = β S_β Wᵀ(x − b)/s². So the
+transitions can be exact draws, and the expected log-weights are sums of E_β log p(x | z). Tests of AIS compare with it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from latentia.functional.likelihood.ais import Move, Path, Point
 
 @dataclass(frozen=True)
 class GaussianPath:
-    """The path of B rows of D entries with codes of d entries.
+    """The annealing path of B rows of D entries with codes of d entries.
 
     Attributes:
         weight: (D, d) W.
@@ -31,7 +31,7 @@ class GaussianPath:
     noise: float
 
     def path(self) -> Path:
-        """Return the path itself: log N(z; 0, I), and log p(x | z) as the ratio."""
+        """Return the path for `ais`: log N(z; 0, I), and log p(x | z) as the ratio."""
         return Path(lambda z: -0.5 * (z.square() + LOG_2PI).sum(-1), self.log_ratio)
 
     def log_ratio(self, z: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ class GaussianPath:
         errors = (self.deviations - z @ self.weight.mT) / self.noise
         return -0.5 * (errors.square() + LOG_2PI).sum(-1) - self._log_noise()
 
-    def law(self, beta: float) -> MultivariateNormal:
+    def distribution(self, beta: float) -> MultivariateNormal:
         """Return f_β, normalised: batch shape (B,), event shape (d,)."""
         scaled = self.weight / self.noise
         identity = torch.eye(self.weight.shape[1], dtype=scaled.dtype)
@@ -53,7 +53,7 @@ class GaussianPath:
         return MultivariateNormal(torch.zeros_like(self.deviations), cov).log_prob(self.deviations)
 
     def expected_ratio(self, betas: Tensor) -> Tensor:
-        """Return E log p(x | z) under f_β at T temperatures: (T, B) nats.
+        """Return E log p(x | z) under f_β at T inverse temperatures: (T, B) nats.
 
         −½ (‖x − b − W m_β‖² + tr W S_β Wᵀ)/s² − ½ D log 2πs², in the basis of the eigenvectors V of WᵀW/s², where
         S_β = diag 1/(1 + βλ): with u = VᵀWᵀ(x − b)/s² and m = βu/(1 + βλ), the first term is
@@ -70,7 +70,7 @@ class GaussianPath:
         return -0.5 * (squares + len(self.weight) * LOG_2PI) - self._log_noise()
 
     def expected_log_weight(self, betas: Tensor, *, reverse: bool = False) -> Tensor:
-        """Return E log w of one chain with exact moves: (B,) nats, the forward bound or the reverse one.
+        """Return E log w of one chain with exact transitions: (B,) nats, the forward or the reverse bound.
 
         Σ_t (β_t − β_{t−1}) E_{β_{t−1}} log p(x | z), or E_{β_t} in reverse. With linear temperatures they differ by
         (E_1 − E_0)/T.
@@ -82,13 +82,13 @@ class GaussianPath:
         return betas.diff().to(terms) @ terms
 
     def exact_move(self, betas: Tensor, generator: torch.Generator | None = None) -> Move:
-        """Return moves that draw from f_β itself, whatever the chains are at, for `ais` and `reverse_ais`."""
+        """Return transitions that draw from f_β independently of the current state, for `ais` and `reverse_ais`."""
         path = self.path()
 
         def move(point: Point, t: int) -> tuple[Point, Tensor]:
-            law = self.law(float(betas[t]))
+            target = self.distribution(float(betas[t]))
             noise = torch.randn(point.z.shape, dtype=point.z.dtype, generator=generator)
-            z = law.mean + (law.scale_tril @ noise[..., None])[..., 0]
+            z = target.mean + (target.scale_tril @ noise[..., None])[..., 0]
             return path.at(z), torch.ones_like(point.ratio)
 
         return move

@@ -1,4 +1,4 @@
-"""One player alone: the others of a game stand still, and what is played with is a copy."""
+"""Best responses: one player of a copied game is trained while the others are frozen."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def best_response(
     steps: int,
     seed: int = 0,
 ) -> Iterator[Objective]:
-    """Let one player of a copy move while the others stand still, and yield the copy after each step.
+    """Train one player of a copy against the others, frozen, and yield the copy after each step.
 
-    The objective itself stays bit for bit as it is. The game's clock stands still too, so that what depends on it
-    (noise that decays, say) is as it is now.
+    The objective itself is unchanged, bit for bit. The game's clock is frozen too, so that whatever depends on it
+    (decaying noise, for example) keeps its current value.
 
     Args:
-        objective: the game, as far as it has been played.
-        player: who moves.
-        batches: as `latentia.train` takes them, from the first.
-        optim: how the player descends; its memory is empty at first.
-        steps: of the game, at least 1; in each the player moves as often as the game lets it.
-        seed: of the copy's own randomness.
+        objective: the game in its current state.
+        player: the player to train.
+        batches: as for `latentia.train`, from the first.
+        optim: the player's optimiser, with a fresh state.
+        steps: of the game, at least 1; each has as many updates of the player as the game's own steps.
+        seed: of the copy's random generator.
 
     Raises:
-        UsageError: for a player that the game has not, or no step.
+        UsageError: for a player that the game does not have, or fewer than 1 step.
 
     Example:
         >>> import latentia as lt
@@ -54,7 +54,7 @@ def best_response(
             f"the game has no player {player!r}; its players are: {', '.join(objective.players())}"
         )
     if steps < 1:
-        raise UsageError(f"playing needs at least 1 step; got {steps}")
+        raise UsageError(f"steps must be at least 1; got {steps}")
     twin = copy.deepcopy(objective).train()
     mover = Player(player, twin.players()[player], optim, steps)
     source = batches if isinstance(batches, BatchSource) else Repeated(batches)
@@ -68,13 +68,13 @@ def best_response(
 def player_losses(
     objective: Objective, player: str, batch: Batch, generator: torch.Generator
 ) -> Iterator[Tensor]:
-    """Play a step in which nobody moves, and yield each loss that it tells one player: () with its graph.
+    """Play a step without updates, and yield each loss of one player: () with its graph.
 
     Args:
         objective: the game.
-        player: whose losses.
+        player: the player whose losses are yielded.
         batch: rows of the step.
-        generator: what the step draws from.
+        generator: source of the step's randomness.
     """
     game = objective.step(batch)
     while True:

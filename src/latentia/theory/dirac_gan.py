@@ -1,8 +1,8 @@
-"""The Dirac-GAN: one number against one number, with the very losses and penalties that networks train with.
+"""The Dirac-GAN: scalar generator against scalar critic, with the losses and penalties that networks train with.
 
 The data are the point 0, the generator makes the point θ, and the critic is a line: D(x) = e + ψ x, where e is the
-score of a row as likely real as generated. The players meet at (θ, ψ) = (0, 0). Whether they get there is decided
-by the eigenvalues of the Jacobian of the field in which they move.
+score of a row as likely real as generated. The equilibrium is (θ, ψ) = (0, 0). Whether training converges to it is
+decided by the eigenvalues of the Jacobian of the gradient vector field.
 
 Reference: Mescheder, Geiger & Nowozin (2018), Which Training Methods for GANs do actually Converge?, section 2.
 """
@@ -21,27 +21,30 @@ from latentia.functional.gan.loss_pairs import LossPair
 from latentia.functional.gan.penalties import ScoreFunction
 
 PenaltyFunction: TypeAlias = Callable[[ScoreFunction, Tensor, Tensor], Tensor]
-"""(critic, real rows (B, 1), generated rows (B, 1)) → (B,) what the critic descends beside its loss."""
+"""(critic, real rows (B, 1), generated rows (B, 1)) → (B,) a regulariser added to the critic's loss."""
 
 _NODES = 64  # of the quadrature over instance noise; exact for polynomials up to degree 127
-_STEP, _JUMP = 1e-6, 1e-3  # a field that changes by more than this over so short a way has no slope there
+_STEP, _JUMP = (
+    1e-6,
+    1e-3,
+)  # a field that changes by more than _JUMP over a distance _STEP is not differentiable there
 
 
 @dataclass(frozen=True)
 class DiracGan:
-    """What is played.
+    """A Dirac-GAN: its losses, regularisers and constraints.
 
     Attributes:
-        losses: what critic and generator descend.
+        losses: of critic and generator.
         penalty: added to the critic's loss, its weight included: ``lambda critic, real, fake: 0.3 * r1(critic, real)``.
         noise: s, standard deviation of instance noise: real and generated points are 0 + ε and θ + ε′, with
-            ε, ε′ ~ N(0, s²), and the players descend expectations.
-        consensus: γ, weight of ½‖v‖², which both players descend beside their own loss.
-        clip: c, the bound that ψ is moved back into after each step; None leaves it.
+            ε, ε′ ~ N(0, s²), and the losses are expectations.
+        consensus: γ, weight of the regulariser ½‖v‖² added to both players' losses.
+        clip: c; ψ is clipped to [−c, c] after each step; None for no clipping.
 
     Raises:
         UsageError: for a negative noise or consensus, a bound that is not positive, or noise with a relativistic
-            pair (whose losses belong to pairs of rows, and not to points).
+            pair (whose losses are of pairs of rows, not of points).
 
     Reference: Mescheder, Geiger & Nowozin (2018), definition 2.1; consensus: Mescheder, Nowozin & Geiger (2017), The
     Numerics of GANs, section 4; instance noise: Sønderby et al. (2017), Amortised MAP Inference.
@@ -67,16 +70,16 @@ class DiracGan:
             raise UsageError(f"clip must be positive, or left out; got {self.clip}")
         if self.noise and self.losses.relativistic:
             raise UsageError(
-                "noise is averaged point by point; a relativistic pair reads pairs: leave it out"
+                "noise is averaged over points, and a relativistic pair has losses of pairs: leave noise out"
             )
 
 
 def player_losses(game: DiracGan, point: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what generator and critic descend at (θ, ψ), before consensus.
+    """Return the losses of generator and critic at (θ, ψ), without the consensus term.
 
     Args:
-        game: what is played.
-        point: (2,) θ and ψ, in float64 where eigenvalues are wanted.
+        game: the Dirac-GAN.
+        point: (2,) θ and ψ, in float64 for accurate eigenvalues.
 
     Returns:
         () and (), in the losses' units.
@@ -98,10 +101,10 @@ def player_losses(game: DiracGan, point: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def field(game: DiracGan, point: Tensor) -> Tensor:
-    """Return where the players are drawn: v = (−∂L_G/∂θ, −∂L_D/∂ψ) − γ ∇½‖v‖², differentiable in the point.
+    """Return the gradient vector field v = (−∂L_G/∂θ, −∂L_D/∂ψ) − γ ∇½‖v‖², differentiable in the point.
 
     Args:
-        game: what is played; its bound is no part of the field.
+        game: the Dirac-GAN; clipping is not part of the field.
         point: (2,) θ and ψ.
 
     Returns:
@@ -127,7 +130,7 @@ def jacobian(game: DiracGan, point: Tensor) -> Tensor:
     """Return ∂v/∂(θ, ψ) by automatic differentiation.
 
     Args:
-        game: what is played.
+        game: the Dirac-GAN.
         point: (2,) θ and ψ.
 
     Returns:
@@ -140,23 +143,23 @@ def jacobian(game: DiracGan, point: Tensor) -> Tensor:
 def eigenvalues(game: DiracGan, point: Tensor | None = None) -> Tensor:
     """Return the eigenvalues of the Jacobian at the equilibrium, sorted by their imaginary parts.
 
-    Small steps h lead there if all real parts are negative, and away if one is positive. Where both are 0, to first
-    order the continuous players go round and simultaneous steps lead away, for |1 + hλ| > 1; terms beyond it decide,
-    and let non-saturating players creep in. In theory, with
+    Training with small steps h converges locally if all real parts are negative, and diverges if one is positive. Where
+    both are 0, to first order the continuous dynamics cycle and simultaneous steps diverge, since |1 + hλ| > 1;
+    higher-order terms decide, and let the non-saturating pair converge slowly. In theory, with
     f′ = √(−g′(e) c′(e)) from the slopes of the generator's and the critic's loss on generated rows, c″ the
-    curvature of the critic's two losses together, and γ the weight of r1 or r2 (their sum):
+    curvature of the sum of the critic's two losses, and γ the total weight of r1 and r2:
 
         none: ±i f′;  r1, r2: −γ/2 ± √(γ²/4 − f′²);  noise s: the same with γ = s² c″;  consensus: −γ f′² ± i f′
 
     Args:
-        game: what is played.
-        point: (2,) θ and ψ of the equilibrium; (0, 0) in float64 without.
+        game: the Dirac-GAN.
+        point: (2,) θ and ψ of the equilibrium; default: (0, 0) in float64.
 
     Returns:
         (2,) complex.
 
     Raises:
-        UsageError: where the players do not rest, or the field has no Jacobian: that of WGAN-GP jumps at ψ = 0.
+        UsageError: where the field is not 0, or not differentiable: that of WGAN-GP jumps at ψ = 0.
 
     Reference: Mescheder, Geiger & Nowozin (2018), lemmas 2.3, 3.2 (instance noise) and 3.3 (r1 and r2).
 
@@ -169,13 +172,13 @@ def eigenvalues(game: DiracGan, point: Tensor | None = None) -> Tensor:
     _check_equilibrium(game, point)
     matrix = jacobian(game, point)
     if not bool(matrix.isfinite().all()):
-        raise UsageError(f"the field has no Jacobian at {point.tolist()}: its penalty is not smooth there")
+        raise UsageError(f"the field has no Jacobian at {point.tolist()}: the penalty is not smooth there")
     values = torch.linalg.eigvals(matrix)
     return values[torch.argsort(values.imag)]
 
 
 def _noise(game: DiracGan, point: Tensor) -> tuple[Tensor, Tensor]:
-    """Return points and weights of the Gauss-Hermite rule for N(0, s²): 0 with weight 1 without noise."""
+    """Return nodes and weights of the Gauss-Hermite rule for N(0, s²); for s = 0, the node 0 with weight 1."""
     if not game.noise:
         return point.new_zeros(1), point.new_ones(1)
     from numpy.polynomial.hermite_e import hermegauss
@@ -195,7 +198,7 @@ def _gradient(value: Tensor, point: Tensor) -> Tensor:
 def _check_equilibrium(game: DiracGan, point: Tensor) -> None:
     rest = float(field(game, point).norm())
     if rest > _JUMP:
-        raise UsageError(f"{point.tolist()} is no equilibrium: the players are drawn on with {rest:.3g}")
+        raise UsageError(f"{point.tolist()} is no equilibrium: the field has norm {rest:.3g} there")
     for way in _STEP * torch.eye(2, dtype=point.dtype):
         if float((field(game, point + way) - field(game, point - way)).norm()) > _JUMP:
             raise UsageError(f"the field jumps at {point.tolist()}, so it has no Jacobian there")

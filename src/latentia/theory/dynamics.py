@@ -1,4 +1,4 @@
-"""How the players of a Dirac-GAN move: in steps, both at once or in turn, or without steps at all."""
+"""Training dynamics of a Dirac-GAN: simultaneous and alternating gradient steps, and the gradient flow."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from latentia.theory.dirac_gan import DiracGan, field
 
 
 def simultaneous(game: DiracGan, start: Tensor, *, steps: int, lr: float) -> Tensor:
-    """Move both players at once: x ← x + h v(x).
+    """Return the trajectory of simultaneous gradient descent: x ← x + h v(x).
 
     Args:
-        game: what is played.
+        game: the Dirac-GAN.
         start: (2,) θ and ψ.
         steps: at least 1.
         lr: h, above 0.
 
     Returns:
-        (steps + 1, 2) the points, the start first.
+        (steps + 1, 2) the points, from the start on.
 
     Raises:
-        UsageError: for no step, or a rate that is not positive.
+        UsageError: for fewer than 1 step, or a learning rate that is not positive.
 
     Reference: Mescheder, Geiger & Nowozin (2018), algorithm 1.
 
@@ -48,24 +48,24 @@ def alternating(
     critic_steps: int = 1,
     critic_lr: float | None = None,
 ) -> Tensor:
-    """Move the generator, then the critic from where the generator now is.
+    """Return the trajectory of alternating gradient descent: the generator's step, then the critic's from there.
 
-    Without a penalty both eigenvalues of a round have modulus 1 as long as the product of both rates (times
-    ``critic_steps``) and of f′² is at most 4: to first order the players go round for ever.
+    Without a penalty both eigenvalues of a round have modulus 1 as long as the product of both learning rates,
+    ``critic_steps`` and f′² is at most 4: to first order the trajectory cycles for ever.
 
     Args:
-        game: what is played.
+        game: the Dirac-GAN.
         start: (2,) θ and ψ.
         steps: rounds, at least 1.
         lr: h, above 0.
-        critic_steps: moves of the critic in each round.
-        critic_lr: the critic's h; the generator's without.
+        critic_steps: critic updates per round.
+        critic_lr: the critic's h; default: the generator's.
 
     Returns:
-        (steps + 1, 2) the points after each round, the start first.
+        (steps + 1, 2) the points after each round, from the start on.
 
     Raises:
-        UsageError: for no step, or a rate that is not positive.
+        UsageError: for fewer than 1 step, or a learning rate that is not positive.
 
     Reference: Mescheder, Geiger & Nowozin (2018), algorithm 2 and lemma 2.5.
 
@@ -89,12 +89,12 @@ def alternating(
 
 
 def flow(game: DiracGan, start: Tensor, times: Tensor) -> Tensor:
-    """Follow dx/dt = v(x), the limit of small steps, to a relative accuracy of 1e-8.
+    """Integrate the gradient flow dx/dt = v(x), the limit of small steps, to a relative accuracy of 1e-8.
 
-    A critic at its bound stays there while it is drawn outwards.
+    A critic at its clipping bound stays there while the field points outwards.
 
     Args:
-        game: what is played.
+        game: the Dirac-GAN.
         start: (2,) θ and ψ at the first time.
         times: (T,) increasing.
 
@@ -102,7 +102,7 @@ def flow(game: DiracGan, start: Tensor, times: Tensor) -> Tensor:
         (T, 2) the points in float64.
 
     Raises:
-        UsageError: where no step is small enough to follow the field.
+        UsageError: where the integration fails.
 
     Example:
         >>> from latentia.functional import loss_pair
@@ -121,12 +121,12 @@ def flow(game: DiracGan, start: Tensor, times: Tensor) -> Tensor:
     ends = (float(times[0]), float(times[-1]))
     solved = solve_ivp(right_hand_side, ends, start.tolist(), "DOP853", times.tolist(), rtol=1e-8, atol=1e-10)
     if not solved.success:
-        raise UsageError(f"the flow could not be followed: {solved.message}")
+        raise UsageError(f"the flow could not be integrated: {solved.message}")
     return torch.as_tensor(solved.y.T)
 
 
 def _clipped(game: DiracGan, point: Tensor) -> Tensor:
-    """Return the point with ψ in [−c, c], as `latentia.functional.clip_weights_` moves a critic's weights."""
+    """Return the point with ψ clipped to [−c, c], as `latentia.functional.clip_weights_` clips a critic's weights."""
     if game.clip is None:
         return point
     return torch.stack([point[0], point[1].clamp(-game.clip, game.clip)])
@@ -134,4 +134,4 @@ def _clipped(game: DiracGan, point: Tensor) -> Tensor:
 
 def _check(steps: int, lr: float) -> None:
     if steps < 1 or not lr > 0:
-        raise UsageError(f"playing needs at least 1 step and a rate above 0; got {steps} and {lr}")
+        raise UsageError(f"steps must be at least 1 and lr above 0; got {steps} and {lr}")

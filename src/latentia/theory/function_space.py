@@ -1,4 +1,4 @@
-"""The game in the space of laws: no networks, only the question whether best critics lead a generator to the data."""
+"""The GAN game in function space: the generator's distribution descends its loss against an optimal critic."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from latentia.functional.gan.loss_pairs import LossPair
 
 @dataclass(frozen=True)
 class FunctionSpaceGame:
-    """How a game went.
+    """The course of a game in function space.
 
     Attributes:
-        laws: (steps + 1, K) q after each step, the start first.
+        distributions: (steps + 1, K) q after each step, from the start on.
         jensen_shannon: (steps + 1,) JSD(p, q) in nats.
     """
 
-    laws: Tensor
+    distributions: Tensor
     jensen_shannon: Tensor
 
 
 def play_in_function_space(
     losses: LossPair, p: Tensor, logits: Tensor, *, steps: int, lr: float = 1.0
 ) -> FunctionSpaceGame:
-    """Let the generator's law descend its loss, the critic being the best one at each step.
+    """Let the generator's distribution descend its loss, against the optimal critic at each step.
 
-    q = softmax(a) over K bins; s_k = the optimal score at p_k/q_k; a ← a − h ∂/∂a Σ_k q_k l(s_k) with s held, whose
-    gradient is q_k (l_k − Σ_j q_j l_j), l = l(s).
+    q = softmax(a) over K bins; s_k = the optimal score at p_k/q_k; a ← a − h ∂/∂a Σ_k q_k l(s_k) with s held constant,
+    whose gradient is q_k (l_k − Σ_j q_j l_j), l = l(s).
 
     For the minimax pair that is gradient descent of 2 JSD(p, q) in a, by the envelope theorem; JSD falls in every
-    step with h up to 4 or so, and q = p is the only rest.
+    step with h up to about 4, and q = p is the only stationary point.
 
     Args:
-        losses: a pair whose optimal critic is known as a function of p/q.
+        losses: a pair whose optimal critic is a known function of p/q.
         p: (K,) probabilities of the data, all above 0.
-        logits: (K,) a at the start.
+        logits: (K,) initial a.
         steps: at least 1.
         lr: h, above 0.
 
     Raises:
-        UsageError: for a pair without such a critic or a relativistic one, other shapes, no step, no rate.
-        DataError: for vectors that are no probabilities, or hold a 0 (where the best score is infinite).
+        UsageError: for a pair without such a critic, a relativistic one, other shapes, fewer than 1 step, or h ≤ 0.
+        DataError: for vectors that are no probabilities, or a p with a 0, where the optimal score is infinite.
 
     Reference: Goodfellow et al. (2014), Generative adversarial nets, proposition 2.
 
@@ -61,16 +61,16 @@ def play_in_function_space(
     if optimal is None or losses.relativistic:
         raise UsageError("the game in function space needs an optimal score that is a function of p/q alone")
     if steps < 1 or not lr > 0:
-        raise UsageError(f"playing needs at least 1 step and a rate above 0; got {steps} and {lr}")
+        raise UsageError(f"steps must be at least 1 and lr above 0; got {steps} and {lr}")
     log_q = logits.log_softmax(-1)
     probability_vectors(p=p, q=log_q.exp())
     if bool((p == 0).any()):
-        raise DataError("p must be above 0 in every bin: where it is 0 the best score is infinite")
-    log_p, laws = p.log(), [log_q.exp()]
+        raise DataError("p must be above 0 in every bin: where it is 0 the optimal score is infinite")
+    log_p, played = p.log(), [log_q.exp()]
     for _ in range(steps):
         loss = losses.generator(optimal(log_p - log_q), log_p.new_empty(0))
-        logits = logits - lr * laws[-1] * (loss - laws[-1] @ loss)
+        logits = logits - lr * played[-1] * (loss - played[-1] @ loss)
         log_q = logits.log_softmax(-1)
-        laws.append(log_q.exp())
-    played = torch.stack(laws)
-    return FunctionSpaceGame(played, jensen_shannon(p.expand_as(played), played))
+        played.append(log_q.exp())
+    distributions = torch.stack(played)
+    return FunctionSpaceGame(distributions, jensen_shannon(p.expand_as(distributions), distributions))

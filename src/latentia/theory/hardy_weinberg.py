@@ -1,6 +1,6 @@
-"""Maximum likelihood as a projection, in the smallest example: a curve on the simplex of three outcomes.
+"""Maximum likelihood as a KL projection, in the smallest example: a curve on the simplex of three outcomes.
 
-The curve is the Hardy-Weinberg family: the law of 2, 1 or 0 heads in two throws of one coin.
+The curve is the Hardy-Weinberg family: the distribution of 2, 1 or 0 heads in two tosses of one coin.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def hardy_weinberg(t: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Projection:
-    """The point of a family that is nearest to a law, in the sense of KL(law ‖ point).
+    """The member p_t of a family that minimises KL(p ‖ p_t).
 
     Attributes:
         parameter: (*B,) t, the maximum-likelihood estimate.
         point: (*B, 3) p_t.
-        distance: (*B,) KL(p ‖ p_t) in nats, the misspecification: what no parameter can gain.
+        distance: (*B,) KL(p ‖ p_t) in nats, the misspecification: the part of the KL that no parameter removes.
     """
 
     parameter: Tensor
@@ -59,12 +59,13 @@ class Projection:
 
 
 def project_on_hardy_weinberg(p: Tensor) -> Projection:
-    """Return the KL projection of a law of three outcomes on the Hardy-Weinberg curve.
+    """Return the KL projection of a distribution over three outcomes onto the Hardy-Weinberg curve.
 
     argmin_t KL(p ‖ p_t) = argmax_t Σ_i p_i log p_t,i = p₁ + ½ p₂
 
-    For the frequencies of a sample this is maximum likelihood, and the distance left is the mean log-likelihood
-    that the frequencies themselves have beyond it (`latentia.functional.likelihood.model_gap.likelihood_gap`).
+    For the frequencies of a sample this is maximum likelihood, and the remaining distance is the gap between the mean
+    log-likelihoods under the frequencies themselves and under p_t
+    (`latentia.functional.likelihood.model_gap.likelihood_gap`).
 
     Args:
         p: (*B, 3) probabilities, or frequencies of a sample.
@@ -83,6 +84,6 @@ def project_on_hardy_weinberg(p: Tensor) -> Projection:
     probability_vectors(p=p)
     if p.shape[-1] != 3:
         raise UsageError(f"p must have shape (*B, 3), one probability for each outcome; got {tuple(p.shape)}")
-    t = (p[..., 0] + 0.5 * p[..., 1]).clamp(max=1)  # beyond one by rounding only
+    t = (p[..., 0] + 0.5 * p[..., 1]).clamp(max=1)  # above one by rounding only
     point = hardy_weinberg(t)
     return Projection(t, point, kl_categorical(p, point))

@@ -1,4 +1,4 @@
-"""Why no data without labels can tell entangled codes from disentangled ones: a map that mixes, and cannot be seen."""
+"""Why unlabelled data cannot identify disentangled codes: a map that entangles them and preserves the prior."""
 
 from __future__ import annotations
 
@@ -40,22 +40,23 @@ class Rotation(Transform):
 
 
 def mixing(matrix: Tensor, factor: Distribution | None = None) -> Transform:
-    """Return a map that leaves the law of codes as it is and makes each entry depend on all.
+    """Return a map that preserves the distribution of codes and makes each entry depend on all.
 
     f = F⁻¹ ∘ Φ ∘ R ∘ Φ⁻¹ ∘ F, entry by entry but for R, with F the distribution function of one entry of the prior
-    p(z) = Π_j p(z_j) and Φ that of N(0, 1). For z ~ p, F(z) is uniform, Φ⁻¹(F(z)) is N(0, I), which R leaves as it is,
-    and so f(z) ~ p. For p = N(0, I), f is R itself. Where R has no zero, ∂f_i/∂z_j ≠ 0 almost everywhere, for all i, j.
+    p(z) = Π_j p(z_j) and Φ that of N(0, 1). For z ~ p, F(z) is uniform and Φ⁻¹(F(z)) ~ N(0, I), which R preserves,
+    so that f(z) ~ p. For p = N(0, I), f is R itself. Where R has no zero, ∂f_i/∂z_j ≠ 0 almost everywhere, for all i,
+    j.
 
-    With f after the encoder and f⁻¹ before the decoder a model has the same p(x), the same bound and the same KL of its
-    codes from the prior: `latentia.theory.rotated_latents.with_mapped_latents`.
+    With f after the encoder and f⁻¹ before the decoder a model has the same p(x), the same bound and the same KL term:
+    `latentia.theory.rotated_latents.with_mapped_latents`.
 
     Args:
         matrix: (d, d) R, orthogonal and without zeros, d at least 2.
-        factor: p(z_j), the same for each entry, with `cdf` and `icdf`; N(0, 1) without.
+        factor: p(z_j), the same for each entry, with `cdf` and `icdf`; default: N(0, 1).
 
     Raises:
         UsageError: for another matrix.
-        DataError: for numbers that are not finite.
+        DataError: for entries that are not finite.
 
     Reference: Locatello et al. (2019), Challenging Common Assumptions in the Unsupervised Learning of Disentangled
     Representations, theorem 1 and appendix A.
@@ -86,4 +87,4 @@ def _check_matrix(matrix: Tensor) -> None:
         raise UsageError(f"R must be orthogonal; R Rᵀ is off the identity by {off:.3g}")
     zeros = int((matrix == 0).sum())
     if zeros:
-        raise UsageError(f"R must have no zeros, so that every entry moves every other; it has {zeros}")
+        raise UsageError(f"R must have no zeros, so that every entry depends on every other; got {zeros}")

@@ -1,10 +1,10 @@
-"""The joint KL: what raising the bound lowers, and what it is made of, where all is known in closed form.
+"""The joint KL, which maximising the ELBO minimises, and its decompositions in closed form.
 
 KL(p_data(x) q(z|x) ‖ p(x, z)) = KL(p_data ‖ p) + E KL(q(z|x) ‖ p(z|x)) = −H(p_data) − E ELBO(x), E over p_data
 
-The first form tells what it is: a model gap, how far the model is from the data, and an inference gap, how far the
-encoder is from the model's posterior. The second is what can be computed without knowing p(x), but for the constant
-−H(p_data). Where codes of the data are given, q(z|x) is p_data(z|x), and all of it holds as it stands.
+The first form is the interpretation: a model gap, the divergence of the model from the data, plus an inference gap,
+that of the encoder from the model's posterior. The second can be computed without p(x), up to the constant
+−H(p_data). Where codes of the data are given, q(z|x) is p_data(z|x), and both forms hold unchanged.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from latentia.functional.gaussian.densities import (
 
 @dataclass(frozen=True)
 class JointKL:
-    """A joint KL and its parts, all () in nats, each from its own formula, so that the sums are tests.
+    """A joint KL and its parts, all () in nats; each has a formula of its own, so that the sums can be checked.
 
     Attributes:
         value: KL(p_data(x) q(z|x) ‖ p(x, z)), by its definition.
@@ -60,12 +60,12 @@ class JointKL:
 
     @property
     def elbo(self) -> Tensor:
-        """E ELBO as reconstruction less rate, which is how it is computed."""
+        """E ELBO as reconstruction minus rate: the form that is computed."""
         return self.reconstruction - self.rate
 
     @property
     def elbo_as_likelihood(self) -> Tensor:
-        """E ELBO as log-likelihood less inference gap, which is why it is a bound."""
+        """E ELBO as log-likelihood minus inference gap: the form that shows it is a bound."""
         return self.log_likelihood - self.inference_gap
 
 
@@ -79,7 +79,8 @@ def joint_kl(data: Tensor, posterior: Tensor, joint: Tensor) -> JointKL:
 
     Raises:
         UsageError: for shapes that do not fit.
-        DataError: for probabilities that do not sum to one, or a row of data or a code that the model rules out.
+        DataError: for probabilities that do not sum to one, or a row of data or a code of probability 0 under the
+            model.
 
     Reference: Kingma & Welling (2019), An Introduction to Variational Autoencoders, section 2.2, for the bound's forms.
 
@@ -89,7 +90,7 @@ def joint_kl(data: Tensor, posterior: Tensor, joint: Tensor) -> JointKL:
         (tensor(0.6931), tensor(0.), tensor(0.6931))
     """
     _check_tables(data, posterior, joint)
-    seen = data > 0  # no more is asked of rows that never come
+    seen = data > 0  # rows of probability 0 contribute nothing
     p_data, q, p_xz = data[seen], posterior[seen], joint[seen]
     p_x, p_z = p_xz.sum(1), joint.sum(0)
     of_codes = p_z.expand_as(q)
@@ -115,7 +116,7 @@ def _check_tables(data: Tensor, posterior: Tensor, joint: Tensor) -> None:
     ruled_out = int(((data[:, None] * posterior > 0) & (joint <= 0)).sum())
     if ruled_out:
         raise DataError(
-            f"p(x, z) is 0 at {ruled_out} pairs that the data and the posterior have: their KL is infinite"
+            f"p(x, z) is 0 at {ruled_out} pairs of positive probability under data and posterior: the KL is infinite"
         )
 
 
@@ -175,7 +176,7 @@ def joint_kl_linear_gaussian(
 
     Raises:
         UsageError: for shapes that do not fit.
-        DataError: for numbers that are not finite, or covariances that are not positive definite.
+        DataError: for values that are not finite, or covariances that are not positive definite.
 
     Reference: Lucas et al. (2019), Don't Blame the ELBO! A Linear VAE Perspective on Posterior Collapse, for the
     bound.
@@ -191,7 +192,7 @@ def joint_kl_linear_gaussian(
     codes = A @ mean + encoder.bias
     posterior = model.posterior
     return JointKL(
-        value=kl_gaussian(*_joint_law(mean, S, encoder), *_model_law(model)),
+        value=kl_gaussian(*_joint_moments(mean, S, encoder), *_model_moments(model)),
         model_gap=kl_gaussian(mean, S, model.bias, model.covariance),
         inference_gap=_mean_kl(mean, S, encoder, posterior),
         data_entropy=_entropy(S),
@@ -210,14 +211,14 @@ def _entropy(covariance: Tensor) -> Tensor:
 
 def _log_likelihood(mean: Tensor, covariance: Tensor, p: LinearModel) -> Tensor:
     """−½ [D log 2π + log det C + tr C⁻¹ (S + δδᵀ)], C of p(x), δ = E x − b."""
-    C, deviation = p.covariance, mean - p.bias
-    second = covariance + torch.outer(deviation, deviation)
+    C, difference = p.covariance, mean - p.bias
+    second = covariance + torch.outer(difference, difference)
     log_det = log_det_from_factor(cholesky_factor(C, "covariance")).to(C.dtype)
     return -0.5 * (len(mean) * LOG_2PI + log_det + torch.trace(torch.linalg.solve(C, second)))
 
 
 def _mean_kl(mean: Tensor, covariance: Tensor, q: LinearEncoder, p: LinearEncoder) -> Tensor:
-    """E KL(q(z|x) ‖ p(z|x)): that at the mean row, and ½ tr Σ_p⁻¹ B S Bᵀ for what the means differ elsewhere."""
+    """E KL(q(z|x) ‖ p(z|x)): its value at the mean row, plus ½ tr Σ_p⁻¹ B S Bᵀ, B the difference of the slopes."""
     B = q.weight - p.weight
     at_mean = kl_gaussian(q.weight @ mean + q.bias, q.covariance, p.weight @ mean + p.bias, p.covariance)
     return at_mean + 0.5 * torch.trace(torch.linalg.solve(p.covariance, B @ covariance @ B.mT))
@@ -234,14 +235,14 @@ def _reconstruction(mean: Tensor, covariance: Tensor, q: LinearEncoder, p: Linea
     return -0.5 * (len(mean) * (LOG_2PI + math.log(s2)) + square / s2)
 
 
-def _joint_law(mean: Tensor, covariance: Tensor, q: LinearEncoder) -> tuple[Tensor, Tensor]:
+def _joint_moments(mean: Tensor, covariance: Tensor, q: LinearEncoder) -> tuple[Tensor, Tensor]:
     """Return mean and covariance of (x, z) with x from the data and z from the encoder."""
     A, S = q.weight, covariance
     blocks = [torch.cat([S, S @ A.mT], 1), torch.cat([A @ S, A @ S @ A.mT + q.covariance], 1)]
     return torch.cat([mean, A @ mean + q.bias]), torch.cat(blocks)
 
 
-def _model_law(p: LinearModel) -> tuple[Tensor, Tensor]:
+def _model_moments(p: LinearModel) -> tuple[Tensor, Tensor]:
     """Return mean and covariance of (x, z) under the model."""
     W = p.weight
     blocks = [torch.cat([p.covariance, W], 1), torch.cat([W.mT, _identity(W, 1)], 1)]

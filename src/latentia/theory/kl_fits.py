@@ -1,7 +1,7 @@
 """Gaussians fitted to a density on the line by the forward and by the reverse KL divergence.
 
-With one mode in the family and two in the target, the two directions disagree: forward KL covers both modes, reverse KL
-sits on one.
+With a unimodal family and a bimodal target the two directions disagree: forward KL is mass-covering and spans both
+modes, reverse KL is mode-seeking and fits one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from latentia.errors import DataError, UsageError
 from latentia.functional.gaussian.densities import LOG_2PI
 
 LogDensity = Callable[[Tensor], Tensor]
-_NODES = 64  # of Gauss and Hermite's quadrature
+_NODES = 64  # of the Gauss-Hermite quadrature
 _STARTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # levels of p's quantiles, where descents begin
 
 
@@ -27,27 +27,28 @@ class Fit:
 
     Attributes:
         mean: μ.
-        deviation: σ.
-        divergence: the least value of the divergence that was asked for, in nats.
+        standard_deviation: σ.
+        divergence: the minimum of the divergence that was minimised, in nats.
     """
 
     mean: float
-    deviation: float
+    standard_deviation: float
     divergence: float
 
     def density(self, x: Tensor) -> Tensor:
         """Return N(x; μ, σ²) of (n,) points."""
-        return _log_normal(x, self.mean, self.deviation).exp()
+        return _log_normal(x, self.mean, self.standard_deviation).exp()
 
 
 def forward_kl_fit(log_density: LogDensity, grid: Tensor) -> Fit:
-    """Return the Gaussian q that is least KL(p ‖ q) from a density p: the one with p's mean and variance.
+    """Return the Gaussian q that minimises KL(p ‖ q) for a density p: the one with p's mean and variance.
 
-    argmin_q ∫ p log p/q = N(E_p x, Var_p x): q must be wherever p is, so it covers all modes.
+    argmin_q ∫ p log p/q = N(E_p x, Var_p x): q must have mass wherever p has, so it covers all modes.
 
     Args:
-        log_density: (n,) points → (n,) nats, up to a constant; −∞ where p is not.
-        grid: (n,) increasing points that hold nearly all of p; the trapezoidal rule over it stands for integrals.
+        log_density: (n,) points → (n,) nats, up to a constant; −∞ where p is 0.
+        grid: (n,) increasing points that hold nearly all of p's mass; integrals are taken by the trapezoidal rule over
+            it.
 
     Raises:
         UsageError: for a grid that does not increase.
@@ -59,27 +60,27 @@ def forward_kl_fit(log_density: LogDensity, grid: Tensor) -> Fit:
         >>> def two_modes(x):  # N(x; ±3, 1)
         ...     return torch.logaddexp(-((x - 3) ** 2) / 2, -((x + 3) ** 2) / 2)
         >>> fit = forward_kl_fit(two_modes, torch.linspace(-12, 12, 2001))
-        >>> print(f"{abs(fit.mean):.2f} {fit.deviation**2:.2f} {fit.divergence:.2f}")
+        >>> print(f"{abs(fit.mean):.2f} {fit.standard_deviation**2:.2f} {fit.divergence:.2f}")
         0.00 10.00 0.46
     """
     grid, log_p = _normalised(log_density, grid)
     p = log_p.exp()
     mean = torch.trapezoid(p * grid, grid)
-    deviation = torch.trapezoid(p * (grid - mean).square(), grid).sqrt()
-    log_q = _log_normal(grid, float(mean), float(deviation))
+    sd = torch.trapezoid(p * (grid - mean).square(), grid).sqrt()
+    log_q = _log_normal(grid, float(mean), float(sd))
     terms = torch.where(p > 0, p * (log_p - log_q), 0.0)
-    return Fit(float(mean), float(deviation), float(torch.trapezoid(terms, grid)))
+    return Fit(float(mean), float(sd), float(torch.trapezoid(terms, grid)))
 
 
 def reverse_kl_fit(log_density: LogDensity, grid: Tensor) -> Fit:
-    """Return the Gaussian q that is least KL(q ‖ p) from a density p: the lowest of several descents.
+    """Return the Gaussian q that minimises KL(q ‖ p) for a density p: the best of several descents.
 
-    argmin_q −½ log(2πe σ²) − E_q log p(x), x = μ + σε: q pays where p is not, so it sits on one mode. E_q is taken by
-    Gauss and Hermite's quadrature, the minimum by L-BFGS from quantiles of p. Of equally low ones, the first is kept.
+    argmin_q −½ log(2πe σ²) − E_q log p(x), x = μ + σε: q is penalised where p is small, so it fits one mode. E_q is
+    taken by Gauss-Hermite quadrature, the minimum by L-BFGS from quantiles of p. Of equal minima the first is kept.
 
     Args:
         log_density: (n,) points → (n,) nats, up to a constant, differentiable; above −∞ on the whole line.
-        grid: (n,) increasing points that hold nearly all of p, for its constant and the starts.
+        grid: (n,) increasing points that hold nearly all of p's mass, for its constant and the starts.
 
     Raises:
         UsageError: for a grid that does not increase.
@@ -91,7 +92,7 @@ def reverse_kl_fit(log_density: LogDensity, grid: Tensor) -> Fit:
         >>> def two_modes(x):  # N(x; ±3, 1)
         ...     return torch.logaddexp(-((x - 3) ** 2) / 2, -((x + 3) ** 2) / 2)
         >>> fit = reverse_kl_fit(two_modes, torch.linspace(-12, 12, 2001))
-        >>> print(f"{abs(fit.mean):.2f} {fit.deviation:.2f} {fit.divergence:.2f}")  # misses a half: log 2
+        >>> print(f"{abs(fit.mean):.2f} {fit.standard_deviation:.2f} {fit.divergence:.2f}")  # misses a half: log 2
         2.98 1.02 0.69
     """
     grid, log_p = _normalised(log_density, grid)
@@ -113,14 +114,14 @@ def _normalised(log_density: LogDensity, grid: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _starts(grid: Tensor, log_p: Tensor) -> Iterator[tuple[float, float]]:
-    """Yield means at quantiles of p, with a deviation that is small beside p's."""
-    shares = torch.cumulative_trapezoid(log_p.exp(), grid)
-    low, high = (float(grid[1:][torch.searchsorted(shares, level)]) for level in (0.1, 0.9))
+    """Yield means at quantiles of p, with a standard deviation that is small against p's."""
+    cdf = torch.cumulative_trapezoid(log_p.exp(), grid)
+    low, high = (float(grid[1:][torch.searchsorted(cdf, level)]) for level in (0.1, 0.9))
     for level in _STARTS:
-        yield float(grid[1:][torch.searchsorted(shares, level)]), (high - low) / 8
+        yield float(grid[1:][torch.searchsorted(cdf, level)]), (high - low) / 8
 
 
-def _descended(log_density: LogDensity, constant: float, mean: float, deviation: float) -> Fit:
+def _descended(log_density: LogDensity, constant: float, mean: float, sd: float) -> Fit:
     """Return where a descent from one Gaussian ends."""
     import numpy as np
     from scipy.optimize import minimize
@@ -139,11 +140,11 @@ def _descended(log_density: LogDensity, constant: float, mean: float, deviation:
         (gradient,) = torch.autograd.grad(value, theta)
         return value.item(), gradient.numpy()
 
-    found = minimize(with_gradient, [mean, math.log(deviation)], jac=True, method="L-BFGS-B", tol=1e-12)
+    found = minimize(with_gradient, [mean, math.log(sd)], jac=True, method="L-BFGS-B", tol=1e-12)
     if not math.isfinite(found.fun):
         raise DataError("the density is 0 where a Gaussian reaches, so that KL(q ‖ p) is infinite")
     return Fit(float(found.x[0]), math.exp(found.x[1]), float(found.fun))
 
 
-def _log_normal(x: Tensor, mean: float, deviation: float) -> Tensor:
-    return -0.5 * (((x - mean) / deviation).square() + LOG_2PI) - math.log(deviation)
+def _log_normal(x: Tensor, mean: float, sd: float) -> Tensor:
+    return -0.5 * (((x - mean) / sd).square() + LOG_2PI) - math.log(sd)

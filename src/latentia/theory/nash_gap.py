@@ -1,4 +1,4 @@
-"""How far a game is from an equilibrium: what each player could still gain if the others stood still."""
+"""The distance of a game from a Nash equilibrium: what each player gains by a best response to the others."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from latentia.theory.best_response import best_response, player_losses
 
 @dataclass(frozen=True)
 class NashGap:
-    """What the players could gain.
+    """The gains of all players by their best responses.
 
     Attributes:
-        gains: by player, its loss as it is less its loss after its answer, in the loss's units, on held-out rows.
+        gains: by player, the decrease of its loss by its best response, in the loss's units, on held-out rows.
     """
 
     gains: Mapping[str, float]
 
     @property
     def total(self) -> float:
-        """The sum of all gains: 0 at a Nash equilibrium, and above it anywhere else."""
+        """The sum of all gains: 0 at a Nash equilibrium, positive elsewhere."""
         return sum(self.gains.values())
 
 
@@ -39,21 +39,21 @@ def nash_gap(
     optim: Optim | Mapping[str, Optim],
     seed: int = 0,
 ) -> NashGap:
-    """Estimate the duality gap by k best-response steps of each player, on copies; the game stays as it is.
+    """Estimate the duality gap by k best-response steps of each player, on copies; the game is unchanged.
 
     gap = Σ_i [L_i(x) − min_{x_i'} L_i(x_i', x_{−i})]; of a zero-sum game max_D′ V(G, D′) − min_G′ V(G′, D)
 
-    Each minimum is estimated by the player's own descent from where it is, so the gap is estimated from below, and
-    may come out a little below 0 for answers that fit the batches and not the held-out rows. Both losses of a
-    player are taken on the same rows and with the same randomness.
+    Each minimum is estimated by gradient descent from the player's current parameters, so the gap is underestimated; it
+    may be slightly negative where a response overfits the batches. Both losses of a player are taken on the same rows
+    and with the same random draws.
 
     Args:
-        objective: the game, as far as it has been played.
-        batches: what the answers learn from, as `latentia.train` takes them.
-        held_out: rows that the losses are taken on; many, for the gap's noise is theirs.
+        objective: the game in its current state.
+        batches: that the responses are trained on, as for `latentia.train`.
+        held_out: rows that the losses are evaluated on; more rows make the gap less noisy.
         steps: k.
-        optim: how an answer descends, for all players or by name.
-        seed: of all that is drawn.
+        optim: the optimiser of the responses, one for all players or by name.
+        seed: of all draws.
 
     Reference: Grnarova et al. (2019), A domain agnostic measure for monitoring and evaluating GANs, section 3.
 
@@ -62,7 +62,7 @@ def nash_gap(
         >>> rows = torch.randn(64, 2, generator=torch.Generator().manual_seed(0)) + 5
         >>> game = lt.recipes["gan"](lt.DataSpec((2,), lt.Support("real")), hidden=8).objective
         >>> gap = nash_gap(game, [Batch(rows)], Batch(rows), steps=20, optim=Optim())
-        >>> gap.gains["critic"] > 0  # it can still learn to tell 5 from 0
+        >>> gap.gains["critic"] > 0  # it can still learn to separate 5 from 0
         True
     """
     gains: dict[str, float] = {}
@@ -74,6 +74,6 @@ def nash_gap(
 
 
 def _loss(objective: Objective, player: str, rows: Batch, seed: int) -> float:
-    """Return the first loss that a step tells a player, in a copy, for a step may move statistics."""
+    """Return a player's first loss in a step of a copy, since a step may update running statistics."""
     game = player_losses(copy.deepcopy(objective).train(), player, rows, torch.Generator().manual_seed(seed))
     return next(game).item()

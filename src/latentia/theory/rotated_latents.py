@@ -1,4 +1,4 @@
-"""The same law of rows with other codes: an invertible map after the encoder, and its inverse before the decoder."""
+"""Reparametrised latents: an invertible map after the encoder and its inverse before the decoder; p(x) is unchanged."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from latentia.models.latent_variable import LatentVariable
 
 
 def with_mapped_latents(model: LatentVariable, f: Transform) -> LatentVariable:
-    """Return a model whose codes are f(z) where the given model's are z; their parts are the same modules.
+    """Return a model whose codes are f(z) where the given model's are z; both models share their modules.
 
-    Encoder f ∘ q(z | x), decoder p(x | f⁻¹(z)), prior as it is. Where f leaves the prior's law as it is, so it leaves
-    p(x), the bound and KL(q(z | x) ‖ p(z)); without labels no data tells the two models apart.
+    Encoder f ∘ q(z | x), decoder p(x | f⁻¹(z)), the same prior. Where f preserves the prior, it preserves p(x), the
+    bound and KL(q(z | x) ‖ p(z)) too: unlabelled data cannot distinguish the two models.
 
     Args:
         model: with codes z.
-        f: on codes; see `latentia.theory.identifiability.mixing`.
+        f: a map of codes; see `latentia.theory.identifiability.mixing`.
 
     Reference: Locatello et al. (2019), Challenging common assumptions in the unsupervised learning of disentangled
     representations, theorem 1.
@@ -36,7 +36,7 @@ def with_mapped_latents(model: LatentVariable, f: Transform) -> LatentVariable:
 
 
 class _Mapped(Posterior):
-    """The law of f(z)."""
+    """The posterior of f(z)."""
 
     def __init__(self, posterior: Posterior, f: Transform) -> None:
         super().__init__()
@@ -45,12 +45,12 @@ class _Mapped(Posterior):
         self.f = f
 
     def forward(self, h: Tensor) -> Distribution:
-        """Return the law of f(z) for (B, P) numbers."""
+        """Return the distribution of f(z) from (B, P) parameters."""
         return Transformed(self.posterior(h), self.f)
 
 
 class _MapUndone(nn.Module):
-    """A decoder that reads f⁻¹(z)."""
+    """A decoder applied to f⁻¹(z)."""
 
     def __init__(self, decoder: nn.Module, f: Transform) -> None:
         super().__init__()
@@ -58,5 +58,5 @@ class _MapUndone(nn.Module):
         self.f = f
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """Return what the decoder writes for f⁻¹(z)."""
+        """Return the decoder's output at f⁻¹(z)."""
         return self.decoder(self.f.inv(z), context)

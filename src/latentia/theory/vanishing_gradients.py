@@ -1,4 +1,4 @@
-"""How much a generator can still learn from a critic that gets better and better."""
+"""Vanishing gradients: the norm of the generator's gradient as the critic approaches its optimum."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ def gradient_by_critic_steps(
     seed: int = 0,
     players: tuple[str, str] = ("critic", "generator"),
 ) -> Mapping[int, float]:
-    """Measure the norm of the generator's gradient while the critic alone learns; the game stays as it is.
+    """Measure the norm of the generator's gradient while only the critic is trained; the game is unchanged.
 
-    ‖∂L_G/∂θ‖ after k steps of the critic, over all the generator's parameters. Where the two laws hardly meet and the
-    critic nears its optimum, it falls to 0 with the minimax loss, whose slope at a row is that of the critic times
-    D; it does not with −log D, whose slope has 1 − D in its place, nor with a critic of bounded slope (Wasserstein).
+    ‖∂L_G/∂θ‖ after k critic updates, over all the generator's parameters. Where the two distributions hardly overlap
+    and the critic nears its optimum, it falls to 0 with the minimax loss, whose slope at a row is the critic's times D;
+    it does not with −log D, whose slope has the factor 1 − D instead, nor with a critic of bounded slope (Wasserstein).
 
     Args:
-        objective: the game, as far as it has been played.
-        batches: what the critic learns from, as `latentia.train` takes them.
-        held_out: as many rows as samples the gradient is a mean over.
-        at: numbers of steps, each at least 1.
-        optim: how the critic descends.
-        seed: of all that is drawn; the gradients are taken at the same samples.
-        players: who learns, and whose gradient is measured.
+        objective: the game in its current state.
+        batches: that the critic is trained on, as for `latentia.train`.
+        held_out: rows for the measurement; the gradient is a mean over as many samples.
+        at: numbers of critic updates, each at least 1.
+        optim: the critic's optimiser.
+        seed: of all draws; all gradients are taken at the same samples.
+        players: the trained player, and the one whose gradient is measured.
 
     Returns:
-        The norm by number of steps.
+        The norm by number of critic updates.
 
     Reference: Arjovsky & Bottou (2017), Towards Principled Methods for Training GANs, theorem 2.4 and figure 2.
 
@@ -61,7 +61,7 @@ def gradient_by_critic_steps(
 
 
 def _gradient_norm(objective: Objective, player: str, rows: Batch, seed: int) -> float:
-    """Return the norm of a player's gradient in one step of a copy, for a step may move statistics."""
+    """Return the norm of a player's gradient in one step of a copy, since a step may update running statistics."""
     twin = copy.deepcopy(objective).train()
     parameters = [p for p in twin.players()[player].parameters() if p.requires_grad]
     loss = next(player_losses(twin, player, rows, torch.Generator().manual_seed(seed)))

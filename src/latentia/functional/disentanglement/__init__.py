@@ -1,6 +1,6 @@
-"""Disentanglement: how codes (n, d) relate to the factors (n, F) that rows were made from, as functions of tensors.
+"""Disentanglement: how codes (n, d) relate to the factors of variation (n, F) of the rows, as functions of tensors.
 
-Factors are numbers of values from 0, as `Rows.factor_values` has them. What fits classifiers is in
+Factors are indices of values from 0, as in `Rows.factor_values`. Scores that fit classifiers are in
 `latentia.metrics.disentanglement`.
 """
 

@@ -1,4 +1,4 @@
-"""Checks of what the functions of codes and factors are given."""
+"""Checks of the arguments of the disentanglement functions: codes, factors, matrices of scores."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from latentia.functional.checks import point_sets
 
 
 def coded_factors(codes: Tensor, factors: Tensor) -> None:
-    """Raise unless codes are (n, d) finite points, and factors whole numbers (n, F) from 0, each with two values.
+    """Raise unless codes are (n, d) finite points, and factors integers (n, F) from 0, each with at least two values.
 
     Raises:
-        UsageError: for other shapes, or factors that are no whole numbers.
-        DataError: for a code that is not finite, a negative number, or a factor with one value only.
+        UsageError: for other shapes, or factors that are not integers.
+        DataError: for a code that is not finite, a negative factor, or a factor with one value only.
     """
     point_sets(codes=codes)
     whole_numbers(factors=factors)
@@ -25,11 +25,11 @@ def coded_factors(codes: Tensor, factors: Tensor) -> None:
 
 
 def whole_numbers(**tensors: Tensor) -> None:
-    """Raise unless every tensor holds rows (n, k) of whole numbers from 0, with n and k of at least 1.
+    """Raise unless every tensor holds rows (n, k) of integers from 0, with n and k of at least 1.
 
     Raises:
         UsageError: for other shapes, or floating-point numbers.
-        DataError: for negative numbers.
+        DataError: for negative entries.
     """
     for name, tensor in tensors.items():
         if tensor.dim() != 2 or not tensor.numel():
@@ -41,11 +41,11 @@ def whole_numbers(**tensors: Tensor) -> None:
 
 
 def matrix(at_least: tuple[int, int], **tensors: Tensor) -> None:
-    """Raise unless every tensor is a finite, non-negative matrix of codes by factors, of at least that size.
+    """Raise unless every tensor is a finite, non-negative matrix of codes by factors, of at least the given size.
 
     Raises:
         UsageError: for other shapes, or a matrix that is too small.
-        DataError: for a number that is NaN, infinite or negative.
+        DataError: for an entry that is NaN, infinite or negative.
     """
     for name, tensor in tensors.items():
         shape = tuple(tensor.shape)

@@ -1,4 +1,4 @@
-"""The gap between the best and the second best code of a factor, and how well codes fit factors linearly."""
+"""The gap between the two most predictive codes of a factor (SAP), and R² of factors on single codes."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from latentia.functional.disentanglement.checks import matrix
 
 
 def top_two_gaps(scores: Tensor) -> Tensor:
-    """Return how far the best code of each factor is above the second best: max_i s_ij − max_{i ≠ i*} s_ij.
+    """Return the gap between the best and the second best code of each factor: max_i s_ij − max_{i ≠ i*} s_ij.
 
-    Of the accuracy, or of R², of predicting factor j from code i alone this is the separated attribute predictability
-    (SAP), whose score is the mean over factors. Of a single code the gap is to 0.
+    With s_ij the accuracy, or R², of predicting factor j from code i alone this is the separated attribute
+    predictability (SAP), whose score is the mean over factors. With a single code the gap is to 0.
 
     Args:
-        scores: (d, F) s_ij, how well code i tells factor j, not negative.
+        scores: (d, F) s_ij, how well code i predicts factor j, not negative.
 
     Returns:
         (F,).
 
     Raises:
         UsageError: for another shape.
-        DataError: for numbers that are negative or not finite.
+        DataError: for scores that are negative or not finite.
 
     Reference: Kumar, Sattigeri & Balakrishnan (2018), Variational Inference of Disentangled Latent Concepts,
     section 3.
@@ -46,14 +46,14 @@ def squared_correlations(codes: Tensor, values: Tensor) -> Tensor:
 
     Args:
         codes: (n, d).
-        values: (n, F) numbers.
+        values: (n, F) of the factors.
 
     Returns:
         (d, F) in [0, 1], float64.
 
     Raises:
         UsageError: for other shapes.
-        DataError: for numbers that are not finite, or a factor with one value.
+        DataError: for values that are not finite, or a factor with one value.
 
     Reference: Kumar, Sattigeri & Balakrishnan (2018), section 3, the score of continuous factors.
 

@@ -1,4 +1,4 @@
-"""Groups of rows that share the value of a factor, and which codes stay still in them."""
+"""Groups of rows that share the value of a factor, and which codes vary least within them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch import Tensor
 from latentia.errors import DataError
 from latentia.functional.disentanglement.checks import coded_factors
 
-_AT_ONCE = 1 << 22  # codes that are gathered at once: 32 MB
+_AT_ONCE = 1 << 22  # codes gathered at once: 32 MB
 
 
 def rows_sharing_factor(column: Tensor, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Draw for each of some rows a row with the same value of a factor, each of them equally likely, itself too.
+    """Draw for each given row a row with the same value of a factor, uniformly, the row itself included.
 
     Args:
-        column: (n,) whole numbers from 0, the factor's value in each row.
-        rows: (*B,) numbers of rows.
+        column: (n,) integers from 0, the factor's value in each row.
+        rows: (*B,) indices of rows.
         generator: where randomness comes from; torch's global state without one.
 
     Returns:
-        (*B,) numbers of rows.
+        (*B,) indices of rows.
 
     Example:
         >>> column = torch.tensor([2, 0, 2, 1])
@@ -43,14 +43,14 @@ def pair_differences(
     pairs: int = 64,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Return how far codes are apart, on average, in pairs of rows that share a factor's value.
+    """Return the mean absolute difference of codes over pairs of rows that share a factor's value.
 
-    (1/L) Σ_l |z_l − z′_l|, with v_j(z_l) = v_j(z′_l) in every pair, and all else drawn afresh
+    (1/L) Σ_l |z_l − z′_l|, with v_j(z_l) = v_j(z′_l) in every pair, and the other factors drawn independently
 
     Args:
         codes: (n, d).
-        factors: (n, F) whole numbers from 0.
-        shared: (m,) j, the factor that the pairs of each point share.
+        factors: (n, F) integers from 0.
+        shared: (m,) j, the factor whose value the pairs of each point have in common.
         pairs: L.
         generator: where randomness comes from; torch's global state without one.
 
@@ -58,7 +58,7 @@ def pair_differences(
         (m, d).
 
     Raises:
-        UsageError: for other shapes, or factors that are not whole numbers.
+        UsageError: for other shapes, or factors that are not integers.
         DataError: for codes that are not finite, or a value that only one row has.
 
     Reference: Higgins et al. (2017), beta-VAE, section 3, steps 2 and 3.
@@ -87,17 +87,17 @@ def least_varying_latents(
 
     Args:
         codes: (n, d).
-        factors: (n, F) whole numbers from 0.
-        shared: (m,) j, the factor that each group shares; its value is that of a row drawn at random.
-        variances: (d,) of all rows; 0 for codes that are left out.
+        factors: (n, F) integers from 0.
+        shared: (m,) j, the factor whose value each group has in common: that of a row drawn at random.
+        variances: (d,) over all rows; codes with 0 are left out.
         size: rows in a group, drawn with replacement.
         generator: where randomness comes from; torch's global state without one.
 
     Returns:
-        (m,) numbers of codes.
+        (m,) indices of codes.
 
     Raises:
-        UsageError: for other shapes, or factors that are not whole numbers.
+        UsageError: for other shapes, or factors that are not integers.
         DataError: for codes that are not finite, or a value that only one row has.
 
     Reference: Kim & Mnih (2018), Disentangling by Factorising, section 4.
@@ -113,15 +113,15 @@ def least_varying_latents(
 
 
 def majority_factors(codes: Tensor, shared: Tensor, sizes: tuple[int, int]) -> Tensor:
-    """Return for each code the factor that was shared most often when it was the steadiest.
+    """Return for each code the factor that was fixed most often when this code varied least.
 
     Args:
-        codes: (m,) numbers of the steadiest codes.
-        shared: (m,) numbers of the factors that were shared.
+        codes: (m,) indices of the codes that varied least.
+        shared: (m,) indices of the factors that were fixed.
         sizes: d and F.
 
     Returns:
-        (d,) numbers of factors; 0 for a code that never was the steadiest.
+        (d,) indices of factors; 0 for a code that never varied least.
 
     Reference: Kim & Mnih (2018), section 4, the majority-vote classifier.
 
@@ -145,7 +145,7 @@ def _groups_exist(codes: Tensor, factors: Tensor) -> None:
 
 
 def _of_one_factor(shared: Tensor, entries: int) -> Iterator[tuple[int, Tensor]]:
-    """Iterate over factors and positions of the points that share them, as many at once as memory allows."""
+    """Iterate over factors and the indices of the points they belong to, as many at once as memory allows."""
     for j in shared.unique().tolist():
         for points in (shared == j).nonzero().flatten().split(max(1, _AT_ONCE // entries)):
             yield j, points

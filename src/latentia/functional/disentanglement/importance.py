@@ -1,4 +1,4 @@
-"""Disentanglement and completeness (DCI) of a matrix that says how important each code is for each factor."""
+"""Disentanglement and completeness (DCI) from a matrix of the importance of each code for each factor."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from latentia.functional.disentanglement.checks import matrix
 
 
 def disentanglement(importance: Tensor) -> Tensor:
-    """Return how far each code is important for one factor only, the mean weighted by importance.
+    """Return the disentanglement: the degree to which each code captures one factor only, weighted by importance.
 
     D = Σ_i ρ_i D_i,  D_i = 1 − H(P_i) / log F,  P_ij = R_ij / Σ_j R_ij,  ρ_i = Σ_j R_ij / Σ_ij R_ij
 
-    in [0, 1]; 0 where no code is important. Codes that are important for nothing do not count.
+    in [0, 1]; 0 where no code is important. Codes of no importance have no weight.
 
     Args:
         importance: (d, F) R_ij, of code i for factor j.
@@ -24,8 +24,8 @@ def disentanglement(importance: Tensor) -> Tensor:
         ().
 
     Raises:
-        UsageError: for fewer than two factors, of which every code would tell one only.
-        DataError: for numbers that are negative or not finite.
+        UsageError: for fewer than two factors, with which the degree is undefined.
+        DataError: for entries that are negative or not finite.
 
     Reference: Eastwood & Williams (2018), A Framework for the Quantitative Evaluation of Disentangled
     Representations, section 2.
@@ -39,7 +39,7 @@ def disentanglement(importance: Tensor) -> Tensor:
 
 
 def completeness(importance: Tensor) -> Tensor:
-    """Return how far each factor is told by one code only, the mean weighted by importance.
+    """Return the completeness: the degree to which each factor is captured by one code only, weighted by importance.
 
     C = Σ_j ρ_j C_j,  C_j = 1 − H(P_j) / log d,  P_ij = R_ij / Σ_i R_ij,  ρ_j = Σ_i R_ij / Σ_ij R_ij
 
@@ -52,8 +52,8 @@ def completeness(importance: Tensor) -> Tensor:
         ().
 
     Raises:
-        UsageError: for fewer than two codes, of which one only would tell every factor.
-        DataError: for numbers that are negative or not finite.
+        UsageError: for fewer than two codes, with which the degree is undefined.
+        DataError: for entries that are negative or not finite.
 
     Reference: Eastwood & Williams (2018), section 2.
 
@@ -67,8 +67,8 @@ def completeness(importance: Tensor) -> Tensor:
 
 
 def _concentration(importance: Tensor) -> Tensor:
-    """Return Σ_i ρ_i (1 − H(P_i) / log k) of the rows of an (m, k) matrix."""
+    """Return Σ_i ρ_i (1 − H(P_i) / log k) over the rows of an (m, k) matrix."""
     mass = importance.sum(1)
-    shares = importance / mass.where(mass > 0, 1)[:, None]
-    each = 1 - torch.special.entr(shares).sum(1) / math.log(importance.shape[1])
+    fractions = importance / mass.where(mass > 0, 1)[:, None]
+    each = 1 - torch.special.entr(fractions).sum(1) / math.log(importance.shape[1])
     return (mass @ each / mass.sum().where(mass.sum() > 0, 1)).clamp(min=0)

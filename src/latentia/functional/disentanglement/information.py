@@ -1,4 +1,4 @@
-"""How much single codes tell about single factors: mutual information, its gap (MIG) and modularity."""
+"""Mutual information of single codes and single factors, its gap (MIG) and modularity."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from latentia.functional.disentanglement.gaps import top_two_gaps
 
 
 def histogram_bins(codes: Tensor, bins: int = 20) -> Tensor:
-    """Return the number of the bin that each code is in.
+    """Return the index of the bin that each code falls in.
 
-    ⌊B (z − min z) / (max z − min z)⌋, the largest value in bin B − 1: bins of equal width for each code by itself.
+    ⌊B (z − min z) / (max z − min z)⌋, the largest value in bin B − 1: bins of equal width, for each entry separately.
     A constant code is in bin 0.
 
     Args:
@@ -41,23 +41,23 @@ def histogram_bins(codes: Tensor, bins: int = 20) -> Tensor:
 
 
 def mutual_information(codes: Tensor, factors: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Return the mutual information of each code and each factor, in the rows given.
+    """Return the mutual information of each code and each factor, in the given rows.
 
-    I(z_i; v_j) = Σ_{z,v} p(z, v) log p(z, v) / (p(z) p(v)) = H(z_i) + H(v_j) − H(z_i, v_j), p the shares of rows
+    I(z_i; v_j) = Σ_{z,v} p(z, v) log p(z, v) / (p(z) p(v)) = H(z_i) + H(v_j) − H(z_i, v_j), p the fractions of rows
 
-    Of independent numbers with A and B values it is about (A − 1)(B − 1)/2n above 0 (Miller, 1955).
+    For independent variables with A and B values it is about (A − 1)(B − 1)/2n in the mean (Miller, 1955).
 
     Args:
-        codes: (n, d) whole numbers from 0, as `histogram_bins` returns.
-        factors: (n, F) whole numbers from 0.
+        codes: (n, d) integers from 0, as `histogram_bins` returns.
+        factors: (n, F) integers from 0.
         weights: (n,) of the rows, which sum to 1; differentiable in them. Default: 1/n each.
 
     Returns:
         (d, F) nats, float64.
 
     Raises:
-        UsageError: for other shapes, or numbers that are not whole.
-        DataError: for negative numbers.
+        UsageError: for other shapes, or entries that are not integers.
+        DataError: for negative entries.
 
     Reference: Cover & Thomas (2006), Elements of Information Theory, eqs. 2.28 and 2.45.
 
@@ -79,7 +79,7 @@ def entropies(numbers: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return the entropy of each column, H = −Σ_v p(v) log p(v) with p the fractions of rows, or their weights.
 
     Args:
-        numbers: (n, k) whole numbers from 0.
+        numbers: (n, k) integers from 0.
         weights: (n,) of the rows, which sum to 1; differentiable in them. Default: 1/n each.
 
     Returns:
@@ -100,21 +100,21 @@ def mutual_information_gaps(codes: Tensor, factors: Tensor, weights: Tensor | No
 
     MIG_j = (I(z_i*; v_j) − max_{i ≠ i*} I(z_i; v_j)) / H(v_j),  i* = argmax_i I(z_i; v_j)
 
-    in [0, 1]: 1 where one code tells all about the factor and the others nothing; 0 for a factor with one value, of
-    which nothing can be told. A code of B bins tells no more than log B nats, so that a factor of K > B values that
-    are equally frequent has at most log B / log K.
+    in [0, 1]: 1 where one code determines the factor and the others are independent of it; 0 for a factor with one
+    value, whose entropy is 0. A code of B bins carries at most log B nats, so that a factor of K > B equally frequent
+    values has at most log B / log K.
 
     Args:
-        codes: (n, d) whole numbers from 0, as `histogram_bins` returns.
-        factors: (n, F) whole numbers from 0.
+        codes: (n, d) integers from 0, as `histogram_bins` returns.
+        factors: (n, F) integers from 0.
         weights: (n,) of the rows, which sum to 1; differentiable in them. Default: 1/n each.
 
     Returns:
         (F,) float64.
 
     Raises:
-        UsageError: for other shapes, or numbers that are not whole.
-        DataError: for negative numbers.
+        UsageError: for other shapes, or entries that are not integers.
+        DataError: for negative entries.
 
     Reference: Chen et al. (2018), Isolating Sources of Disentanglement in VAEs, eq. 6.
 
@@ -129,11 +129,11 @@ def mutual_information_gaps(codes: Tensor, factors: Tensor, weights: Tensor | No
 
 
 def modularities(information: Tensor) -> Tensor:
-    """Return each code's modularity: how far it tells about one factor only.
+    """Return each code's modularity: the degree to which it is informative about one factor only.
 
     1 − Σ_{j ≠ j*} I_ij² / (I_ij*² (F − 1)),  j* = argmax_j I_ij
 
-    in [0, 1]; 0 for a code that tells nothing. The score of the codes is the mean.
+    in [0, 1]; 0 for an uninformative code. The score is the mean over codes.
 
     Args:
         information: (d, F) I_ij, the mutual information of code i and factor j.
@@ -143,7 +143,7 @@ def modularities(information: Tensor) -> Tensor:
 
     Raises:
         UsageError: for fewer than two factors.
-        DataError: for numbers that are negative or not finite.
+        DataError: for entries that are negative or not finite.
 
     Reference: Ridgeway & Mozer (2018), Learning Deep Disentangled Embeddings With the F-Statistic Loss, section 3.
 

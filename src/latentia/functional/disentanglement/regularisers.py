@@ -1,6 +1,6 @@
-"""What disentangling objectives descend beside the bound, as functions of the codes of a batch.
+"""Regularisers that disentangling objectives add to the negative ELBO, as functions of the codes of a batch.
 
-The aggregated posterior is q(z) = (1/N) Σ_n q(z | x_n), of all N rows; a batch of B knows B of its terms.
+The aggregated posterior is q(z) = (1/N) Σ_n q(z | x_n) over all N rows; a batch of B holds B of its terms.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from latentia.functional.gaussian.densities import LOG_2PI
 
 
 def code_covariance(mean: Tensor, within: Tensor | None = None) -> Tensor:
-    """Return the covariance of mean codes, or of codes where their covariances given the row are told too.
+    """Return the covariance of mean codes, or of codes where their covariances given the row are passed too.
 
-    (1/B) Σ_i (μ_i − μ̄)(μ_i − μ̄)ᵀ, and by the law of total covariance + (1/B) Σ_i Σ_i for q(z) = (1/B) Σ_i q(z | x_i)
+    (1/B) Σ_i (μ_i − μ̄)(μ_i − μ̄)ᵀ, and, by the law of total covariance, + (1/B) Σ_i Σ_i for q(z) = (1/B) Σ_i q(z |
+    x_i)
 
     Args:
         mean: (B, d) μ_i.
@@ -48,9 +49,9 @@ def code_covariance(mean: Tensor, within: Tensor | None = None) -> Tensor:
 
 
 def covariance_penalty(covariance: Tensor, off_diagonal: float, diagonal: float) -> Tensor:
-    """Return how far a covariance is from the identity.
+    """Return the weighted squared distance of a covariance from the identity.
 
-    λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii − 1)²; of the covariance of mean codes it is DIP-VAE-I's, of codes DIP-VAE-II's
+    λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii − 1)²; of mean codes it is DIP-VAE-I's penalty, of codes DIP-VAE-II's
 
     Args:
         covariance: (d, d) C, as `code_covariance` returns it.
@@ -72,7 +73,7 @@ def covariance_penalty(covariance: Tensor, off_diagonal: float, diagonal: float)
 
 
 def entrywise_log_prob(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
-    """Return log q(z_ik | x_j) of each code's each entry under every row's Gaussian.
+    """Return log q(z_ik | x_j) of each entry of each code under every row's Gaussian.
 
     Args:
         z: (B, d) codes z_i.
@@ -92,13 +93,13 @@ def entrywise_log_prob(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
 
 
 def stratified_log_weights(batch: int, rows: int) -> Tensor:
-    """Return the logarithms of weights by which a batch's posteriors estimate q(z) without bias.
+    """Return the log-weights with which a batch's posteriors estimate q(z) without bias.
 
     q(z_i) ≈ Σ_j w_ij q(z_i | x_j), with w_ii = 1/N, and w_ij = (N − 1)/(N (B − 1)) for the other rows
 
-    A code's own row is certain to be in its batch, and is one of N; the others stand for all N − 1. Chen et al. weigh
-    one of the others differently, by its place in the batch; these weights are the mean over all orders of the batch,
-    with less variance and the same mean. They add up to 1, and of a batch of all rows they are 1/N: q(z) itself.
+    A code's own row is always in its batch, and is one of N; the other B − 1 represent the remaining N − 1. Chen et al.
+    weight one of the others differently, by its position in the batch; these weights are the mean over all orders of
+    the batch: the same expectation with less variance. They sum to 1; in a batch of all rows they are 1/N: q(z) itself.
 
     Args:
         batch: B.
@@ -111,7 +112,7 @@ def stratified_log_weights(batch: int, rows: int) -> Tensor:
         UsageError: unless 1 ≤ B ≤ N.
 
     Reference: Chen et al. (2018), Isolating Sources of Disentanglement in VAEs, appendix C.2 (minibatch stratified
-    sampling), whose code puts 1/N beside the diagonal.
+    sampling), whose code puts 1/N next to the diagonal.
 
     Example:
         >>> stratified_log_weights(batch=3, rows=5).exp()
@@ -126,13 +127,13 @@ def stratified_log_weights(batch: int, rows: int) -> Tensor:
 
 
 def weighted_log_weights(batch: int, rows: int) -> Tensor:
-    """Return the logarithms of Chen et al.'s simpler weights, which estimate q(z) with a bias.
+    """Return the log-weights of Chen et al.'s simpler estimate of q(z), which is biased.
 
     q(z_i) ≈ Σ_j q(z_i | x_j)/(N B)
 
-    The weights add up to 1/N. So log q(z) is too small, by between log B, where no two posteriors overlap, and log N,
-    where all do; and the total correlation of d entries, being log q(z) less d such terms, too large by about d − 1
-    times that. A constant changes no gradient, but a total correlation of these weights is no estimate of it.
+    The weights sum to 1/N. So log q(z) is underestimated, by between log B, where no two posteriors overlap, and log N,
+    where all do; and the total correlation of d entries, log q(z) minus d such terms, is overestimated by about d − 1
+    times that. A constant leaves gradients unchanged, but the value is no estimate of the total correlation.
 
     Args:
         batch: B.
@@ -159,7 +160,7 @@ def aggregated_log_prob(log_q: Tensor, log_weights: Tensor) -> Tensor:
     """Return log q(z_i) = log Σ_j w_ij q(z_i | x_j).
 
     Args:
-        log_q: (B, B', *d) log q(z_i | x_j), for codes, or entry by entry.
+        log_q: (B, B', *d) log q(z_i | x_j), of codes, or of each entry.
         log_weights: (B, B') log w_ij.
 
     Returns:
@@ -191,7 +192,7 @@ def total_correlation(log_q: Tensor, log_weights: Tensor) -> Tensor:
     Reference: Chen et al. (2018), eq. 2.
 
     Example:
-        >>> z = torch.tensor([[-9.0, -9.0], [9.0, 9.0]])  # two entries that tell each other: log 2
+        >>> z = torch.tensor([[-9.0, -9.0], [9.0, 9.0]])  # two entries that determine each other: log 2
         >>> total_correlation(entrywise_log_prob(z, z, torch.zeros(2, 2)), stratified_log_weights(2, rows=2))
         tensor([0.6931, 0.6931])
     """
@@ -200,14 +201,14 @@ def total_correlation(log_q: Tensor, log_weights: Tensor) -> Tensor:
 
 
 def permute_codes(z: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-    """Return codes of which each entry has been dealt out among the rows anew: as if from Π_k q(z_k).
+    """Return codes with each entry permuted among the rows independently: approximate draws from Π_k q(z_k).
 
     Args:
         z: (B, d).
         generator: where randomness comes from; torch's global state without one.
 
     Returns:
-        (B, d); each column holds what it held.
+        (B, d); each column holds the same values as before.
 
     Reference: Kim & Mnih (2018), Disentangling by Factorising, algorithm 1.
 

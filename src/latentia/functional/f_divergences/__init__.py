@@ -1,6 +1,6 @@
-"""The f-divergences D_f(p, q) = E_q[f(p/q)], their bounds, and the losses that critics descend.
+"""The f-divergences D_f(p, q) = E_q[f(p/q)], their variational bounds, and the losses of f-GANs.
 
-`latentia.divergences` holds them by name. To add one, write one decorated function in `members`.
+`latentia.divergences` holds them by name. To add one, write one decorated function in `catalogue`.
 """
 
 from latentia.functional.f_divergences.custom import from_function

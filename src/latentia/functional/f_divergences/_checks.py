@@ -1,4 +1,4 @@
-"""Masses and their logarithms: zeros, and the checks of what a divergence is computed from."""
+"""Masses and their logarithms where they are 0, and checks of the arguments of a divergence."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def check_grid(x: Tensor, log_p: Tensor) -> None:
 
 
 def check_logs(name: str, values: Tensor) -> None:
-    """Raise `DataError` unless the values are logarithms of finite masses: numbers, or −∞."""
+    """Raise `DataError` unless the values are logarithms of finite masses: finite, or −∞."""
     wrong = int((values.isnan() | (values == torch.inf)).sum())
     if wrong:
         raise DataError(f"{name} must be finite or −∞; got NaN or +∞ in {wrong} of {values.numel()} entries")
 
 
 def check_masses(name: str, masses: Tensor, tolerance: float) -> None:
-    """Raise `DataError` unless every mass is one, up to the tolerance."""
+    """Raise `DataError` unless every total mass is one, up to the tolerance."""
     for mass in masses.flatten().tolist():
         if not abs(mass - 1) <= tolerance:
             raise DataError(f"{name} must integrate to one on x; got {mass:.6g}: widen or refine the grid")

@@ -1,4 +1,4 @@
-"""Compositions of exponentials and logarithms that keep their digits where the parts overflow or cancel."""
+"""Compositions of exponentials and logarithms that stay accurate where their parts overflow or cancel."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The members of `latentia.divergences`: each is a table row, f with f(1) = 0 unless it says otherwise.
+"""The members of `latentia.divergences`: one record each, f with f(1) = 0 unless stated otherwise.
 
 In the formulas u = p/q, r = log u, and v is a critic's raw score. A conjugate is taken over u ≥ 0, so it is −f(0)
-for slopes t below f′(0): tables of the field that leave this out give a looser bound, or NaN, there.
+for slopes t below f′(0): published tables that omit this give a looser bound, or NaN, there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LOG_2 = math.log(2)
 def _record(make: Callable[[], FDivergence]) -> FDivergence:
     """Call the function once; its docstring becomes the record's."""
     record = make()
-    object.__setattr__(record, "__doc__", make.__doc__)  # a frozen record lets nobody else do this
+    object.__setattr__(record, "__doc__", make.__doc__)  # the dataclass is frozen
     return record
 
 
@@ -154,7 +154,7 @@ def squared_hellinger() -> FDivergence:
 @divergences.register("jeffreys")
 @_record
 def jeffreys() -> FDivergence:
-    """Jeffreys, KL(p‖q) + KL(q‖p): f(u) = (u − 1) log u; its conjugate holds Lambert's W."""
+    """Jeffreys, KL(p‖q) + KL(q‖p): f(u) = (u − 1) log u; its conjugate involves the Lambert W function."""
     return FDivergence(
         name="jeffreys",
         generator=lambda u: (u - 1) * u.log(),
@@ -193,7 +193,7 @@ def jensen_shannon() -> FDivergence:
 @divergences.register("gan")
 @_record
 def gan() -> FDivergence:
-    """The game of the first GAN, 2 JSD − log 4, in [−log 4, 0]: f(u) = u log u − (u + 1) log(u + 1)."""
+    """The value of the original GAN's game, 2 JSD − log 4, in [−log 4, 0]: f(u) = u log u − (u + 1) log(u + 1)."""
     return FDivergence(
         name="gan",
         generator=lambda u: u * u.log() - (u + 1) * torch.log(u + 1),

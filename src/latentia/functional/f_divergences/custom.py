@@ -1,4 +1,4 @@
-"""An f-divergence from a generator that the user writes."""
+"""An f-divergence from a user's own generator f."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def from_function(
     Args:
         f: the generator, u → f(u) entry by entry on u > 0, in torch operations.
         name: for messages and `FDivergence.name`.
-        at_zero: f(0) where the formula itself gives NaN there.
-        slope_at_infinity: f′(∞) = lim f(u)/u; read off at u = 1e80 and 1e100 where it is not given.
-        breakpoints: points at which f is given by cases, where it may jump.
+        at_zero: f(0), for a formula that gives NaN there.
+        slope_at_infinity: f′(∞) = lim f(u)/u; default: evaluated at u = 1e80 and 1e100.
+        breakpoints: points between the cases of an f defined by cases, where it may jump.
 
     Raises:
         UsageError: for breakpoints that are not positive, or an f that does not map entry by entry.
         DataError: for an f that is not finite on u > 0, not 0 at 1, not lower semicontinuous or not convex,
-            with the points that show it.
+            with the points that witness it.
 
     Example:
         >>> chi = from_function(lambda u: (u - 1).abs() ** 1.5, name="chi^1.5")

@@ -1,7 +1,7 @@
-"""The record of an f-divergence: its formulas, and what is computed from them.
+"""The record of an f-divergence: its formulas, and the divergences, bounds and losses computed from them.
 
-Symbols, as in the f-GAN paper: u = p/q, T a critic's value, T* the best one, t a slope, v a critic's raw score,
-g_f the activation that makes T = g_f(v) of it, f* the conjugate of f over u ≥ 0.
+Symbols, as in the f-GAN paper: u = p/q, T a critic's value, T* the optimal one, t a slope, v a critic's raw score,
+g_f the output activation with T = g_f(v), f* the conjugate of f over u ≥ 0.
 """
 
 from __future__ import annotations
@@ -52,21 +52,21 @@ class Domain:
 class FDivergence:
     """An f-divergence: D_f(p, q) = E_q[f(p/q)] + f′(∞) P(q = 0), with a convex f on u ≥ 0.
 
-    D_f ≥ f(1), with equality for p = q only where f is strictly convex at 1. The attributes are formulas for the
-    inside of their domains; the methods `f`, `derivative` and `conjugate` add the limits.
+    D_f ≥ f(1), with equality for p = q only where f is strictly convex at 1. The attributes are formulas on the
+    interior of their domains; the methods `f`, `derivative` and `conjugate` add the limits.
 
     Attributes:
         name: as in `latentia.divergences`.
         generator: u → f(u), for 0 < u < ∞.
         integrand: (log p, log q) → q f(p/q), both finite, in a form that neither overflows nor cancels.
-        optimal_critic: log p/q → T* = f′(p/q), the critic's value that makes the bound tight.
+        optimal_critic: log p/q → T* = f′(p/q), the critic's value at which the bound is tight.
         conjugate_inside: t → f*(t), for t below ``domain.high``.
         domain: where f* is finite.
-        activation: v → g_f(v), increasing, from all numbers into the domain.
-        conjugate_of_activation: v → f*(g_f(v)), in a form that does not overflow where g_f saturates.
+        activation: v → g_f(v), increasing, from ℝ into the domain.
+        conjugate_of_activation: v → f*(g_f(v)), in a form that is stable where g_f saturates.
         optimal_score: log p/q → v*, the raw score with g_f(v*) = T*; ±∞ where only the limit reaches it.
         at_zero: f(0).
-        at_one: f(1), 0 but for divergences that the field does not normalise.
+        at_one: f(1), 0 except for divergences that are not normalised in the literature.
 
     Reference: Csiszár & Shields (2004), Information Theory and Statistics, section 4; Nowozin, Cseke & Tomioka
     (2016), f-GAN, tables 1 and 2.
@@ -138,7 +138,7 @@ class FDivergence:
         Args:
             log_p: (*B, n) log-densities on the grid; −∞ where there is no mass.
             log_q: (*B, n) log-densities on the grid.
-            x: (n,) increasing points that hold both masses.
+            x: (n,) increasing points that cover both masses.
             tolerance: by how much the masses on the grid may differ from one.
 
         Returns:
@@ -167,14 +167,14 @@ class FDivergence:
 
         (1/N) Σ_n f(p(x_n)/q(x_n)), x_n ~ q, unbiased where q > 0 wherever p > 0
 
-        The standard error is that of the mean, std/√N. Mass of p where q = 0 is never drawn, so its part
-        f′(∞) P(q = 0) is not in the estimate.
+        The standard error is that of the mean, std/√N. Points with q = 0 are never drawn, so the term
+        f′(∞) P(q = 0) is not part of the estimate.
 
         Args:
             log_ratio: (N, *B) log p(x)/q(x); −∞ where p has no mass.
 
         Raises:
-            DataError: for fewer than 2 draws, a NaN, or +∞ (q cannot be drawn where it has no mass).
+            DataError: for fewer than 2 draws, a NaN, or +∞ (a draw from q has q > 0).
 
         Example:
             >>> import latentia as lt
@@ -188,7 +188,7 @@ class FDivergence:
         return DivergenceEstimate(terms.mean(0), terms.std(0) / math.sqrt(len(terms)))
 
     def bound_terms(self, critic_real: Tensor, critic_fake: Tensor) -> tuple[Tensor, Tensor]:
-        """Return T on rows of p and f*(T) on rows of q, one value a row: the bound is the difference of means.
+        """Return T on rows of p and f*(T) on rows of q, one value per row: the bound is the difference of means.
 
         Args:
             critic_real: (*B,) values T of a critic on rows of p; raw scores go through `activation` first.
@@ -208,8 +208,8 @@ class FDivergence:
 
         D_f(p, q) ≥ E_p[T] − E_q[f*(T)], with equality for T = T* = f′(p/q)
 
-        Both expectations are means over all rows given, and nothing else is reduced. It bounds in expectation:
-        the value of a finite sample may exceed the divergence.
+        Both expectations are means over the given rows, and nothing else is reduced. It is a bound in expectation:
+        its value on a finite sample may exceed the divergence.
 
         Args:
             critic_real: (*B,) values T of a critic on rows of p; raw scores go through `activation` first.
@@ -219,7 +219,7 @@ class FDivergence:
             () nats; −∞ where a fake value is outside the domain.
 
         Raises:
-            UsageError: without any row.
+            UsageError: for no rows.
             DataError: for a NaN or infinite value.
 
         Reference: Nguyen, Wainwright & Jordan (2010), lemma 1; Nowozin et al. (2016), f-GAN, eq. 4.
@@ -240,7 +240,7 @@ class FDivergence:
         critic: −g_f(v) on real rows, f*(g_f(v)) on fake ones; generator: −f*(g_f(v)), or −g_f(v)
 
         Args:
-            non_saturating: whether the generator descends −g_f(v) in place of −f*(g_f(v)).
+            non_saturating: whether the generator minimises −g_f(v) in place of −f*(g_f(v)).
 
         Reference: Nowozin, Cseke & Tomioka (2016), f-GAN, eq. 6; section 3.2 for the non-saturating generator.
 
@@ -260,7 +260,7 @@ class FDivergence:
     def reverse(self) -> FDivergence:
         """Return the divergence with its arguments exchanged: f°(u) = u f(1/u), D_f°(p, q) = D_f(q, p).
 
-        The activations are g_f°(v) = −f*(g_f(−v)), flat where f* is, and f°*(g_f°(v)) = −max(g_f(−v), f′(0)).
+        The activations are g_f°(v) = −f*(g_f(−v)), constant where f* is, and f°*(g_f°(v)) = −max(g_f(−v), f′(0)).
         The conjugate as a function of t is found by bisection of f°′(u) = t, and is once differentiable.
 
         Example:
@@ -291,7 +291,7 @@ class FDivergence:
         )
 
     def _terms(self, log_p: Tensor, log_q: Tensor) -> Tensor:
-        """Return q f(p/q) entry by entry, with its limits q f(0) and p f′(∞) where one has no mass."""
+        """Return q f(p/q) entry by entry, with the limits q f(0) and p f′(∞) where p or q has no mass."""
         both = log_p.isfinite() & log_q.isfinite()
         inside = self.integrand(torch.where(both, log_p, 0.0), torch.where(both, log_q, 0.0))
         edge = times(log_p.exp(), self.domain.high) + times(log_q.exp(), self.at_zero)

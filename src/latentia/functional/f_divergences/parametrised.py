@@ -1,4 +1,4 @@
-"""The members of `latentia.divergences` that take a parameter: a call gives the record."""
+"""The members of `latentia.divergences` that take a parameter: calling one returns the record."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def jensen_shannon_weighted(weight: float) -> FDivergence:
     """
     pi = _parameter("weight", weight)
     if not 0 < pi < 1:
-        raise UsageError(f"weight must be between 0 and 1, without the ends; got {weight}")
+        raise UsageError(f"weight must be above 0 and below 1; got {weight}")
     rest, high = 1 - pi, -pi * math.log(pi)
 
     def integrand(log_p: Tensor, log_q: Tensor) -> Tensor:
         log_m = torch.logaddexp(log_p + math.log(pi), log_q + math.log(rest))
         return pi * log_p.exp() * (log_p - log_m) + rest * log_q.exp() * (log_q - log_m)
 
-    def log_share(r: Tensor) -> Tensor:
-        """Return log(πp/m), m = πp + (1 − π)q."""
+    def log_fraction(r: Tensor) -> Tensor:
+        """Return log(πp/m), m = πp + (1 − π)q: the log-probability that a row of m is from p."""
         return logsigmoid(r + math.log(pi / rest))
 
     def of_activation(v: Tensor) -> Tensor:
@@ -52,12 +52,12 @@ def jensen_shannon_weighted(weight: float) -> FDivergence:
         name=f"jensen-shannon-weighted({pi:g})",
         generator=lambda u: pi * u * u.log() - (rest + pi * u) * torch.log(rest + pi * u),
         integrand=integrand,
-        optimal_critic=lambda r: high + pi * log_share(r),
+        optimal_critic=lambda r: high + pi * log_fraction(r),
         conjugate_inside=lambda t: -rest * torch.log1p(-pi / rest * torch.expm1(t / pi)),
         domain=Domain(high),
         activation=lambda v: high + logsigmoid(v),
         conjugate_of_activation=of_activation,
-        optimal_score=lambda r: inverse_logsigmoid(-pi * log_share(r)),
+        optimal_score=lambda r: inverse_logsigmoid(-pi * log_fraction(r)),
         at_zero=-rest * math.log(rest),
     )
 
@@ -66,14 +66,14 @@ def jensen_shannon_weighted(weight: float) -> FDivergence:
 def alpha(alpha: float) -> FDivergence:
     """Alpha-divergence (Σ p^α q^(1−α) − 1)/(α(α − 1)), which tends to kl for α → 1 and reverse-kl for α → 0.
 
-    f(u) = (u^α − 1 − α(u − 1))/(α(α − 1)), computed so that no digits are lost near 0 and 1. α = 2 is half of
-    pearson, −1 half of neyman, ½ twice squared-hellinger. Texts that print (q/p)^α beside this f give D_f(q, p).
+    f(u) = (u^α − 1 − α(u − 1))/(α(α − 1)), computed so that nothing cancels near 0 and 1. α = 2 is half of
+    pearson, −1 half of neyman, ½ twice squared-hellinger. Texts that have (q/p)^α with this f define D_f(q, p).
 
     Args:
-        alpha: α, any number but 0 and 1.
+        alpha: α, finite, other than 0 and 1.
 
     Raises:
-        UsageError: for α = 0 or 1, of which the limits have names.
+        UsageError: for α = 0 or 1, whose limits are reverse-kl and kl.
 
     Reference: Nowozin, Cseke & Tomioka (2016), f-GAN, supplement, tables 5 and 6; Cichocki & Amari (2010),
     Families of alpha- beta- and gamma-divergences, eq. 20.
@@ -126,7 +126,7 @@ def _alpha_below_one(a: float) -> FDivergence:
 
 
 def _alpha_integrand(a: float, log_p: Tensor, log_q: Tensor) -> Tensor:
-    """(p^α q^{1−α} − q − α(p − q))/(α(α−1)), written around the nearer of the limits α = 1 and α = 0."""
+    """(p^α q^{1−α} − q − α(p − q))/(α(α−1)), expanded around the nearer of the limits α = 1 and α = 0."""
     p, q, r = log_p.exp(), log_q.exp(), log_p - log_q
     if a >= 0.5:
         return (weighted_expm1(log_p, (a - 1) * r) / (a - 1) - (p - q)) / a

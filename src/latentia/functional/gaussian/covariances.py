@@ -10,8 +10,10 @@ from torch import Tensor
 
 from latentia.errors import DataError
 
-_ROUNDING = 1e-12  # a deviation below this share of the mean is rounding, not spread
-_DEPENDENT = 1e-12  # an entry of which less is left, given those before it, depends on them linearly
+_ROUNDING = 1e-12  # a standard deviation below this fraction of the mean is rounding, not spread
+_DEPENDENT = (
+    1e-12  # an entry with a smaller conditional variance given those before it depends on them linearly
+)
 
 
 def variances_of(cov: Tensor) -> Tensor:
@@ -20,12 +22,14 @@ def variances_of(cov: Tensor) -> Tensor:
 
 
 def is_constant(variances: Tensor, mean: Tensor) -> Tensor:
-    """Return which entries do not vary but for the rounding of their mean: (D,) truth values."""
+    """Return which entries vary only by the rounding of their mean: (D,) bool."""
     return variances <= (_ROUNDING * mean).square()
 
 
 def typical_variances(variances: Tensor, mean: Tensor) -> Tensor:
-    """Return the variances, with the mean of all where an entry is constant, and 1 where all are: (D,).
+    """Return the variances, with those of constant entries replaced: (D,).
+
+    By the mean of all variances, or by 1 where all entries are constant.
 
     Example:
         >>> typical_variances(torch.tensor([4.0, 0.0]), mean=torch.zeros(2))
@@ -36,12 +40,12 @@ def typical_variances(variances: Tensor, mean: Tensor) -> Tensor:
     return torch.where(constant, filler, variances)
 
 
-def shrunk(cov: Tensor, share: float) -> Tensor:
-    """Return (1 − a) S + a m I with m = tr S / D: entries become less correlated, and their variances alike.
+def shrunk(cov: Tensor, shrinkage: float) -> Tensor:
+    """Return (1 − a) S + a m I with m = tr S / D, which shrinks correlations to 0 and variances to their mean.
 
     Args:
         cov: (D, D) or (D,) S.
-        share: a in [0, 1].
+        shrinkage: a in [0, 1].
 
     Reference: Ledoit & Wolf (2004), A well-conditioned estimator for large-dimensional covariance matrices, eq. 14.
 
@@ -50,11 +54,11 @@ def shrunk(cov: Tensor, share: float) -> Tensor:
         tensor([1.5000, 2.5000])
     """
     target = variances_of(cov).mean().expand(len(cov))
-    return (1 - share) * cov + share * (target.diag() if cov.dim() == 2 else target)
+    return (1 - shrinkage) * cov + shrinkage * (target.diag() if cov.dim() == 2 else target)
 
 
 def oas_shrinkage(cov: Tensor, count: int) -> float:
-    """Return the share of shrinkage that approximates the oracle for Gaussian rows.
+    """Return the shrinkage intensity that approximates the oracle for Gaussian rows (OAS).
 
     a = min(1, (tr S² + tr² S) / ((n + 1) (tr S² − tr² S / D)))
 
@@ -63,7 +67,7 @@ def oas_shrinkage(cov: Tensor, count: int) -> float:
         count: n rows.
 
     Reference: Chen, Wiesel, Eldar & Hero (2010), Shrinkage algorithms for MMSE covariance estimation, eq. 23, without
-    its terms 2/D, as scikit-learn has it.
+    its terms 2/D, as in scikit-learn.
 
     Example:
         >>> round(oas_shrinkage(torch.diag(torch.tensor([1.0, 3.0])), 99), 3)
@@ -75,14 +79,14 @@ def oas_shrinkage(cov: Tensor, count: int) -> float:
 
 
 def ledoit_wolf_shrinkage(cov: Tensor, count: int, fourth: Tensor) -> float:
-    """Return the share of shrinkage of least expected squared error, for rows of any law.
+    """Return the shrinkage intensity of least expected squared error, for rows of any distribution.
 
     a = min(b, d)/d with b = (1/n²) Σ_i ‖(x_i − x̄)(x_i − x̄)ᵀ − S‖² = (1/n) (F/n − ‖S‖²), d = ‖S − m I‖²
 
     Args:
         cov: (D, D) S, with 1/n.
         count: n rows.
-        fourth: F = Σ_i ‖x_i − x̄‖⁴, a number.
+        fourth: () F = Σ_i ‖x_i − x̄‖⁴.
 
     Reference: Ledoit & Wolf (2004), A well-conditioned estimator for large-dimensional covariance matrices, lemmas
     3.2 to 3.4.
@@ -98,14 +102,14 @@ def ledoit_wolf_shrinkage(cov: Tensor, count: int, fourth: Tensor) -> float:
 
 
 def floored(cov: Tensor, floor: Tensor) -> Tensor:
-    """Return the most likely covariance Σ ⪰ diag(r) of rows whose covariance is S: S itself where S ⪰ diag(r).
+    """Return the maximum-likelihood covariance under Σ ⪰ diag(r) from the sample covariance S: S where S ⪰ diag(r).
 
-    With R = diag(r) and R^−½ S R^−½ = V diag(λ) Vᵀ, Σ = R^½ V diag(max(λ, 1)) Vᵀ R^½; entries of no correlation have
+    With R = diag(r) and R^−½ S R^−½ = V diag(λ) Vᵀ, Σ = R^½ V diag(max(λ, 1)) Vᵀ R^½; uncorrelated entries have
     the variances max(S_jj, r_j).
 
     Args:
         cov: (D, D) or (D,) S.
-        floor: (D,) r ≥ 0; nothing is done where it is all 0.
+        floor: (D,) r ≥ 0; all zeros leave S unchanged.
 
     Reference: the constrained maximum of −log det Σ − tr Σ⁻¹ S, by von Neumann's trace inequality as in Anderson
     (2003), An Introduction to Multivariate Statistical Analysis, lemma 3.2.2.
@@ -128,26 +132,26 @@ def floored(cov: Tensor, floor: Tensor) -> Tensor:
 
 
 def factor_of(cov: Tensor, what: str, advice: str) -> Tensor:
-    """Return the lower triangular L with L Lᵀ = Σ, or the standard deviations: (D, D) or (D,), as Σ is.
+    """Return the lower triangular L with L Lᵀ = Σ, or the standard stds: (D, D) or (D,), as Σ is.
 
     Args:
         cov: (D, D) or (D,) Σ.
-        what: has this covariance, for the message.
-        advice: what to do where it is singular.
+        what: name of what has this covariance, for the message.
+        advice: what to do where it is singular, for the message.
 
     Raises:
-        DataError: for entries without a variance, or that depend linearly on others.
+        DataError: for entries that are constant or linearly dependent on others.
     """
-    deviations = variances_of(cov).clamp_min(0).sqrt()
-    flat = (deviations == 0).nonzero()[:, 0].tolist()
+    stds = variances_of(cov).clamp_min(0).sqrt()
+    flat = (stds == 0).nonzero()[:, 0].tolist()
     if flat:
         names = ", ".join(map(str, flat[:5])) + (", …" if len(flat) > 5 else "")
         raise DataError(f"{what} has no density: entries {names} (from 0) do not vary; {advice}")
     if cov.dim() == 1:
-        return deviations
-    L, failed = torch.linalg.cholesky_ex(cov / deviations / deviations[:, None])  # of the correlations
+        return stds
+    L, failed = torch.linalg.cholesky_ex(cov / stds / stds[:, None])  # of the correlations
     if bool(failed) or bool((L.diagonal().square() < _DEPENDENT).any()):
         raise DataError(
             f"{what} has no density: its covariance is singular, entries depend linearly; {advice}"
         )
-    return deviations[:, None] * L
+    return stds[:, None] * L

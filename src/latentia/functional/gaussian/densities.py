@@ -2,7 +2,7 @@
 
 A Gaussian is given by its mean μ and its covariance Σ, or, where Σ is diagonal, its log-variance log σ². Full
 covariances are decomposed in float64, whatever their dtype; results have the dtype of the means. Other
-divergences are in `divergences`, optimal transport is in `wasserstein`, beside this file.
+divergences are in `functional.gaussian.divergences`, optimal transport in `functional.gaussian.wasserstein`.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def log_prob_gaussian(x: Tensor, mean: Tensor, cov: Tensor) -> Tensor:
 
     log N(x; μ, Σ) = −½ [D log 2π + log det Σ + (x − μ)ᵀ Σ⁻¹ (x − μ)]
 
-    Each covariance is decomposed once, however many points *S it is asked about.
+    Each covariance is decomposed once, however many points *S are evaluated.
 
     Args:
         x: (*S, *B, D) points, *S of them for each Gaussian.
@@ -172,20 +172,20 @@ def kl_gaussian(mean_q: Tensor, cov_q: Tensor, mean_p: Tensor, cov_p: Tensor) ->
     return kl_from_factors(mean_q - mean_p, L_q, L_p).to(mean_q.dtype)
 
 
-def kl_from_factors(deviation: Tensor, L_q: Tensor, L_p: Tensor) -> Tensor:
+def kl_from_factors(difference: Tensor, L_q: Tensor, L_p: Tensor) -> Tensor:
     """Return KL(q‖p) from μ_q − μ_p (*B, D) and the triangular L (*B, D, D) with L Lᵀ = Σ: (*B,).
 
     With M = L_p⁻¹ L_q, tr(Σ_p⁻¹ Σ_q) = Σ_ij M_ij² and log(det Σ_q/det Σ_p) = Σ_i log M_ii². As for diagonal
-    covariances, every term of the sum is then ≥ 0, so that nothing cancels where the covariances are equal.
+    covariances, every term of the sum is then ≥ 0, so nothing cancels where the covariances are equal.
     """
     M = torch.linalg.solve_triangular(L_p, L_q, upper=False)
     log_ratio = 2 * M.diagonal(dim1=-2, dim2=-1).log()
     spread = (torch.expm1(log_ratio) - log_ratio).sum(-1) + M.tril(-1).square().sum((-2, -1))
-    return 0.5 * (spread + squared_mahalanobis(deviation, L_p))
+    return 0.5 * (spread + squared_mahalanobis(difference, L_p))
 
 
 def check_gaussians(**parameters: Tensor) -> None:
-    """Raise unless means and covariances, given by name in turn, have shapes (*B, D) and (*B, D, D).
+    """Raise unless means and covariances, passed by name alternately, have shapes (*B, D) and (*B, D, D).
 
     Raises:
         UsageError: for other shapes, means of different shapes, or integers.
@@ -231,11 +231,11 @@ def cholesky_factor(cov: Tensor, name: str) -> Tensor:
     """Return the lower triangular L with L Lᵀ = Σ in float64: (*B, D, D).
 
     Raises:
-        DataError: unless Σ, called ``name``, is positive definite beyond the rounding of its dtype.
+        DataError: unless Σ, called ``name``, is positive definite to within the rounding of its dtype.
     """
     sigma = symmetric(cov)
     L, failed = torch.linalg.cholesky_ex(sigma)
-    # What is left of a variance, given the entries before it. Rounding alone can make it positive.
+    # The conditional variance given the entries before it. Rounding alone can make it positive.
     left = L.detach().diagonal(dim1=-2, dim2=-1).square() / sigma.detach().diagonal(dim1=-2, dim2=-1)
     if bool(failed.any()) or bool((left < cov.shape[-1] * torch.finfo(cov.dtype).eps).any()):
         smallest = float(torch.linalg.eigvalsh(sigma.detach()).min())
@@ -247,7 +247,7 @@ def cholesky_factor(cov: Tensor, name: str) -> Tensor:
 
 
 def symmetric(cov: Tensor) -> Tensor:
-    """Return ½ (Σ + Σᵀ) in float64: its gradient is symmetric, too."""
+    """Return ½ (Σ + Σᵀ) in float64, which makes its gradient symmetric too."""
     cov = cov.double()
     return 0.5 * (cov + cov.mT)
 
@@ -257,7 +257,7 @@ def log_det_from_factor(L: Tensor) -> Tensor:
     return 2 * L.diagonal(dim1=-2, dim2=-1).log().sum(-1)
 
 
-def squared_mahalanobis(deviation: Tensor, L: Tensor) -> Tensor:
+def squared_mahalanobis(difference: Tensor, L: Tensor) -> Tensor:
     """Return δᵀ (L Lᵀ)⁻¹ δ = ‖L⁻¹ δ‖²: (*B, D), (*B, D, D) → (*B,)."""
-    whitened = torch.linalg.solve_triangular(L, deviation.double()[..., None], upper=False)
+    whitened = torch.linalg.solve_triangular(L, difference.double()[..., None], upper=False)
     return whitened.square().sum((-2, -1))

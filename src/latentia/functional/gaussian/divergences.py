@@ -1,4 +1,4 @@
-"""Divergences of two Gaussians beside KL, each for full covariances Σ and for diagonal ones, given by log σ².
+"""Divergences of two Gaussians other than KL, for full covariances Σ and for diagonal ones, given by log σ².
 
 All are symmetric in the two Gaussians. The distance of optimal transport is in `functional.gaussian.wasserstein`.
 """
@@ -46,8 +46,8 @@ def jeffreys_gaussian(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) 
     """
     check_gaussians(mean1=mean1, cov1=cov1, mean2=mean2, cov2=cov2)
     L1, L2 = cholesky_factor(cov1, "cov1"), cholesky_factor(cov2, "cov2")
-    deviation = mean1 - mean2
-    return (kl_from_factors(deviation, L1, L2) + kl_from_factors(deviation, L2, L1)).to(mean1.dtype)
+    difference = mean1 - mean2
+    return (kl_from_factors(difference, L1, L2) + kl_from_factors(difference, L2, L1)).to(mean1.dtype)
 
 
 def jeffreys_diagonal_gaussian(mean1: Tensor, log_var1: Tensor, mean2: Tensor, log_var2: Tensor) -> Tensor:
@@ -108,7 +108,9 @@ def bhattacharyya_gaussian(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Ten
     log_det1 = log_det_from_factor(cholesky_factor(cov1, "cov1"))
     log_det2 = log_det_from_factor(cholesky_factor(cov2, "cov2"))
     L = torch.linalg.cholesky(0.5 * (symmetric(cov1) + symmetric(cov2)))
-    spread = (log_det_from_factor(L) - 0.5 * (log_det1 + log_det2)).clamp(min=0)  # 0 at equality, but rounded
+    spread = (log_det_from_factor(L) - 0.5 * (log_det1 + log_det2)).clamp(
+        min=0
+    )  # 0 at equality up to rounding
     return (0.125 * squared_mahalanobis(mean1 - mean2, L) + 0.5 * spread).to(mean1.dtype)
 
 
@@ -151,7 +153,7 @@ def squared_hellinger_gaussian(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2:
 
     H² = ∫ (√p₁ − √p₂)² = 2 (1 − exp(−D_B)), in [0, 2], with D_B of `bhattacharyya_gaussian`
 
-    This is the f-divergence of f(u) = (√u − 1)². Half of it, in [0, 1], also goes by the name.
+    This is the f-divergence of f(u) = (√u − 1)². Some texts halve it, to [0, 1].
 
     Args:
         mean1: (*B, D) μ₁.

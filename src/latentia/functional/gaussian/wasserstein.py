@@ -1,6 +1,6 @@
 """The 2-Wasserstein distance of two Gaussians: optimal transport in closed form.
 
-The power is W₂², the distance its root. Covariances may be singular: that of a point mass is 0.
+``_power`` is W₂², and the distance its root. Covariances may be singular: that of a point mass is 0.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def bures_wasserstein_power(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Te
 
     The last trace is the sum of the singular values of F₁ᵀF₂, for any F with F Fᵀ = Σ. Its gradient is finite
     at positive definite covariances, equal ones included; at singular ones there is none (the square root has
-    infinite slope at 0), and asking for it is an error.
+    infinite slope at 0), and requiring it is an error.
 
     Args:
         mean1: (*B, D) μ₁.
@@ -46,7 +46,7 @@ def bures_wasserstein_power(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Te
     factor1, factor2 = _semidefinite_factor(cov1, "cov1"), _semidefinite_factor(cov2, "cov2")
     traces = factor1.square().sum((-2, -1)) + factor2.square().sum((-2, -1))
     overlap = torch.linalg.svdvals(factor1.mT @ factor2).sum(-1)
-    spread = (traces - 2 * overlap).clamp(min=0)  # 0 at equal covariances, but rounded
+    spread = (traces - 2 * overlap).clamp(min=0)  # 0 at equal covariances up to rounding
     return (spread + (mean1 - mean2).double().square().sum(-1)).to(mean1.dtype)
 
 

@@ -1,1 +1,1 @@
-"""Kernels, and the distances between samples that are made of them."""
+"""Kernels, and what is computed from them: MMD, the energy distance, sums of density kernels."""

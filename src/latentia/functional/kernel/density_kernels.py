@@ -1,7 +1,7 @@
-"""Smoothing kernels: densities that are put around points, and sums of them over many points.
+"""Smoothing kernels: densities centred at points, and sums of them over many points.
 
-A kernel depends on ‖u‖ alone, and has mean 0 and the identity as covariance in any number of dimensions, so that one
-bandwidth means the same for all of them. To add one, write its three functions and a line in `SMOOTHING_KERNELS`.
+A kernel depends on ‖u‖ alone, with mean 0 and identity covariance in any number of dimensions, so that a bandwidth
+means the same for all of them. To add one, write its three functions and a line in `SMOOTHING_KERNELS`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from latentia.functional.gaussian.densities import LOG_2PI
 from latentia.registry import Registry, density_kernels
 
 _ROWS, _COLUMNS = 128, 1024  # a block of kernels: 1 MB of float64, which stays in a core's cache
-_LOG_SMALLEST = -80.0  # exp of less is denormal in float32, which runs up to 100 times slower
-_NOWHERE = -1e300  # stands for log 0 while the largest term of a sum is looked for
+_LOG_SMALLEST = -80.0  # exp of less is denormal in float32, up to 100 times slower
+_NOWHERE = -1e300  # stands for log 0 while the largest term of a sum is searched for
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class SmoothingKernel:
     """A density of u in ℝᵈ: k(‖u‖) / Z_d.
 
     Attributes:
-        log_profile: (−½‖u‖², d) → log k, with k = 1 at u = 0 and −inf where there is no density.
+        log_profile: (−½‖u‖², d) → log k, with k = 1 at u = 0 and −inf where the density is 0.
         log_normaliser: d → log Z_d = log ∫ k(‖u‖) du.
         radii: (n, d, device) → n draws of ‖u‖ from torch's global generator, (n,).
         product_limit: the largest ‖x‖² + ‖y‖² at which ‖x − y‖² may come from a matrix product, whose rounding is 2e-16
@@ -45,7 +45,7 @@ class SmoothingKernel:
         return direction * (self.radii(n, d, device) / direction.norm(dim=1))[:, None]
 
 
-def _gaussian(s: Tensor, d: int) -> Tensor:  # noqa: ARG001  (the kernels' common shape)
+def _gaussian(s: Tensor, d: int) -> Tensor:  # noqa: ARG001  (the signature of every profile)
     return s
 
 
@@ -104,19 +104,19 @@ density_kernels.add(
 def log_kernel_sums(
     x: Tensor, points: Tensor, weights: Tensor, kernel: SmoothingKernel, *, own: Tensor | None = None
 ) -> Tensor:
-    """Return log Σ_j w_j k(‖x_i − y_j‖) of each row, for all j or all but one.
+    """Return log Σ_j w_j k(‖x_i − y_j‖) for each row, over all j or all but one.
 
-    Distances come from a float64 matrix product, or from differences where that would lose digits; what remains of each
-    sum after its largest term is taken out is added up in float32, block by block. So the result is a direct float64
-    sum's to 1e-5, however far x is from the points, and memory does not grow with the number of pairs. It is
-    differentiable in x, at the cost of that memory.
+    Distances come from a float64 matrix product, or from differences where that would lose digits; each sum is
+    accumulated relative to its largest term in float32, block by block. The result agrees with a direct float64 sum to
+    1e-5, however far x is from the points, and memory does not grow with the number of pairs. It is differentiable in
+    x, at the cost of that memory.
 
     Args:
-        x: (B, d) float64 rows in units of the bandwidth; the nearer to 0, the more distances come from the product.
+        x: (B, d) float64 rows in units of the bandwidth; nearer to 0, more distances can come from the product.
         points: (n, d) float64 y, in the same units.
         weights: (n,) w > 0.
         kernel: k.
-        own: (B,) the point j that each row's sum leaves out, for leave-one-out sums.
+        own: (B,) index j of the point left out of each row's sum, for leave-one-out sums.
 
     Returns:
         (B,) float64; −inf where all kernels are 0.
@@ -143,7 +143,7 @@ def log_kernel_sums(
 
 
 def _add(peak: Tensor, total: Tensor, log_terms: Tensor) -> None:
-    """Add Σ_j exp(log_terms_ij) to sums (B,) that are kept as total · exp(peak); the terms are overwritten."""
+    """Add Σ_j exp(log_terms_ij) to sums (B,) stored as total · exp(peak); the terms are overwritten."""
     higher = torch.maximum(log_terms.amax(1), peak)
     terms = log_terms.sub_(higher[:, None]).float().clamp_(min=_LOG_SMALLEST).exp_()
     total.mul_((peak - higher).exp_()).add_(terms.sum(1))
@@ -162,7 +162,7 @@ def _features(x: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
 def _log_kernels(
     left: Tensor, right: Tensor, kernel: SmoothingKernel, own: Tensor | None, start: int
 ) -> Tensor:
-    """Return log k of each row and of points from number ``start`` on, −inf for each row's own: (B, n)."""
+    """Return log k of each row and of the points from index ``start`` on, −inf for each row's own: (B, n)."""
     d = len(right) - 2
     log_k = kernel.log_profile(_half_squares(left, right, kernel.product_limit), d)
     if own is not None:

@@ -20,12 +20,12 @@ class EnergyEstimate:
 
 
 def energy_distance(x: Tensor, y: Tensor) -> Tensor:
-    """Estimate the energy distance between the laws of two samples (no root is taken).
+    """Estimate the energy distance between the distributions of two samples, without the square root.
 
-    D = 2 E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖ ≥ 0, and 0 only for equal laws
+    D = 2 E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖ ≥ 0, and 0 only for equal distributions
 
     This is the U-statistic: pairs of a point with itself are left out, so the estimate is unbiased and may be
-    negative. Distances are made in blocks, so memory is O(n + m) where no gradient is asked for.
+    negative. Distances are made in blocks, so memory is O(n + m) where no gradient is required.
 
     Args:
         x: (n, d) points.
@@ -53,8 +53,8 @@ def energy_estimate(x: Tensor, y: Tensor) -> EnergyEstimate:
     se² = var_i(g_i)/n + var_j(h_j)/m, with the first-order (Hoeffding) projections
     g_i = 2 mean_j ‖x_i − y_j‖ − 2 mean_{i′≠i} ‖x_i − x_i′‖ and h_j likewise.
 
-    For equal laws the projections vanish in the limit; what is left of them is of the estimate's own order,
-    1/n, and errs towards too large.
+    For equal distributions the projections vanish in the limit (the statistic is degenerate); the standard error is
+    then of the estimate's own order, 1/n, and too large.
 
     Args:
         x: (n, d) points.

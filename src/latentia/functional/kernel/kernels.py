@@ -18,8 +18,8 @@ from latentia.registry import Registry, kernels
 
 Kernel = Callable[[Tensor, Tensor], Tensor]
 
-_BLOCK = 2**22  # entries of a kernel matrix that are held at once: 32 MB in float64
-_LOG_SMALLEST = -80.0  # exp of less is denormal in float32, which runs up to 100 times slower
+_BLOCK = 2**22  # entries of a kernel matrix held at once: 32 MB in float64
+_LOG_SMALLEST = -80.0  # exp of less is denormal in float32, up to 100 times slower
 
 
 def row_blocks(n: int, width: int) -> Iterator[slice]:
@@ -30,14 +30,14 @@ def row_blocks(n: int, width: int) -> Iterator[slice]:
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    """Return ‖x_i − y_j‖² of every pair, from one matrix product: (n, d), (m, d) → (n, m).
+    """Return ‖x_i − y_j‖² for every pair, from one matrix product: (n, d), (m, d) → (n, m).
 
     Example:
         >>> squared_distances(torch.tensor([[0.0], [1.0]]), torch.tensor([[3.0]]))
         tensor([[9.],
                 [4.]])
     """
-    center = y.detach().mean(0)  # distances do not depend on it; near zero the products cancel less
+    center = y.detach().mean(0)  # distances are invariant to a shift; near zero the products cancel less
     x, y = x - center, y - center
     products = torch.addmm(y.square().sum(1), x, y.T, alpha=-2)
     return (products + x.square().sum(1, keepdim=True)).clamp(min=0)
@@ -81,7 +81,7 @@ def gaussian_mixture_kernel(x: Tensor, y: Tensor, bandwidths: Sequence[float]) -
     Raises:
         UsageError: for no bandwidth, or one that is not positive.
 
-    Reference: Li, Swersky & Zemel (2015), Generative Moment Matching Networks, section 4.3, where it is the sum.
+    Reference: Li, Swersky & Zemel (2015), Generative Moment Matching Networks, section 4.3, where it is the sum over b.
 
     Example:
         >>> gaussian_mixture_kernel(torch.zeros(1, 1), torch.tensor([[2.0]]), (2.0, 2.0))
@@ -101,9 +101,8 @@ def gaussian_mixture_kernel(x: Tensor, y: Tensor, bandwidths: Sequence[float]) -
 def laplace_kernel(x: Tensor, y: Tensor, bandwidth: float) -> Tensor:
     """Return the Laplace kernel k(x, y) = exp(−‖x − y‖ / h), with the Euclidean norm.
 
-    A rotation of the points does not change it, and h is in the same units as that of the Gaussian kernel.
-    Where another text takes the sum of absolute differences for the norm, as scikit-learn's `laplacian_kernel`
-    does, the kernel is another one.
+    It is invariant to rotations of the points, and h is in the same units as that of the Gaussian kernel. With the
+    sum of absolute differences in place of the norm, as in scikit-learn's `laplacian_kernel`, it is another kernel.
 
     Args:
         x: (n, d) points.
@@ -132,7 +131,7 @@ def inverse_multiquadric_kernel(x: Tensor, y: Tensor, C: float) -> Tensor:
     Args:
         x: (n, d) points.
         y: (m, d) points.
-        C: in squared units of the points; 2dσ², the mean ‖x − y‖² of two points from N(0, σ²I), is the usual one.
+        C: in squared units of the points; 2dσ², the mean ‖x − y‖² of two points from N(0, σ²I), is usual.
 
     Returns:
         (n, m) in (0, 1].
@@ -167,7 +166,7 @@ def polynomial_kernel(x: Tensor, y: Tensor, degree: int = 3, scale: float | None
         x: (n, d) points.
         y: (m, d) points.
         degree: at least 1.
-        scale: s, in squared units of the points; the number of dimensions d without.
+        scale: s, in squared units of the points; default: the number of dimensions d.
 
     Returns:
         (n, m).
@@ -202,13 +201,13 @@ def negative_distance_kernel(x: Tensor, y: Tensor) -> Tensor:
 
 
 def median_bandwidth(x: Tensor, y: Tensor, *, max_points: int = 2000, seed: int = 0) -> float:
-    """Return the median distance between different points of two samples taken together.
+    """Return the median distance between distinct points of the pooled samples.
 
     Args:
         x: (n, d) points.
         y: (m, d) points.
-        max_points: where there are more, the median is that of so many points drawn at random.
-        seed: of that draw.
+        max_points: with more points, the median is taken over a random subset of this size.
+        seed: of the subset.
 
     Raises:
         DataError: where all points are equal, or one is not finite.
@@ -228,7 +227,7 @@ def median_bandwidth(x: Tensor, y: Tensor, *, max_points: int = 2000, seed: int 
     distances = distances[distances > 0]
     if not len(distances):
         raise DataError(
-            "x and y hold one point only, repeated: there is no distance to take a bandwidth from"
+            "x and y hold one point only, repeated: the median distance is 0; give distinct points"
         )
     return float(distances.median())
 
@@ -257,18 +256,18 @@ kernels.add(
         "negative-distance": lambda _: negative_distance_kernel,
     }
 )
-"""Each kernel at a length h in the units of the points, as `median_bandwidth` gives it; the last two need none."""
+"""Kernels by name, as functions of a length h in the units of the points; the last two ignore it."""
 
 
 def kernel_of_length(name: str, length: float) -> Kernel:
-    """Return a kernel of `KERNELS` by name, at a length in the units of the points.
+    """Return a kernel of `KERNELS` by name, with a length in the units of the points.
 
     Args:
-        name: as "inverse-multiquadric".
+        name: such as "inverse-multiquadric".
         length: h, as `median_bandwidth` gives it; N(0, σ²I) in d dimensions has about h = σ√(2d).
 
     Raises:
-        UnknownNameError: for a name that is not there, with the nearest ones.
+        UnknownNameError: for an unknown name, with near matches.
         UsageError: unless h > 0.
 
     Example:

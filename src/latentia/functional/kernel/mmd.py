@@ -1,4 +1,4 @@
-"""The maximum mean discrepancy (MMD) between two samples: squared estimates, the witness, all splits at once."""
+"""The maximum mean discrepancy (MMD) of two samples: estimates of its square, the witness function, permutations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from latentia.errors import DataError, UsageError
 from latentia.functional.checks import point_sets
 from latentia.functional.kernel.kernels import Kernel, row_blocks
 
-_PAIRS = 128  # points whose kernel matrix is made to read its diagonal: the cost stays linear in n
+_PAIRS = 128  # points whose kernel matrix is computed for its diagonal: the cost stays linear in n
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class MMDEstimate:
 def mmd2(
     x: Tensor, y: Tensor, kernel: Kernel, estimator: Literal["unbiased", "biased"] = "unbiased"
 ) -> Tensor:
-    """Estimate the squared maximum mean discrepancy between the laws of two samples.
+    """Estimate the squared maximum mean discrepancy between the distributions of two samples.
 
     MMD² = E k(X, X′) + E k(Y, Y′) − 2 E k(X, Y)
 
@@ -68,7 +68,7 @@ def sum_of_kernel(x: Tensor, y: Tensor, kernel: Kernel) -> Tensor:
 
 
 def _mean_within(x: Tensor, kernel: Kernel, unbiased: bool) -> Tensor:
-    """Average k(x_i, x_j) over pairs, those of a point with itself left out where unbiased."""
+    """Average k(x_i, x_j) over pairs, without those of a point with itself where unbiased."""
     n = len(x)
     if not unbiased:
         return sum_of_kernel(x, x, kernel) / n**2
@@ -84,12 +84,12 @@ def mmd2_linear_time(x: Tensor, y: Tensor, kernel: Kernel) -> MMDEstimate:
 
     MMD² = (1/r) Σ_i h_i,   h_i = k(x_2i−1, x_2i) + k(y_2i−1, y_2i) − k(x_2i−1, y_2i) − k(x_2i, y_2i−1),   r = ⌊n/2⌋
 
-    Unbiased, and an average of independent terms, so se² = var_i(h_i)/r holds for equal laws too, where the
-    estimate over se is asymptotically standard normal. It is noisier than `mmd2` by a factor of the order √n.
+    Unbiased, and an average of independent terms, so se² = var_i(h_i)/r holds for equal distributions too,
+    where estimate/se is asymptotically standard normal. Its noise is of the order √n times that of `mmd2`.
 
     Args:
         x: (n, d) points in random order, n at least 4; the last is left out where n is odd.
-        y: (n, d) points, as many.
+        y: (n, d) points, as many as x.
         kernel: (n, d), (m, d) → (n, m), symmetric.
 
     Returns:
@@ -97,7 +97,7 @@ def mmd2_linear_time(x: Tensor, y: Tensor, kernel: Kernel) -> MMDEstimate:
 
     Raises:
         UsageError: for shapes that do not fit.
-        DataError: for a point that is not finite, fewer than 4 points, or other numbers of them.
+        DataError: for a point that is not finite, fewer than 4 points, or samples of different sizes.
 
     Reference: Gretton et al. (2012), A Kernel Two-Sample Test, lemma 14 and corollary 16.
 
@@ -123,14 +123,14 @@ def _pairwise(a: Tensor, b: Tensor, kernel: Kernel) -> Tensor:
 
 
 def witness(points: Tensor, x: Tensor, y: Tensor, kernel: Kernel) -> Tensor:
-    """Estimate the witness function: where one law has more mass than the other, as the kernel sees it.
+    """Estimate the witness function, whose sign shows which distribution has more mass, smoothed by the kernel.
 
     f(t) = mean_i k(t, x_i) − mean_j k(t, y_j)
 
-    It is not normalised: f/‖f‖ attains the MMD, and the biased MMD² is the mean of f over x less that over y.
+    It is not normalised: f/‖f‖ attains the MMD, and the biased MMD² is the mean of f over x minus that over y.
 
     Args:
-        points: (N, d) t, where to evaluate.
+        points: (N, d) t, at which f is evaluated.
         x: (n, d) points.
         y: (m, d) points.
         kernel: (n, d), (m, d) → (n, m).
@@ -140,7 +140,7 @@ def witness(points: Tensor, x: Tensor, y: Tensor, kernel: Kernel) -> Tensor:
 
     Raises:
         UsageError: for shapes that do not fit.
-        DataError: for a point that is not finite, or a set without points.
+        DataError: for a point that is not finite, or an empty set.
 
     Reference: Gretton et al. (2012), A Kernel Two-Sample Test, section 2.3.
 
@@ -160,12 +160,12 @@ def witness(points: Tensor, x: Tensor, y: Tensor, kernel: Kernel) -> Tensor:
 
 @torch.no_grad()
 def mmd2_of_splits(points: Tensor, splits: Tensor, kernel: Kernel) -> Tensor:
-    """Return the unbiased MMD² of each of many splits of the same points, from one kernel matrix.
+    """Return the unbiased MMD² of each of many splits (permutations) of the same points, from one kernel matrix.
 
     With K the kernel matrix without its diagonal, u ∈ {0, 1}^N a split into n ones and m zeros,
     a = uᵀKu, c = uᵀK1 and t = 1ᵀK1:  MMD² = a / n(n−1) + (t − 2c + a) / m(m−1) − 2 (c − a) / nm
 
-    All splits share one matrix product, and only K's upper half is made, in blocks: memory is O(N · S).
+    One matrix product serves all splits, and only the upper triangle of K is computed, in blocks: memory is O(N · S).
 
     Args:
         points: (N, d).

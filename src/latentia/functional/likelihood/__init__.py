@@ -1,1 +1,1 @@
-"""Estimates of the likelihood of a latent variable model, and criteria made of likelihoods."""
+"""Likelihoods: estimates for latent variable models, the gap to the data's entropy, and information criteria."""

@@ -1,12 +1,12 @@
-"""Annealed importance sampling: log p(x) by chains that go from the prior to the posterior, or back.
+"""Annealed importance sampling: log p(x) by chains from the prior to the posterior, or in reverse.
 
-log f_β(z) = log f₀(z) + β r(z) leads from a law f₀ that can be drawn from (the prior p(z)) at β = 0 to an unnormalised
-law f₁ (the joint p(x, z), whose integral is p(x)) at β = 1; from the prior on, r(z) = log p(x | z). Chains forward give
-weights with E[w] = p(x), so that E log w ≤ log p(x); chains back from draws of the posterior give E[1/w] = 1/p(x), so
-that E log w ≥ log p(x). Both hold if the moves do not depend on the chains that are weighed: step sizes are found by
-chains of their own, see `latentia.functional.likelihood.hmc`.
+log f_β(z) = log f₀(z) + β r(z) interpolates between a distribution f₀ that can be sampled (the prior p(z)) at β = 0 and
+an unnormalised density f₁ (the joint p(x, z), whose integral is p(x)) at β = 1; where f₀ is the prior,
+r(z) = log p(x | z). Forward chains give weights with E[w] = p(x), so that E log w ≤ log p(x); reverse chains from
+posterior draws give E[1/w] = 1/p(x), so that E log w ≥ log p(x). Both hold if the transitions do not depend on the
+weighted chains: step sizes are adapted on separate chains, see `latentia.functional.likelihood.hmc`.
 
-All is batched: C chains of B rows with d entries, (C, B, d).
+Everything is batched: C chains of B rows with d entries, (C, B, d).
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _STEEPNESS = 4.0  # of the sigmoid schedule
 
 @dataclass(frozen=True)
 class Path:
-    """The laws log f_β(z) = log f₀(z) + β r(z), r(z) = log f₁(z) − log f₀(z).
+    """The annealing path log f_β(z) = log f₀(z) + β r(z), r(z) = log f₁(z) − log f₀(z).
 
     Attributes:
-        log_start: (C, B, d) → (C, B) log f₀ in nats, normalised: the prior's.
-        log_ratio: (C, B, d) → (C, B) r in nats: from the prior on, log p(x | z).
+        log_start: (C, B, d) → (C, B) log f₀ in nats, normalised: the prior's density.
+        log_ratio: (C, B, d) → (C, B) r in nats: log p(x | z) where f₀ is the prior.
     """
 
     log_start: LogDensity
     log_ratio: LogDensity
 
     def at(self, z: Tensor) -> Point:
-        """Return what moves need to know at codes (C, B, d); one evaluation of either function."""
+        """Return values and gradients at codes (C, B, d), from one evaluation of each function."""
         with torch.enable_grad():
             z = z.detach().requires_grad_()
             start, ratio = self.log_start(z), self.log_ratio(z)
@@ -49,7 +49,7 @@ class Path:
 
 @dataclass(frozen=True)
 class Point:
-    """Where chains are on a path.
+    """The state of chains on a path: codes, densities and gradients.
 
     Attributes:
         z: (C, B, d).
@@ -74,7 +74,7 @@ class Point:
         return torch.add(self.start_slope, self.ratio_slope, alpha=beta)
 
     def moved(self, there: Point, accepted: Tensor) -> Point:
-        """Return the chains after a proposal: there where it is accepted, (C, B), and here elsewhere."""
+        """Return the chains after a proposal: ``there`` where ``accepted`` (C, B), unchanged elsewhere."""
         wide = accepted[..., None]
         return Point(
             torch.where(wide, there.z, self.z),
@@ -86,12 +86,12 @@ class Point:
 
 
 Move = Callable[[Point, int], tuple[Point, Tensor]]
-"""A move at the t-th temperature, which leaves f_β with β = β_t as it is: (chains, t) → (chains, acceptance (C, B))."""
+"""A transition that leaves f_β invariant at β = β_t: (chains, t) → (chains, acceptance probability (C, B))."""
 
 
 @dataclass(frozen=True)
 class Annealed:
-    """What chains have gathered.
+    """Log-weights of chains, and how often their proposals were accepted.
 
     Attributes:
         log_w: (C, B) log-weights in nats, float64.
@@ -116,12 +116,12 @@ def linear_temperatures(steps: int) -> Tensor:
         [0.0, 0.25, 0.5, 0.75, 1.0]
     """
     if steps < 1:
-        raise UsageError(f"annealing needs at least 1 step of temperature; got {steps}")
+        raise UsageError(f"annealing needs at least 1 step; got {steps}")
     return torch.arange(steps + 1, dtype=torch.float64) / steps
 
 
 def sigmoid_temperatures(steps: int) -> Tensor:
-    """Return temperatures that are dense near both ends, where the law changes fastest.
+    """Return inverse temperatures that are dense near both ends, where f_β changes fastest.
 
     β_t = (s_t − s_0)/(s_T − s_0), s_t = σ(4 (2t/T − 1)), t = 0..T
 
@@ -146,14 +146,14 @@ temperature_schedules.add({"linear": linear_temperatures, "sigmoid": sigmoid_tem
 
 
 def temperatures(schedule: str, steps: int) -> Tensor:
-    """Return T + 1 temperatures from 0 to 1 by the name of a schedule: linear or sigmoid."""
+    """Return T + 1 inverse temperatures from 0 to 1 by the name of a schedule: linear or sigmoid."""
     return member(SCHEDULES, schedule, "schedule")(steps)
 
 
 def ais(path: Path, z: Tensor, betas: Tensor, move: Move) -> Annealed:
     """Return the log-weights of chains from the start to the end of a path, whose E[w] is p(x).
 
-    log w = Σ_{t=1}^{T} (β_t − β_{t−1}) r(z_{t−1}), z_0 ~ f₀, z_t from z_{t−1} by the move of f_{β_t}
+    log w = Σ_{t=1}^{T} (β_t − β_{t−1}) r(z_{t−1}), z_0 ~ f₀, z_t from z_{t−1} by the transition of f_{β_t}
 
     The logarithm of the mean of C weights is a lower bound of log p(x) in expectation; it exceeds log p(x) + b with a
     probability below e⁻ᵇ.
@@ -162,7 +162,7 @@ def ais(path: Path, z: Tensor, betas: Tensor, move: Move) -> Annealed:
         path: from the prior to the joint.
         z: (C, B, d) draws from f₀, independent of each other.
         betas: (T + 1,) rising from 0 to 1.
-        move: leaves f_{β_t} as it is; T − 1 moves are made.
+        move: leaves f_{β_t} invariant; T − 1 transitions are made.
 
     Raises:
         UsageError: for temperatures that do not rise from 0 to 1.
@@ -183,7 +183,7 @@ def ais(path: Path, z: Tensor, betas: Tensor, move: Move) -> Annealed:
 def reverse_ais(path: Path, z: Tensor, betas: Tensor, move: Move) -> Annealed:
     """Return the log-weights of chains from the end of a path to its start, whose E[1/w] is 1/p(x).
 
-    log w = Σ_{t=T}^{1} (β_t − β_{t−1}) r(z_t), z_T ~ p(z | x), z_{t−1} from z_t by the move of f_{β_{t−1}}
+    log w = Σ_{t=T}^{1} (β_t − β_{t−1}) r(z_t), z_T ~ p(z | x), z_{t−1} from z_t by the transition of f_{β_{t−1}}
 
     −log mean 1/w is an upper bound of log p(x) in expectation, also where all chains start from one draw. Where x was
     drawn from the model with a code z, this z is a draw from the posterior.
@@ -192,7 +192,7 @@ def reverse_ais(path: Path, z: Tensor, betas: Tensor, move: Move) -> Annealed:
         path: from the prior to the joint.
         z: (C, B, d) draws from the posterior p(z | x).
         betas: (T + 1,) rising from 0 to 1.
-        move: leaves f_{β_t} as it is, and is reversible; T − 1 moves are made.
+        move: leaves f_{β_t} invariant, and is reversible; T − 1 transitions are made.
 
     Raises:
         UsageError: for temperatures that do not rise from 0 to 1.
@@ -204,7 +204,7 @@ def reverse_ais(path: Path, z: Tensor, betas: Tensor, move: Move) -> Annealed:
 
 
 def _gathered(point: Point, betas: Tensor, order: Iterable[tuple[int, int]], move: Move) -> Annealed:
-    """Return what chains gather that add the t-th term and then move at the temperature beside it; 0: they stay."""
+    """Accumulate log-weights over (t, s): add the t-th term, then move at β_s; with s = 0 the chains stay."""
     widths, log_w = betas.diff().tolist(), torch.zeros_like(point.ratio, dtype=torch.float64)
     total, moves = torch.zeros_like(log_w), 0
     for t, at in order:
@@ -216,7 +216,7 @@ def _gathered(point: Point, betas: Tensor, order: Iterable[tuple[int, int]], mov
 
 
 def _slope(value: Tensor, z: Tensor) -> Tensor:
-    """Return the gradient of (C, B) values in codes; 0 where they do not depend on them, as of a uniform law."""
+    """Return the gradient of (C, B) values in codes; 0 where they do not depend on them, as for a uniform density."""
     if not value.requires_grad:
         return torch.zeros_like(z)
     (slope,) = torch.autograd.grad(value.sum(), z, allow_unused=True, materialize_grads=True)
@@ -231,5 +231,5 @@ def _checked(betas: Tensor) -> int:
         or (betas[0], betas[-1]) != (0, 1)
         or bool((betas.diff() < 0).any())
     ):
-        raise UsageError(f"betas must be (T + 1,) numbers that rise from 0 to 1; got {betas.tolist()[:6]}")
+        raise UsageError(f"betas must have shape (T + 1,) and rise from 0 to 1; got {betas.tolist()[:6]}")
     return len(betas) - 1

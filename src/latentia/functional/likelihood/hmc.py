@@ -1,7 +1,7 @@
 """Hamiltonian Monte Carlo along an annealing path, for many chains of many rows at once.
 
-Step sizes are each row's and each temperature's own. They are found by chains that are then thrown away: those that
-are weighed must not choose their own moves, or their weights would not be unbiased.
+Each row has its own step size at each temperature. Step sizes are adapted on chains that are then discarded: adapting
+them on the weighted chains would bias the weights.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from torch import Tensor
 from latentia.errors import UsageError
 from latentia.functional.likelihood.ais import Move, Path, Point
 
-TARGET = (
-    0.8  # acceptance that the steps are adapted to; 0.65 suits one long chain, which here nobody waits for
-)
-_GAIN = 0.5  # of the adaptation: a row whose proposals are all refused takes steps 0.67 times as long
+# Acceptance that step sizes are adapted to: higher than 0.65, the optimum of one long stationary chain.
+TARGET = 0.8
+_GAIN = 0.5  # of the adaptation: a row whose proposals are all rejected takes steps 0.67 times as long
 
 
 def hamiltonian_move(
@@ -27,21 +26,21 @@ def hamiltonian_move(
     leapfrog: int,
     generator: torch.Generator | None = None,
 ) -> tuple[Point, Tensor]:
-    """Move chains by one trajectory of Hamiltonian dynamics, accepted or refused: f_β stays as it is.
+    """Move chains by one trajectory of Hamiltonian dynamics, accepted or rejected: f_β is invariant.
 
-    v ~ N(0, I); L leapfrog steps of length ε u, u ~ U(½, 1) for each chain, which keeps trajectories from closing;
+    v ~ N(0, I); L leapfrog steps of length ε u, u ~ U(½, 1) for each chain, which avoids periodic trajectories;
     accepted with probability min(1, exp(log f_β(z′) − ½‖v′‖² − log f_β(z) + ½‖v‖²)).
 
     Args:
-        path: the laws.
+        path: the annealing path.
         here: C chains of B rows.
         beta: β.
         step_size: (B,) ε of each row.
-        leapfrog: L; the decoder is called as often for each code.
+        leapfrog: L, the number of steps and of decoder evaluations per code.
         generator: where randomness comes from; torch's global state without one.
 
     Returns:
-        the chains afterwards, and the probability of acceptance, (C, B); 0 where a trajectory went astray.
+        the chains afterwards, and the acceptance probability, (C, B); 0 where a trajectory diverged.
 
     Reference: Neal (2011), MCMC using Hamiltonian dynamics, sections 5.3.2 and 5.5.2.2.
     """
@@ -65,7 +64,7 @@ def hamiltonian(
     """Return Hamiltonian moves with given step sizes, for `ais` and `reverse_ais`.
 
     Args:
-        path: the laws.
+        path: the annealing path.
         betas: (T + 1,) temperatures.
         step_sizes: (T − 1, B) ε of each row at β_1 .. β_{T−1}.
         leapfrog: L.
@@ -88,13 +87,13 @@ def adapted_step_sizes(
     leapfrog: int,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Return a step size for each row at each temperature, from chains that go the way once.
+    """Return a step size for each row at each temperature, adapted on one pass of separate chains.
 
     ε_1 = d^(−¼); after a move at β_t, log ε_{t+1} = log ε_t + ½ (a_t − 0.8), a_t the mean acceptance of a row's
-    chains; the step size of β_t is the one that has seen it, ε_{t+1}.
+    chains; the step size of β_t is the one updated after it, ε_{t+1}.
 
     Args:
-        path: the laws.
+        path: the annealing path.
         z: (C, B, d) draws from the start.
         betas: (T + 1,) temperatures.
         leapfrog: L.
@@ -106,8 +105,8 @@ def adapted_step_sizes(
     Raises:
         UsageError: for fewer than 1 leapfrog step.
 
-    Reference: Wu et al. (2017), On the quantitative analysis of decoder-based generative models, who adapt the chains
-    that they weigh, to an acceptance of 0.65.
+    Reference: Wu et al. (2017), On the quantitative analysis of decoder-based generative models, who adapt the weighted
+    chains themselves, to an acceptance of 0.65.
     """
     if leapfrog < 1:
         raise UsageError(f"a trajectory needs at least 1 leapfrog step; got {leapfrog}")
@@ -125,7 +124,7 @@ def adapted_step_sizes(
 def _trajectory(
     path: Path, point: Point, velocity: Tensor, beta: float, steps: Tensor, leapfrog: int
 ) -> tuple[Point, Tensor]:
-    """Return where L leapfrog steps lead, and the velocity there."""
+    """Return the point after L leapfrog steps, and the velocity there."""
     velocity = velocity + 0.5 * steps * point.slope(beta)
     for left in reversed(range(leapfrog)):
         point = path.at(torch.addcmul(point.z, steps, velocity))

@@ -25,13 +25,13 @@ def mean_log_likelihood(log_p: Tensor) -> LogLikelihood:
 
     L(θ) = (1/N) Σ_i log p(x_i | θ); se = std_i log p(x_i | θ)/√N
 
-    Of the law of the data itself it is the ceiling L(p_data), an estimate of minus the entropy, −H(p_data).
+    For the data's own distribution it is the ceiling L(p_data), an estimate of minus the entropy, −H(p_data).
 
     Args:
-        log_p: (N, *B) log-probabilities or log-densities of N points, in nats; −∞ where a model rules a point out.
+        log_p: (N, *B) log-probabilities or log-densities of N points, in nats; −∞ where a model gives a point no mass.
 
     Returns:
-        the mean and its standard error; −∞ and ∞ where a point has been ruled out.
+        the mean and its standard error; −∞ and ∞ where a point has no mass.
 
     Raises:
         UsageError: without a dimension of points.
@@ -49,13 +49,13 @@ def mean_log_likelihood(log_p: Tensor) -> LogLikelihood:
 
 @dataclass(frozen=True)
 class LikelihoodGap:
-    """How far a model's log-likelihood stays below its ceiling.
+    """The gap between a model's log-likelihood and its ceiling.
 
     Attributes:
         value: (*B,) ceiling − log_likelihood, an estimate of KL(p_data ‖ model), in nats per point.
         stderr: (*B,) its standard error, from the differences point by point.
         log_likelihood: (*B,) L(θ), the model's.
-        ceiling: (*B,) L(p_data), the law of the data's own.
+        ceiling: (*B,) L(p_data), of the data's own distribution.
     """
 
     value: Tensor
@@ -65,23 +65,23 @@ class LikelihoodGap:
 
 
 def likelihood_gap(log_p_model: Tensor, log_p_data: Tensor) -> LikelihoodGap:
-    """Return how far a model's log-likelihood stays below that of the law of the data: an estimate of KL.
+    """Return the gap between the log-likelihoods of the data's distribution and of a model: an estimate of KL.
 
     KL(p_data ‖ p_θ) = L(p_data) − L(θ) = E log p_data(x) − E log p_θ(x) ≥ 0, x ~ p_data
 
-    The identity is one of expectations, so the points must be held out. On the points that a model was fitted to
-    L(θ̂) can exceed the ceiling, and the gap be negative. On held-out points an estimate is negative only by chance.
+    The identity holds in expectation, so the points must be held out: on training points L(θ̂) can exceed the ceiling,
+    and the gap be negative. On held-out points an estimate is negative only by chance.
 
     Args:
-        log_p_model: (N, *B) log p_θ(x_i) in nats; −∞ where the model rules a point out.
-        log_p_data: (N, *B) log p_data(x_i) of the same points in nats, finite, for the points come from it.
+        log_p_model: (N, *B) log p_θ(x_i) in nats; −∞ where the model gives a point no mass.
+        log_p_data: (N, *B) log p_data(x_i) of the same points in nats; finite, since the points come from it.
 
     Returns:
-        the gap, its standard error and its two sides; ∞ and ∞ where the model rules a point out.
+        the gap, its standard error and its two terms; ∞ and ∞ where the model gives a point no mass.
 
     Raises:
         UsageError: (a ValueError) unless the shapes are equal.
-        DataError: for fewer than 2 points, NaN or +∞, or a point that p_data rules out.
+        DataError: for fewer than 2 points, NaN or +∞, or a point of probability 0 under p_data.
 
     Reference: Cover & Thomas (2006), Elements of Information Theory, eq. 2.27.
 
@@ -94,7 +94,7 @@ def likelihood_gap(log_p_model: Tensor, log_p_data: Tensor) -> LikelihoodGap:
     _check_points(log_p_model=log_p_model, log_p_data=log_p_data)
     ruled_out = int((log_p_data == -torch.inf).sum())
     if ruled_out:
-        raise DataError(f"log_p_data is −∞ at {ruled_out} points, which so cannot come from p_data")
+        raise DataError(f"log_p_data is −∞ at {ruled_out} points, so these cannot come from p_data")
     gaps = log_p_data - log_p_model
     return LikelihoodGap(
         value=gaps.mean(0),

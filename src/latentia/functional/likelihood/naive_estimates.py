@@ -1,7 +1,7 @@
 """Naive estimates of log p(x): the mean of p(x | z) over the prior, and Parzen windows over samples.
 
-Both are off by tens to hundreds of nats in high dimensions: few draws from the prior are near any given row, and few
-samples are. They are here because the literature has them, and so that this can be seen.
+Both are off by tens to hundreds of nats in high dimensions, where few prior draws and few samples are near any given
+row. They are here because the literature reports them, and to show how far off they are.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from latentia.functional.checks import point_sets
 from latentia.functional.gaussian.densities import LOG_2PI
 from latentia.functional.kernel.density_kernels import SMOOTHING_KERNELS, log_kernel_sums
 
-_NARROWEST, _WIDEST = 1e-3, 4.0  # σ that are tried, in typical deviations of the samples
-_CLOSE = 1e-2  # to how much of log σ it is found
+_NARROWEST, _WIDEST = 1e-3, 4.0  # range of the search for σ, in standard deviations of the samples
+_CLOSE = 1e-2  # absolute tolerance of log σ
 
 
 def log_mean_likelihood(log_likelihood: Tensor) -> Tensor:
@@ -27,7 +27,7 @@ def log_mean_likelihood(log_likelihood: Tensor) -> Tensor:
 
     log (1/K) Σ_k p(x | z_k), z_k ~ p(z)
 
-    It is IWAE-K with the prior for an encoder: in expectation below log p(x), by much unless K is of the order of
+    It is IWAE-K with the prior as the proposal: in expectation below log p(x), far below unless K is of the order of
     exp KL(p(z | x) ‖ p(z)).
 
     Args:
@@ -75,7 +75,7 @@ def parzen_log_density(x: Tensor, samples: Tensor, sigma: float) -> Tensor:
     point_sets(x=x, samples=samples)
     if not 0 < sigma < math.inf:
         raise UsageError(f"sigma must be positive and finite; got {sigma}")
-    centre = samples.double().mean(0)  # about it, fewer digits cancel
+    centre = samples.double().mean(0)  # centred, fewer digits cancel
     left, right = ((points.double() - centre) / sigma for points in (x, samples))
     sums = log_kernel_sums(left, right, torch.ones_like(right[:, 0]), SMOOTHING_KERNELS["gaussian"])
     return sums - math.log(len(samples)) - x.shape[1] * (0.5 * LOG_2PI + math.log(sigma))
@@ -83,7 +83,7 @@ def parzen_log_density(x: Tensor, samples: Tensor, sigma: float) -> Tensor:
 
 @dataclass(frozen=True)
 class Bandwidth:
-    """A bandwidth, and the mean log-density that it gives rows; whether it is at an end of what was tried."""
+    """A bandwidth, the mean log-density of rows under it, and whether it is at an end of the search range."""
 
     sigma: float
     log_density: float
@@ -91,24 +91,24 @@ class Bandwidth:
 
 
 def parzen_bandwidth(validation: Tensor, samples: Tensor) -> Bandwidth:
-    """Return the σ of windows around samples under which validation rows are likeliest.
+    """Return the σ of windows around samples that maximises the likelihood of validation rows.
 
-    argmax_σ mean_i log (1/m) Σ_j N(x_i; y_j, σ²I), by Brent's method on log σ, from a thousandth of the samples'
-    typical deviation to 4 times it
+    argmax_σ mean_i log (1/m) Σ_j N(x_i; y_j, σ²I), by Brent's method on log σ, between 10⁻³ and 4 times the
+    samples' root mean variance
 
     Args:
-        validation: (n, D) rows that are not scored afterwards.
+        validation: (n, D) rows other than those that are scored afterwards.
         samples: (m, D).
 
     Raises:
-        DataError: for samples that are all the same.
+        DataError: for samples that are all equal.
     """
     from scipy.optimize import minimize_scalar
 
     point_sets(validation=validation, samples=samples, at_least=1)
     typical = float(samples.double().var(0, correction=0).mean().sqrt())
     if not typical > 0:
-        raise DataError("the samples are all the same, so no bandwidth suits them")
+        raise DataError("the samples are all equal, so no bandwidth suits them")
     ends = math.log(_NARROWEST * typical), math.log(_WIDEST * typical)
 
     def loss(log_sigma: float) -> float:

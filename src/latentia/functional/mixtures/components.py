@@ -17,9 +17,9 @@ class Covariance:
     """A family of component covariances.
 
     Attributes:
-        matrix: whether a component has a (D, D) matrix; otherwise it has (D,) variances.
-        pool: what the family's constraint makes of unconstrained covariances (K, ...) and weights (K,).
-        parameters: the number of free parameters of K covariances of D entries.
+        matrix: whether a covariance is a (D, D) matrix; otherwise it is a vector of (D,) variances.
+        pool: maps unconstrained covariances (K, ...) and weights (K,) to covariances that satisfy the constraint.
+        parameters: (K, D) → the number of free parameters of K covariances of D entries.
     """
 
     matrix: bool
@@ -27,7 +27,7 @@ class Covariance:
     parameters: Callable[[int, int], int]
 
 
-def _free(covariances: Tensor, weights: Tensor) -> Tensor:  # noqa: ARG001  (the families' common shape)
+def _free(covariances: Tensor, weights: Tensor) -> Tensor:  # noqa: ARG001  (the signature of every family)
     return covariances
 
 
@@ -52,7 +52,7 @@ covariances.add(
 
 
 def covariance_named(name: str) -> Covariance:
-    """Return a family of covariances; `UsageError` lists near matches for a name that is none."""
+    """Return a family of covariances by name; an unknown name raises `UsageError` with near matches."""
     check_name("covariance", name, COVARIANCES)
     return COVARIANCES[name]
 
@@ -62,7 +62,7 @@ class Components:
     """K Gaussians and their weights: p(x) = Σ_k π_k N(x; μ_k, Σ_k).
 
     Attributes:
-        weights: (K,) π; a weight of 0 leaves a component out.
+        weights: (K,) π; a component of weight 0 is unused.
         means: (K, D) μ.
         factors: (K, D, D) lower Cholesky factors of Σ_k, or (K, D) standard deviations where they are diagonal.
 
@@ -78,7 +78,7 @@ class Components:
 
     @property
     def matrix(self) -> bool:
-        """Whether the covariances are matrices."""
+        """Whether the covariances are full matrices."""
         return self.factors.dim() == 3
 
     @property
@@ -111,13 +111,13 @@ class Components:
         noise = torch.randn(n, self.means.shape[1], dtype=self.means.dtype, device=self.means.device)
         if not self.matrix:
             return self.means[k] + self.factors[k] * noise
-        rows = torch.empty_like(noise)  # component by component: no factor is copied for each row
+        rows = torch.empty_like(noise)  # component by component, so that no factor is copied for each row
         for number, (mean, factor) in enumerate(zip(self.means, self.factors, strict=True)):
             rows[k == number] = mean + noise[k == number] @ factor.mT
         return rows
 
     def padded(self, components: int) -> Components:
-        """Return the same law with components of weight 0 after its own, copies of the first."""
+        """Return the same distribution with copies of its first component, of weight 0, appended."""
         more = components - len(self.weights)
         return Components(
             torch.cat([self.weights, self.weights.new_zeros(more)]),

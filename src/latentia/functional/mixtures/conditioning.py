@@ -1,4 +1,4 @@
-"""Mixtures of some entries, given others or alone."""
+"""Marginals and conditionals of Gaussian mixtures."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from latentia.functional.mixtures.components import Components
 
 
 def marginal(components: Components, entries: Tensor) -> Components:
-    """Return the law of some entries: Σ_k π_k N(x_o; μ_o, Σ_oo).
+    """Return the marginal of some entries: Σ_k π_k N(x_o; μ_o, Σ_oo).
 
     Args:
         components: of all D entries.
-        entries: (o,) the numbers of those that are kept.
+        entries: (o,) indices of the entries that are kept.
     """
     means = components.means[:, entries]
     if not components.matrix:
@@ -23,14 +23,14 @@ def marginal(components: Components, entries: Tensor) -> Components:
 
 
 def regression(components: Components, known: Tensor, unknown: Tensor) -> tuple[Tensor, Tensor]:
-    """Return how a component's unknown entries follow from known ones: x_m = μ_m + G (x_o − μ_o) + N(0, C).
+    """Return each component's regression of its unknown on its known entries: x_m = μ_m + G (x_o − μ_o) + N(0, C).
 
     G = Σ_mo Σ_oo⁻¹ and C = Σ_mm − G Σ_om, of each component.
 
     Args:
-        components: with covariances that are matrices.
-        known: (o,) the numbers of known entries.
-        unknown: (m,) the numbers of the others.
+        components: with full covariances.
+        known: (o,) indices of the known entries.
+        unknown: (m,) indices of the others.
 
     Returns:
         (K, m, o) G and (K, m, m) C.
@@ -46,13 +46,13 @@ def regression(components: Components, known: Tensor, unknown: Tensor) -> tuple[
 
 
 def conditional(components: Components, known: Tensor, values: Tensor) -> Components:
-    """Return the law of the other entries given some: Σ_k π_k(x_o) N(x_m; μ_m + G_k (x_o − μ_o), C_k).
+    """Return the conditional of the other entries given some: Σ_k π_k(x_o) N(x_m; μ_m + G_k (x_o − μ_o), C_k).
 
     π_k(x_o) = π_k N(x_o; μ_o, Σ_oo) / Σ_j π_j N(x_o; …), with G and C as `regression` has them.
 
     Args:
         components: of all D entries.
-        known: (o,) the numbers of the given entries.
+        known: (o,) indices of the given entries.
         values: (o,) x_o.
 
     Returns:
@@ -71,7 +71,7 @@ def conditional(components: Components, known: Tensor, values: Tensor) -> Compon
 
 
 def others(entries: Tensor, size: int) -> Tensor:
-    """Return the numbers from 0 to D − 1 that are not among (o,) entries, in their order: (D − o,)."""
+    """Return the indices from 0 to D − 1 that are not among (o,) entries, in ascending order: (D − o,)."""
     left = torch.ones(size, dtype=torch.bool, device=entries.device)
     left[entries] = False
     return left.nonzero()[:, 0]

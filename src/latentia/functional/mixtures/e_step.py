@@ -12,17 +12,17 @@ from torch import Tensor
 from latentia.functional.mixtures.components import Components
 from latentia.functional.mixtures.m_step import Moments
 
-_FLOOR = -80.0  # of log-responsibilities: exp() runs 50 times slower where its result underflows
+_FLOOR = -80.0  # of log-responsibilities: exp() is 50 times slower where its result underflows
 
 
 def features(y: Tensor, *, matrix: bool) -> Tensor:
-    """Return the quadratic features of rows that stand in columns: (D, B) → (F, B).
+    """Return the quadratic features of rows, one in each column: (D, B) → (F, B).
 
-    F = D (D + 1) / 2 + D + 1, or 2 D + 1 where only squares are asked for.
+    F = D (D + 1) / 2 + D + 1, or 2 D + 1 without products of different entries.
 
     Args:
-        y: the rows about their centre, one in each column.
-        matrix: whether products of different entries are asked for, besides squares.
+        y: (D, B) the centred rows, one in each column.
+        matrix: whether to include products of different entries besides the squares.
 
     Example:
         >>> features(torch.tensor([[2.0], [3.0]]), matrix=True).T
@@ -67,10 +67,10 @@ def coefficients(components: Components, centre: Tensor) -> Tensor:
 
 
 def cancellation(components: Components, variances: Tensor) -> Tensor:
-    """Return by how much larger the terms of A φ are than their sum: a number, max_k Σ_i (Σ_k⁻¹)_ii v_i.
+    """Return the ratio of the terms of A φ to their sum, which measures cancellation: max_k Σ_i (Σ_k⁻¹)_ii v_i.
 
-    A product in a precision ε has errors of about ε times this many nats: it is the squared ratio of the spread of
-    all rows to that of a component in its narrowest direction.
+    In a floating-point precision ε the product has errors of about ε times this many nats: it is the squared ratio of
+    the spread of all rows to that of a component in its narrowest direction.
 
     Args:
         components: K of them.
@@ -91,11 +91,11 @@ def expected(A: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
     r_ik = exp(a_ik − log Σ_j exp(a_ij)) with a = A φ.
 
     Args:
-        A: (K, F) coefficients, in the features' precision.
+        A: (K, F) coefficients, in the features' dtype.
         phi: (F, B) features.
 
     Returns:
-        (K, F) and a number.
+        (K, F), and () nats.
     """
     a = A @ phi
     top = a.amax(0)
@@ -105,13 +105,13 @@ def expected(A: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def as_moments(sums: Tensor, centre: Tensor, log_likelihood: Tensor, *, matrix: bool) -> Moments:
-    """Return the moments that sums of features (K, F) are.
+    """Return the moments that sums of features (K, F) hold.
 
     Args:
         sums: Σ_i r_ik φ(x_i − c).
         centre: (D,) c.
         log_likelihood: of the rows, in nats.
-        matrix: whether the features hold products of different entries.
+        matrix: whether the features include products of different entries.
     """
     K, D = len(sums), len(centre)
     products, first, count = sums[:, : -D - 1], sums[:, -D - 1 : -1], sums[:, -1]

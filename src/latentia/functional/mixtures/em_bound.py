@@ -1,4 +1,4 @@
-"""EM half a step at a time: the bound and the log-likelihood after each E-step and each M-step."""
+"""EM as the ascent of a bound, the free energy: its value and the log-likelihood after each E-step and M-step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from latentia.functional.mixtures.m_step import maximised, weighted_moments
 
 @dataclass(frozen=True)
 class Ascent:
-    """What T steps of EM do to the bound and to the log-likelihood, in nats per row.
+    """The bound and the log-likelihood over T steps of EM, in nats per row.
 
     Entry 0 is the start, entries 1, 3, … come after an E-step, entries 2, 4, … after an M-step.
 
@@ -36,18 +36,18 @@ class Ascent:
 
 
 def ascent(x: Tensor, start: Components, family: Covariance, *, steps: int) -> Ascent:
-    """Return the half-steps of EM from given components, and from a q that gives each row to all of them alike.
+    """Return the half-steps of EM from given components and a uniform q.
 
     The E-step sets q_ik = p(k | x_i), the M-step the components that maximise the bound for that q.
 
     Args:
         x: (B, D) rows, of the components' dtype.
-        start: the components to begin with.
+        start: the initial components.
         family: of the covariances.
         steps: T, at least 1.
 
     Raises:
-        UsageError: for no step.
+        UsageError: for fewer than 1 step.
         DataError: for a covariance that becomes singular.
 
     Reference: Neal and Hinton (1998), A view of the EM algorithm that justifies incremental, sparse, and other

@@ -1,4 +1,4 @@
-"""The M-step of a Gaussian mixture, and the moments that it needs."""
+"""The M-step of a Gaussian mixture, and the sufficient statistics that it needs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 from latentia.errors import DataError
 from latentia.functional.mixtures.components import Components, Covariance
 
-_EMPTY = 1e-10  # rows: a component with fewer has none
+_EMPTY = 1e-10  # rows: a component with a smaller count is empty
 
 
 @dataclass(frozen=True)
 class Moments:
-    """What an M-step needs of the rows, given responsibilities r; those of two sets add up.
+    """The sufficient statistics of an M-step, given responsibilities r; those of two sets of rows add.
 
     Attributes:
-        about: (K, D) c_k, the points that moments are taken about; near the means, they lose no digits.
+        about: (K, D) c_k, the points that moments are taken about; close to the means, nothing cancels.
         count: (K,) Σ_i r_ik.
         first: (K, D) Σ_i r_ik (x_i − c_k).
         second: (K, D, D) or (K, D) Σ_i r_ik (x_i − c_k)(x_i − c_k)ᵀ, or its diagonal.
@@ -37,7 +37,7 @@ class Moments:
         return self.count.sum()
 
     def __add__(self, other: Moments) -> Moments:
-        """Return the moments of both sets of rows, which are about the same points."""
+        """Return the moments of both sets of rows, which must be about the same points."""
         return Moments(
             self.about,
             self.count + other.count,
@@ -46,14 +46,14 @@ class Moments:
             self.log_likelihood + other.log_likelihood,
         )
 
-    def __mul__(self, share: float | Tensor) -> Moments:
-        """Return the moments as if every row counted ``share`` times."""
+    def __mul__(self, count: float | Tensor) -> Moments:
+        """Return the moments as if every row counted ``count`` times."""
         return Moments(
             self.about,
-            self.count * share,
-            self.first * share,
-            self.second * share,
-            self.log_likelihood * share,
+            self.count * count,
+            self.first * count,
+            self.second * count,
+            self.log_likelihood * count,
         )
 
     def moved(self, about: Tensor) -> Moments:
@@ -76,14 +76,14 @@ def _outer(a: Tensor, b: Tensor, like: Tensor) -> Tensor:
 def weighted_moments(
     deviations: Tensor, r: Tensor, about: Tensor, log_likelihood: Tensor, *, matrix: bool
 ) -> Moments:
-    """Return the moments of rows that are given by their deviations from each component's point.
+    """Return the moments of rows given by their deviations from each component's point.
 
     Args:
         deviations: (K, B, D) x_i − c_k.
         r: (B, K) the responsibilities.
         about: (K, D) c_k.
         log_likelihood: of the rows, in nats.
-        matrix: whether entries' covariances are asked for, besides their variances.
+        matrix: whether to return covariances of different entries besides the variances.
     """
     weighted = deviations * r.mT[..., None]
     second = weighted.mT @ deviations if matrix else (weighted * deviations).sum(1)
@@ -91,16 +91,16 @@ def weighted_moments(
 
 
 def maximised(moments: Moments, old: Components, family: Covariance, ridge: Tensor) -> Components:
-    """Return the components that are most likely given the responsibilities.
+    """Return the maximum-likelihood components given the responsibilities.
 
-    π_k = N_k / N, μ_k = Σ_i r_ik x_i / N_k and Σ_k = Σ_i r_ik (x_i − μ_k)(x_i − μ_k)ᵀ / N_k + diag(ridge), pooled as
-    the family asks, with N_k = Σ_i r_ik. A component that no row belongs to stays as it is, with weight 0.
+    π_k = N_k / N, μ_k = Σ_i r_ik x_i / N_k and Σ_k = Σ_i r_ik (x_i − μ_k)(x_i − μ_k)ᵀ / N_k + diag(ridge), pooled by
+    the family, with N_k = Σ_i r_ik. An empty component keeps its mean and covariance, with weight 0.
 
     Args:
         moments: of the rows.
-        old: the components before.
+        old: the current components.
         family: of the covariances.
-        ridge: (D,) what is added to the variances.
+        ridge: (D,) added to the variances.
 
     Raises:
         DataError: for a covariance that is singular.
@@ -122,7 +122,7 @@ def maximised(moments: Moments, old: Components, family: Covariance, ridge: Tens
 
 
 def factors_of(covariances: Tensor) -> Tensor:
-    """Return lower Cholesky factors (K, D, D) of covariances, or the roots (K, D) of variances.
+    """Return lower Cholesky factors (K, D, D) of covariances, or the square roots (K, D) of variances.
 
     Raises:
         DataError: for a covariance that is singular.
@@ -135,7 +135,7 @@ def factors_of(covariances: Tensor) -> Tensor:
     if bool(failed.any()):
         raise DataError(
             f"the covariance of component {int(failed.nonzero()[0, 0])} is singular: raise regularisation, "
-            "ask for fewer components, or covariance='diagonal'"
+            "or take fewer components, or covariance='diagonal'"
         )
     return factors
 

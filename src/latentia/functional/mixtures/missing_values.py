@@ -1,7 +1,7 @@
-"""Mixtures of rows with missing values: marginal densities, and expected moments.
+"""Gaussian mixtures of rows with missing values: marginal densities, and expected moments.
 
-A missing value is NaN. Which values are missing is taken to tell nothing about them, given those that are there
-(missing at random, Rubin 1976).
+A missing value is NaN. Values are assumed to be missing at random: given the observed values, which ones are missing
+does not depend on them (Rubin 1976).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from latentia.functional.mixtures.m_step import Moments, weighted_moments
 
 
 def log_joint_with_missing(components: Components, x: Tensor) -> Tensor:
-    """Return log π_k + log N(x_o; μ_o, Σ_oo) of each row's present entries o: (B, K) nats.
+    """Return log π_k + log N(x_o; μ_o, Σ_oo) of each row's observed entries o: (B, K) nats.
 
     A row without any value has the density 1.
 
@@ -31,10 +31,10 @@ def log_joint_with_missing(components: Components, x: Tensor) -> Tensor:
 
 
 def expected_with_missing(components: Components, x: Tensor) -> Moments:
-    """Return the moments of rows with gaps under the components, about their means.
+    """Return the expected moments of rows with missing values under the components, about their means.
 
-    x̂_ik = E[x_i | x_o, k] fills a row's gaps, by each component's `regression`; the moments of the filled rows get
-    Σ_i r_ik C_k in the entries that were missing.
+    x̂_ik = E[x_i | x_o, k] imputes the missing values, by each component's `regression`; Σ_i r_ik C_k is added to the
+    second moments of the imputed rows in the missing entries.
 
     Args:
         components: K of them.
@@ -70,7 +70,7 @@ def _filled(
 
 
 def patterns(x: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Iterate over the patterns of missing values in (B, D) rows: (rows, present entries, missing entries)."""
+    """Iterate over the patterns of missing values in (B, D) rows: (rows, observed entries, missing entries)."""
     found, of_row = x.isnan().unique(dim=0, return_inverse=True)
     for number, missing in enumerate(found):
         unknown = missing.nonzero()[:, 0]

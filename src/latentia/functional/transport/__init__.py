@@ -1,4 +1,4 @@
-"""Optimal transport: exact by linear programming, on a line by quantiles, and smoothed by entropy.
+"""Optimal transport: exact by linear programming, on the line by quantiles, sliced, and entropic.
 
 A name ends in ``_power`` where it returns W_p^p; `wasserstein`, `wasserstein_1d` and `wasserstein_quantiles` return
 the distance W_p. No cost has a factor ½ in front.

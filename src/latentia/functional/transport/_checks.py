@@ -1,4 +1,4 @@
-"""What the transport functions share: checks, the cost, the root, and the envelope theorem."""
+"""Helpers of the transport functions: checks, the cost, the root, and gradients by the envelope theorem."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def checked_problem(p: Tensor, q: Tensor, cost: Tensor) -> tuple[torch.dtype, Te
     """Check a discrete transport problem.
 
     Returns:
-        The type of a result, p and q in float64 with sums of one up to its rounding, and the cost in float64.
+        The dtype of the result, p and q in float64 normalised to sum to one, and the cost in float64.
 
     Raises:
         UsageError: unless the shapes are (n,), (m,) and (n, m).
@@ -53,13 +53,13 @@ def sums_to_one(masses: Tensor) -> Tensor:
 
 
 def normalised_weights(name: str, weights: Tensor | None, values: Tensor, n: int) -> Tensor:
-    """Return weights in float64 divided by their sum, or 1/n each where there are none.
+    """Return weights in float64 divided by their sum, or 1/n each by default.
 
     Args:
-        name: of the weights, for the error.
+        name: of the weights, for error messages.
         weights: (*B, n) ≥ 0 with a positive sum, or None.
         values: a tensor on the device of the result.
-        n: how many are expected in the last dimension.
+        n: expected size of the last dimension.
 
     Raises:
         UsageError: for another number of weights.
@@ -78,9 +78,9 @@ def normalised_weights(name: str, weights: Tensor | None, values: Tensor, n: int
 
 
 def distance_cost(x: Tensor, y: Tensor, p: float = 1) -> Tensor:
-    """Return the cost C_ij = ‖x_i − y_j‖^p, Euclidean, with no factor in front: (n, d), (m, d) → (n, m).
+    """Return the cost C_ij = ‖x_i − y_j‖^p, Euclidean, with no factor ½: (n, d), (m, d) → (n, m).
 
-    Distances are differences squared and summed, not a matrix product, so that equal points cost exactly 0.
+    Distances are computed from differences, not by a matrix product, so that equal points cost exactly 0.
 
     Example:
         >>> distance_cost(torch.zeros(1, 2), torch.tensor([[3.0, 4.0]]), p=2)
@@ -107,7 +107,7 @@ def with_gradients(
 
     ∂V/∂C_ij = P_ij,   ∂V/∂p_i = f_i,   ∂V/∂q_j = g_j,   at the optimal plan P and potentials (f, g)
 
-    The terms added are exactly 0; only their gradients are not.
+    The added terms are exactly 0, and only their gradients are not.
 
     Reference: Peyré & Cuturi (2019), Computational Optimal Transport, proposition 9.2 (masses), sec. 9.1.
 

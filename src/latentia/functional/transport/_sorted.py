@@ -1,6 +1,6 @@
-"""W_p^p between many pairs of equally many numbers at once: rows are sorted by NumPy, in threads.
+"""W_p^p of many pairs of one-dimensional samples of equal size: rows are sorted by NumPy, in threads.
 
-NumPy sorts contiguous rows with vector instructions and lets go of the interpreter's lock while it does.
+NumPy sorts contiguous rows with vector instructions and releases the interpreter's lock meanwhile.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from torch.autograd.function import once_differentiable
 
 Array = NDArray[Any]
 
-_CHUNK = 2**16  # numbers that a thread works on at once: they stay in its cache
-_ALONE = 2**15  # so few numbers are sorted sooner than threads are started
-_MOST_INDICES = 2**28  # what fits beside a float32 in a float64, with a bit to spare for rounding
+_CHUNK = 2**16  # values that a thread works on at once: they stay in its cache
+_ALONE = 2**15  # fewer values are sorted faster than threads start
+_MOST_INDICES = (
+    2**28
+)  # an index that fits into a float64 together with a float32, with a bit to spare for rounding
 
 
 def row_costs(x: Tensor, y: Tensor, p: float) -> Tensor:
     """Return W_p^p = mean_i |x_(i) − y_(i)|^p of every pair of rows, x_(i) being the i-th smallest.
 
-    ∂/∂x_(i) = (p/n) sign(x_(i) − y_(i)) |x_(i) − y_(i)|^(p−1), and its negative for y: written out, once
-    differentiable. The sorted order is constant almost everywhere.
+    ∂/∂x_(i) = (p/n) sign(x_(i) − y_(i)) |x_(i) − y_(i)|^(p−1), and its negative for y, implemented by hand and
+    once differentiable. The sorted order is constant almost everywhere.
 
     Args:
-        x: (L, n) finite float32 or float64 numbers on a CPU.
+        x: (L, n) finite float32 or float64 values on a CPU.
         y: (L, n) likewise.
         p: the power, at least 1.
 
@@ -46,7 +48,7 @@ def row_costs(x: Tensor, y: Tensor, p: float) -> Tensor:
 
 
 class _RowCosts(torch.autograd.Function):
-    """Sort without the order where no gradient is asked for; it takes twice as long with it."""
+    """Sort, with the order only where a gradient is required, which takes twice as long."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, p: float) -> Tensor:
@@ -78,7 +80,7 @@ class _RowCosts(torch.autograd.Function):
 
 
 def _sorted(values: Array, *, with_order: bool) -> tuple[Array, Array | None]:
-    """Return rows in ascending order, and where each value came from."""
+    """Return rows in ascending order, and optionally the index that each value came from."""
     if not with_order:
         return np.sort(values, axis=1), None
     if values.dtype != np.float32 or values.shape[1] > _MOST_INDICES:
@@ -106,7 +108,7 @@ def _mean_power(gaps: Array, p: float) -> Array:
 
 
 def _slope(gaps: Array, p: float) -> Array:
-    """Return the derivative of a row's mean |gap|^p by each gap."""
+    """Return the derivative of a row's mean |gap|^p with respect to each gap."""
     n = gaps.shape[1]
     if p == 1:
         return np.sign(gaps) / n
@@ -116,7 +118,7 @@ def _slope(gaps: Array, p: float) -> Array:
 
 
 def _scatter(out: Array | None, rows: slice, order: Array | None, values: Array) -> None:
-    """Write each row's values where they came from; row by row is twice as fast as ``put_along_axis``."""
+    """Write each row's values to the indices they came from; row by row is twice as fast as ``put_along_axis``."""
     if out is not None and order is not None:
         for row, indices, those in zip(out[rows], order, values, strict=True):
             row[indices] = those

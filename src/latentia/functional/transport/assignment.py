@@ -1,4 +1,4 @@
-"""The best matching between two sets of as many points: prices by auction, then shortest augmenting paths."""
+"""The optimal assignment between two sets of equal size: prices by auction, then shortest augmenting paths."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
-_SMALL = 256  # points, up to which the auction takes longer than it saves
+_SMALL = 256  # points, up to which the auction costs more time than it saves
 _INCREMENTS = (0.2, 0.05, 0.0125, 0.003)  # of the auction, relative to the mean reduced cost
-_LEFT = 0.02  # part of the points that may be without an object when a round of the auction ends
+_LEFT = 0.02  # fraction of the points that may be unassigned when a round of the auction ends
 _BIDS = 300  # in each round, at most
 
 
 def best_matching(cost: np.ndarray, starts: Sequence[np.ndarray] = ()) -> np.ndarray:
     """Return the permutation σ that minimises Σ_i C_iσ(i), exactly.
 
-    SciPy's solver searches long where many points compete for the same ones. It is given the reduced cost
-    C_ij + π_j − min_j (C_ij + π_j) instead, which has the same best matching, with prices π from a few rounds of
-    an auction that need not be exact.
+    SciPy's solver is slow where many points compete for the same partners. It is given the reduced cost
+    C_ij + π_j − min_j (C_ij + π_j) instead, which has the same solution, with prices π from a few rounds of an
+    auction, which need not be exact.
 
     Args:
         cost: (n, n) C.
-        starts: guesses (n,) of the prices; the one whose dual value is highest is used, or zeros.
+        starts: initial guesses (n,) of the prices; the one of highest dual value is used, or zeros.
 
     Returns:
         (n,) σ.
@@ -56,10 +56,10 @@ def _dual_value(cost: np.ndarray, prices: np.ndarray) -> float:
 
 
 def _auction(cost: np.ndarray, prices: np.ndarray, increment: float) -> np.ndarray:
-    """Return the prices after all but a few points hold an object that costs them least, up to the increment.
+    """Return prices at which all but a few points hold an object that is cheapest for them, up to the increment.
 
-    All points without an object bid at once: each for its cheapest, up to the price at which its second choice
-    would be as good, and the increment.
+    All unassigned points bid at once: each for its cheapest object, up to the price at which its second choice
+    would be as good, plus the increment.
     """
     n = len(cost)
     owners = np.full(n, -1)
@@ -70,7 +70,7 @@ def _auction(cost: np.ndarray, prices: np.ndarray, increment: float) -> np.ndarr
         if len(bidders) <= _LEFT * n:
             break
         objects, bids = _bids(cost, prices, bidders, increment)
-        order = np.argsort(bids, kind="stable")  # of several bids for one object the last, highest one stays
+        order = np.argsort(bids, kind="stable")  # of several bids for one object the last and highest wins
         winners = np.full(n, -1)
         winners[objects[order]] = bidders[order]
         prices[objects[order]] = bids[order]

@@ -1,4 +1,4 @@
-"""Transport smoothed by entropy, and the debiased Sinkhorn divergence."""
+"""Entropic optimal transport (Sinkhorn), and the debiased Sinkhorn divergence."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class SinkhornResult:
 
     Attributes:
         objective: () the minimum of Σ C P + ε KL(P ‖ p⊗q), regulariser included; differentiable.
-        transport_cost: () Σ C P alone, regulariser left out, at least the cost of `wasserstein_lp`; it has no gradient.
+        transport_cost: () Σ C P, without the regulariser, at least the cost of `wasserstein_lp`; it has no gradient.
         plan: (n, m) P.
         potentials: f (n,) and g (m,), the dual solution, with P_ij = p_i q_j exp((f_i + g_j − C_ij)/ε).
         marginal_residual: Σ_i |Σ_j P_ij − p_i| + Σ_j |Σ_i P_ij − q_j|, measured in float64.
-        iterations: Newton steps and sweeps after the first of each ε.
+        iterations: Newton steps and sweeps beyond the first sweep of each ε.
     """
 
     objective: Tensor
@@ -48,12 +48,12 @@ def sinkhorn(
     tolerance: float = 1e-9,
     max_iterations: int = 1000,
 ) -> SinkhornResult:
-    """Solve entropic optimal transport between two discrete laws, in the log domain.
+    """Solve entropic optimal transport between two discrete distributions, in the log domain.
 
     OT_ε(p, q) = min_P Σ_ij C_ij P_ij + ε KL(P ‖ p⊗q),   KL = Σ P log(P / p⊗q),   P1 = p, Pᵀ1 = q
 
-    OT_ε → the cost of `wasserstein_lp` as ε → 0, and → Σ_ij p_i q_j C_ij as ε → ∞. Libraries that write −ε H(P)
-    instead of the divergence have the same plan, and an objective lower by ε (H(p) + H(q)).
+    OT_ε → the cost of `wasserstein_lp` as ε → 0, and → Σ_ij p_i q_j C_ij as ε → ∞. With −ε H(P)
+    in place of the divergence, as in some libraries, the plan is the same and the objective lower by ε (H(p) + H(q)).
 
     Args:
         p: (n,) probabilities; they may be 0.
@@ -104,7 +104,7 @@ def sinkhorn_divergence(
     tolerance: float = 1e-9,
     max_iterations: int = 1000,
 ) -> Tensor:
-    """Return the Sinkhorn divergence between two sets of points: entropic transport without its bias.
+    """Return the Sinkhorn divergence between two sets of points: debiased entropic transport.
 
     S_ε(x, y) = OT_ε(x, y) − ½ OT_ε(x, x) − ½ OT_ε(y, y) ≥ 0,   C_ij = ‖x_i − y_j‖^p, no factor ½
 
@@ -118,8 +118,8 @@ def sinkhorn_divergence(
         y: (m, d) points.
         epsilon: ε > 0, in the units of the points to the power p; ε^(1/p) is the length below which the
             divergence is blurred.
-        p: the power, from 1 to 2: beyond, S may be negative.
-        weights_x: (n,) ≥ 0, divided by their sum here; equal weights where there are none.
+        p: the power, from 1 to 2: for larger p, S may be negative.
+        weights_x: (n,) ≥ 0, normalised here to sum to one; default: equal weights.
         weights_y: (m,) likewise.
         tolerance: on the sum of the absolute errors of a marginal.
         max_iterations: for each of the three problems.
@@ -173,7 +173,7 @@ def _solve(
     on_rows, on_support = costs[rows], costs[rows][:, columns]
     p_there, q_there = masses_p[rows], masses_q[columns]
     f, _, iterations = entropic_potentials(p_there, q_there, on_support, epsilon, tolerance, max_iterations)
-    g = soft_c_transform(on_rows.T, f, p_there.log(), epsilon)  # atoms without mass get potentials, too
+    g = soft_c_transform(on_rows.T, f, p_there.log(), epsilon)  # atoms without mass get potentials too
     f = soft_c_transform(costs, g, masses_q.log(), epsilon)
     exponent = masses_p.log()[:, None] + masses_q.log() + (f[:, None] + g - costs) / epsilon
     plan = exponent.exp()

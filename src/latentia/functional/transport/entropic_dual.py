@@ -1,4 +1,4 @@
-"""The dual of entropic transport, maximised: Sinkhorn sweeps, then Newton steps on one potential."""
+"""Maximisation of the dual of entropic transport: Sinkhorn sweeps, then Newton steps on one potential."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from torch import Tensor
 
 from latentia.errors import DataError
 
-_COARSE = 1e-3  # marginal error at which ε is halved on the way to its final value
+_COARSE = 1e-3  # marginal error at which ε is halved before its final value
 _DAMPING = 1e-10  # of the Newton system, relative to the masses
-_HALVINGS = 8  # of a Newton step, before a Sinkhorn sweep is taken in its place
+_HALVINGS = 8  # of a Newton step, before a Sinkhorn sweep replaces it
 
 
 class DualPoint(NamedTuple):
-    """The dual at a potential f, with the g that is best for it.
+    """The dual at a potential f, with the optimal g given f.
 
     Attributes:
         f: (n,).
         g: (m,), which makes the columns of the plan sum to q.
         plan: (n, m) P_ij = p_i q_j exp((f_i + g_j − C_ij)/ε).
-        value: () Σ f p + Σ g q, for P sums to one.
+        value: () Σ f p + Σ g q, the dual objective, since P sums to one.
     """
 
     f: Tensor
@@ -58,9 +58,9 @@ def entropic_potentials(
 
     max_f  Σ f p + Σ g(f) q,   g(f) the soft c-transform of f
 
-    ε falls from the range of the cost by halves to its value. At each, one Sinkhorn sweep is followed by Newton
-    steps: the sweeps alone need a number of iterations that grows like exp(1/ε) where the plan is nearly a
-    matching, Newton's a few. The smaller side carries the Newton system, of n³/3 + n² m operations.
+    ε is halved from the range of the cost down to its value. At each, one Sinkhorn sweep is followed by Newton steps:
+    sweeps alone need a number of iterations that grows like exp(1/ε) where the plan is nearly a matching, Newton's
+    method a few. The Newton system is that of the smaller side, with n³/3 + n² m operations.
 
     Args:
         p: (n,) > 0, float64.
@@ -133,8 +133,8 @@ def _next(p: Tensor, q: Tensor, cost: Tensor, at: DualPoint, epsilon: float) -> 
 def _newton_step(p: Tensor, q: Tensor, plan: Tensor, epsilon: float) -> Tensor | None:
     """Return ε L⁻¹ (p − P1) with L = diag(P1) − P diag(1/q) Pᵀ, or None where L is not positive.
 
-    −L/ε is the dual's Hessian in f. It is 0 along constants, which change nothing: the term rrᵀ fixes them. The
-    damping is for parts of the plan that exchange no mass.
+    −L/ε is the dual's Hessian in f. It is 0 along constants, under which the dual is invariant: the term rrᵀ
+    fixes them. The damping handles parts of the plan that exchange no mass.
     """
     rows = plan.sum(1)
     L = torch.diag(rows + _DAMPING * p) - (plan / q) @ plan.T + torch.outer(rows, rows)

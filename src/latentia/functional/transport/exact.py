@@ -34,7 +34,7 @@ def wasserstein(
         x: (n, d) points.
         y: (m, d) points; m need not be n.
         p: the power, at least 1.
-        weights_x: (n,) ≥ 0, divided by their sum here; equal weights where there are none.
+        weights_x: (n,) ≥ 0, normalised here to sum to one; default: equal weights.
         weights_y: (m,) likewise.
 
     Returns:
@@ -64,14 +64,14 @@ def wasserstein_power(
 
     W_p^p = min_P Σ_ij P_ij ‖x_i − y_j‖^p: two points at distance 3 are at 9 for p = 2, and not at 9/2.
 
-    In one dimension the quantiles solve it; as many points on both sides without weights are an assignment;
-    otherwise it is the linear program of `wasserstein_lp`.
+    In one dimension it is solved by quantiles; for equally many unweighted points it is an assignment; otherwise it is
+    the linear program of `wasserstein_lp`.
 
     Args:
         x: (n, d) points.
         y: (m, d) points; m need not be n.
         p: the power, at least 1.
-        weights_x: (n,) ≥ 0, divided by their sum here; equal weights where there are none.
+        weights_x: (n,) ≥ 0, normalised here to sum to one; default: equal weights.
         weights_y: (m,) likewise.
 
     Returns:
@@ -103,7 +103,7 @@ def wasserstein_power(
 
 
 def _assignment_power(x: Tensor, y: Tensor, p: float) -> Tensor:
-    """Return the mean of ‖x_i − y_σ(i)‖^p over the best matching σ."""
+    """Return the mean of ‖x_i − y_σ(i)‖^p over the optimal assignment σ."""
     there, here = x.detach(), y.detach()
     prices = _prices_of_a_shift(there, here, p).cpu().numpy()
     sigma = best_matching(distance_cost(there, here, p).cpu().numpy(), [prices])
@@ -113,7 +113,7 @@ def _assignment_power(x: Tensor, y: Tensor, p: float) -> Tensor:
 
 
 def _prices_of_a_shift(x: Tensor, y: Tensor, p: float) -> Tensor:
-    """Return −⟨y_j, ∇‖v‖^p⟩ with v = ȳ − x̄: the dual prices, were y the points of x all moved by v."""
+    """Return −⟨y_j, ∇‖v‖^p⟩ with v = ȳ − x̄: the dual prices if y were x shifted by v."""
     v = y.mean(0) - x.mean(0)
     length = torch.linalg.vector_norm(v).clamp(min=torch.finfo(v.dtype).tiny)
     return -p * length ** (p - 1) * (y @ (v / length))

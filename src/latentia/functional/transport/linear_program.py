@@ -13,21 +13,21 @@ from torch import Tensor
 from latentia.errors import DataError
 from latentia.functional.transport._checks import checked_problem, with_gradients
 
-_HIGHS_PAIRS = 2_500  # with more pairs of atoms than this, POT's network simplex is used where POT is there
-_LARGEST = 1e15  # of a scaled cost: the solver takes 1e20 for infinity
+_HIGHS_PAIRS = 2_500  # with more pairs of atoms, POT's network simplex is used where POT is installed
+_LARGEST = 1e15  # of a scaled cost: the solver treats 1e20 as infinity
 
 
 @dataclass(frozen=True)
 class TransportResult:
-    """An optimal transport plan, and the proof that it is one.
+    """An optimal transport plan, with a certificate of its optimality.
 
-    The numbers at the end are measured in float64, before the tensors take the type of what was given.
+    Gap, residual and violation are measured in float64, before tensors are cast to the dtype of the arguments.
 
     Attributes:
-        value: () the cost Σ_ij C_ij P_ij of the plan: no root is taken of it.
+        value: () the cost Σ_ij C_ij P_ij of the plan, without a root.
         plan: (n, m) P ≥ 0 with marginals p and q.
         potentials: f (n,) and g (m,) with f_i + g_j ≤ C_ij everywhere; the dual value is Σ f p + Σ g q.
-        gap: primal − dual value. The cost of the plan exceeds the optimum by no more.
+        gap: primal − dual value, a bound of how much the plan's cost exceeds the optimum.
         marginal_residual: the largest |Σ_j P_ij − p_i| and |Σ_i P_ij − q_j|.
         dual_violation: the largest f_i + g_j − C_ij above 0.
         solver: "highs" or "network simplex".
@@ -58,13 +58,13 @@ class TransportProgram:
 
 
 def wasserstein_lp(p: Tensor, q: Tensor, cost: Tensor) -> TransportResult:
-    """Solve optimal transport between two discrete laws, in primal and dual form.
+    """Solve optimal transport between two discrete distributions, in primal and dual form.
 
     min_P Σ_ij C_ij P_ij,  P ≥ 0, P1 = p, Pᵀ1 = q   =   max_{f,g} Σ f p + Σ g q,  f_i + g_j ≤ C_ij
 
     Where C_ij = d(x_i, y_j)^r for a distance d, the value is W_r^r. The solver is SciPy's HiGHS; for larger
-    supports POT's network simplex, if POT is installed (``pip install latentia[transport]``). The potentials
-    are made feasible by c-transforms whatever the solver returned, so ``gap`` bounds the error.
+    supports POT's network simplex, if POT is installed (``pip install latentia[transport]``). The potentials are made
+    feasible by c-transforms, whatever the solver returned, so ``gap`` bounds the error.
 
     Args:
         p: (n,) probabilities; they may be 0.
@@ -105,7 +105,7 @@ def wasserstein_lp(p: Tensor, q: Tensor, cost: Tensor) -> TransportResult:
 
 
 def transport_program(p: Tensor, q: Tensor, cost: Tensor) -> TransportProgram:
-    """Return the sparse linear program of optimal transport, for a solver of one's own.
+    """Return the sparse linear program of optimal transport, for use with another solver.
 
     min c·x,  A x = b,  x ≥ 0,   with x_(i·m + j) = P_ij
 
@@ -146,7 +146,7 @@ def _program(p: np.ndarray, q: np.ndarray, C: np.ndarray) -> TransportProgram:
 def _solve(p: np.ndarray, q: np.ndarray, C: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
     """Return a feasible plan and feasible potentials, both optimal up to rounding, and the solver's name.
 
-    Atoms without mass are left to the dual: the solver does not see them, the c-transforms give them potentials.
+    Atoms without mass are left out of the solver's problem; the c-transforms give them potentials.
     """
     rows, columns = np.flatnonzero(p), np.flatnonzero(q)
     support = C[np.ix_(rows, columns)]
@@ -163,8 +163,8 @@ def _solve(p: np.ndarray, q: np.ndarray, C: np.ndarray) -> tuple[np.ndarray, np.
 def _scaled(C: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """Return offsets a_i, a cost (C_ij − a_i − b_j)/s of the same problem whose small entries are near 1, and s.
 
-    Solvers have absolute tolerances. The scale s is typical of each row's smallest positive entry and not of
-    the largest ones, beside which, where 1e8 means "forbidden", the costs that matter would be rounding.
+    Solvers have absolute tolerances. The scale s is typical of the rows' smallest positive entries and not of the
+    largest: where 1e8 means "forbidden", the costs that matter would otherwise be lost in rounding.
     """
     rows = C.min(1)
     reduced = C - rows[:, None]
@@ -197,7 +197,7 @@ def _network_simplex(p: np.ndarray, q: np.ndarray, C: np.ndarray) -> tuple[np.nd
 
 
 def _onto_marginals(plan: np.ndarray, p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Return a plan with marginals p and q up to rounding; one that has them already is left as it is.
+    """Return a plan with marginals p and q up to rounding; one that has them already is returned unchanged.
 
     Reference: Altschuler, Weed & Rigollet (2017), Near-linear time approximation algorithms for optimal
     transport via Sinkhorn iteration, algorithm 2.

@@ -1,4 +1,4 @@
-"""The max-sliced Wasserstein distance: transport along the one direction that tells two sets apart best."""
+"""The max-sliced Wasserstein distance: transport along the direction that separates two sets most."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def max_sliced_wasserstein(
         p: the power, at least 1.
         projections: random directions to start from.
         steps: of the ascent.
-        generator: draws the directions; torch's own where None.
-        weights_x: (n,) ≥ 0, divided by their sum here; equal weights where there are none.
+        generator: source of the directions; default: torch's global generator.
+        weights_x: (n,) ≥ 0, normalised here to sum to one; default: equal weights.
         weights_y: (m,) likewise.
 
     Returns:
@@ -82,7 +82,7 @@ def max_sliced_wasserstein_power(
 ) -> Tensor:
     """Return W_p^p along the direction that separates two sets of points most: a lower bound of the maximum.
 
-    The direction is held fixed in the gradient, which is right at a maximum (the envelope theorem).
+    The gradient treats the direction as constant, which is exact at a maximum (the envelope theorem).
 
     Args:
         x: (n, d) points.
@@ -90,8 +90,8 @@ def max_sliced_wasserstein_power(
         p: the power, at least 1.
         projections: random directions to start from.
         steps: of the ascent.
-        generator: draws the directions; torch's own where None.
-        weights_x: (n,) ≥ 0, divided by their sum here; equal weights where there are none.
+        generator: source of the directions; default: torch's global generator.
+        weights_x: (n,) ≥ 0, normalised here to sum to one; default: equal weights.
         weights_y: (m,) likewise.
 
     Returns:
@@ -129,9 +129,9 @@ def max_sliced_direction(
 ) -> Tensor:
     """Search for the unit vector along which W_p between two sets of points is largest.
 
-    From the best of the random directions each step goes along the great circle of the gradient,
-    θ(a) = cos(a) θ + sin(a) g/‖g‖ with g the gradient's part across θ, to the best of twelve angles a from
-    90° to 0.04°. It ends early where none is better, so the value never falls. It finds a local maximum.
+    From the best of the random directions each step follows the great circle of the gradient,
+    θ(a) = cos(a) θ + sin(a) g/‖g‖ with g the component of the gradient orthogonal to θ, to the best of twelve angles a
+    from 90° to 0.04°. It ends early where none is better, so the value never falls. It finds a local maximum.
 
     Args:
         x: (n, d) points.
@@ -139,8 +139,8 @@ def max_sliced_direction(
         p: the power, at least 1.
         projections: random directions to start from.
         steps: of the ascent.
-        generator: draws the directions; torch's own where None.
-        weights_x: (n,) ≥ 0, divided by their sum here; equal weights where there are none.
+        generator: source of the directions; default: torch's global generator.
+        weights_x: (n,) ≥ 0, normalised here to sum to one; default: equal weights.
         weights_y: (m,) likewise.
 
     Returns:
@@ -176,13 +176,13 @@ def max_sliced_direction(
 
 
 def _best(directions: Tensor, costs: Costs) -> tuple[Tensor, Tensor]:
-    """Return the direction of the largest W_p^p, and that."""
+    """Return the direction of largest W_p^p, and its value."""
     values = costs(directions)[1]
     return directions[values.argmax()], values.max()
 
 
 def _great_circle(direction: Tensor, costs: Costs) -> Tensor:
-    """Return the directions that lie the angles away, towards the steepest ascent."""
+    """Return the directions at the given angles along the great circle of steepest ascent."""
     with torch.enable_grad():
         leaf = direction.clone().requires_grad_()
         (slope,) = torch.autograd.grad(costs(leaf[None])[0], leaf)

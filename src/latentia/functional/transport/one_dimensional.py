@@ -1,4 +1,4 @@
-"""Transport on a line, where the quantiles solve it: exact Wasserstein distances and the dual of W₁."""
+"""Transport on the line, solved by quantiles: exact Wasserstein distances and the dual of W₁."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def wasserstein_1d(
     weights_x: Tensor | None = None,
     weights_y: Tensor | None = None,
 ) -> Tensor:
-    """Return the Wasserstein distance W_p between two weighted samples of numbers, exactly.
+    """Return the exact Wasserstein distance W_p between two weighted one-dimensional samples.
 
     W_p = (∫₀¹ |Q_x(u) − Q_y(u)|^p du)^(1/p), with Q the quantile functions
 
     The root of p > 1 has an infinite derivative where the samples are equal; train on `wasserstein_1d_power`.
 
     Args:
-        x: (*B, n) numbers, in any order.
-        y: (*B, m) numbers; m need not be n.
+        x: (*B, n) values, in any order.
+        y: (*B, m) values; m need not be n.
         p: the power, at least 1.
-        weights_x: (*B, n) ≥ 0, divided by their sum here; equal weights where there are none.
+        weights_x: (*B, n) ≥ 0, normalised here to sum to one; default: equal weights.
         weights_y: (*B, m) likewise.
 
     Returns:
-        (*B,) in the units of the numbers, computed in float64; differentiable in them.
+        (*B,) in the units of the values, computed in float64; differentiable in them.
 
     Raises:
         UsageError: for p < 1, or shapes that do not fit.
@@ -61,19 +61,19 @@ def wasserstein_1d_power(
     weights_x: Tensor | None = None,
     weights_y: Tensor | None = None,
 ) -> Tensor:
-    """Return W_p^p between two weighted samples of numbers, exactly: `wasserstein_1d` without its root.
+    """Return the exact W_p^p between two weighted one-dimensional samples: `wasserstein_1d` without its root.
 
     W_p^p = ∫₀¹ |Q_x(u) − Q_y(u)|^p du
 
     Args:
-        x: (*B, n) numbers, in any order.
-        y: (*B, m) numbers; m need not be n.
+        x: (*B, n) values, in any order.
+        y: (*B, m) values; m need not be n.
         p: the power, at least 1.
-        weights_x: (*B, n) ≥ 0, divided by their sum here; equal weights where there are none.
+        weights_x: (*B, n) ≥ 0, normalised here to sum to one; default: equal weights.
         weights_y: (*B, m) likewise.
 
     Returns:
-        (*B,) in the units of the numbers to the power p; differentiable in them and in the weights.
+        (*B,) in the units of the values to the power p; differentiable in them and in the weights.
 
     Raises:
         UsageError: for p < 1, or shapes that do not fit.
@@ -100,7 +100,7 @@ def wasserstein_1d_power(
 
 
 def sorted_values(values: Tensor) -> Tensor:
-    """Sort numbers along the last dimension; differentiable, by NumPy on a CPU, which is several times faster.
+    """Sort values along the last dimension; differentiable, by NumPy on a CPU, which is several times faster.
 
     Example:
         >>> sorted_values(torch.tensor([[2.0, 1.0]]))
@@ -119,7 +119,7 @@ def _argsort(values: Tensor) -> Tensor:
 
 
 def _numbers(x: Tensor, y: Tensor, weights_x: Tensor | None, weights_y: Tensor | None) -> None:
-    """Raise unless the shapes fit and the numbers are finite."""
+    """Raise unless the shapes fit and the values are finite."""
     if not x.dim() or not y.dim() or x.shape[:-1] != y.shape[:-1]:
         raise UsageError(
             f"x and y must have shapes (*B, n) and (*B, m) with one B; got {tuple(x.shape)} and {tuple(y.shape)}"
@@ -134,7 +134,7 @@ def _numbers(x: Tensor, y: Tensor, weights_x: Tensor | None, weights_y: Tensor |
 
 
 def _quantiles(name: str, values: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return a quantile function: the values in order, and the level at which each one's step ends."""
+    """Return a quantile function: the sorted values, and the level at which the step of each ends."""
     n = values.shape[-1]
     if weights is None:
         ends = torch.arange(1, n + 1, dtype=torch.float64, device=values.device) / n
@@ -148,7 +148,7 @@ def _common_steps(cumulative_x: Tensor, cumulative_y: Tensor) -> tuple[Tensor, T
     """Return the intervals of [0, 1] on which both quantile functions are constant.
 
     Returns:
-        The widths (*B, n + m), which sum to 1, and which value of x and which of y holds on each.
+        The widths (*B, n + m), which sum to 1, and the indices of the values of x and of y on each.
     """
     n, m = cumulative_x.shape[-1], cumulative_y.shape[-1]
     levels = torch.cat([cumulative_x, cumulative_y], -1)
@@ -161,7 +161,7 @@ def _common_steps(cumulative_x: Tensor, cumulative_y: Tensor) -> tuple[Tensor, T
 
 
 def _merge(levels: Tensor) -> Tensor:
-    """Return the order of two runs that are each in order; a stable sort merges them in one pass."""
+    """Return the order that merges two sorted runs; a stable sort does so in one pass."""
     levels = levels.detach()
     if levels.device.type != "cpu":
         return levels.argsort(dim=-1, stable=True)
@@ -170,11 +170,11 @@ def _merge(levels: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class KantorovichRubinstein:
-    """The dual of W₁ on a line, solved.
+    """The solution of the dual of W₁ on the line.
 
     Attributes:
         value: (*B,) W₁, in the units of the positions.
-        potential: (*B, n) a function f that attains it, with f_0 = 0.
+        potential: (*B, n) an optimal f, with f_0 = 0.
     """
 
     value: Tensor
@@ -182,20 +182,20 @@ class KantorovichRubinstein:
 
 
 def kantorovich_rubinstein(p: Tensor, q: Tensor, positions: Tensor | None = None) -> KantorovichRubinstein:
-    """Return W₁ between two laws on points of a line, by its dual, and the critic that attains it.
+    """Return W₁ between two distributions on points of the line by its dual, with the optimal critic.
 
     W₁ = max_f Σ_i f_i (p_i − q_i)   subject to   |f_i − f_j| ≤ |t_i − t_j|
 
-    Neighbours are enough: the other constraints are sums of theirs. Summation by parts turns the objective
-    into −Σ_i (F_i − G_i)(f_{i+1} − f_i), with F and G the cumulative sums, so the best slope is −sign(F − G).
+    Constraints between neighbours suffice: the others follow by summation. Summation by parts turns the objective
+    into −Σ_i (F_i − G_i)(f_{i+1} − f_i), with F and G the cumulative sums, so the optimal slope is −sign(F − G).
 
     The constraint is often misprinted as |f_i − f_j| ≤ 1 for every pair of bins; the maximum is then the total
-    variation, which does not know how far apart bins are.
+    variation, which ignores the distance between bins.
 
     Args:
         p: (*B, n) probabilities.
         q: (*B, n) probabilities.
-        positions: (n,) t, in ascending order; 0, 1, …, n − 1 where there are none.
+        positions: (n,) t, in ascending order; default: 0, 1, …, n − 1.
 
     Raises:
         UsageError: for shapes that differ.

@@ -14,10 +14,10 @@ from latentia.functional.transport.one_dimensional import wasserstein_1d_power
 
 
 def mean_cost(p: float, directions: Tensor, x: Tensor, y: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean over directions θ_l of W_p^p(θ_lᵀx, θ_lᵀy), and each direction's share.
+    """Return the mean over directions θ_l of W_p^p(θ_lᵀx, θ_lᵀy), and its value for each direction.
 
-    A block of directions is projected, sorted and, where a gradient is asked for, differentiated at once: only
-    the gradient's sum is kept, so memory does not grow with the number of directions.
+    A block of directions is projected, sorted and, where a gradient is required, differentiated at once: only the sum
+    of the gradients is kept, so memory does not grow with the number of directions.
 
     Args:
         p: the power, at least 1.
@@ -38,18 +38,18 @@ def mean_cost(p: float, directions: Tensor, x: Tensor, y: Tensor, *weights: Tens
 
 
 class _MeanCost(torch.autograd.Function):
-    """The gradient of a mean is known before what multiplies it, so it is summed up on the way forward."""
+    """Accumulate the gradient in the forward pass, block by block; the backward pass only scales it."""
 
     @staticmethod
     def forward(ctx: Any, p: float, directions: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor]:
         needed = ctx.needs_input_grad[1:]
         sums = [torch.zeros_like(each) for each in (directions, *tensors)] if any(needed) else []
-        shares: list[Tensor] = []
+        parts: list[Tensor] = []
         for rows in row_blocks(len(directions), _width(*tensors)):
             leaves = [each.detach() for each in (directions[rows], *tensors)]
             views = [each[rows] if i == 0 else each for i, each in enumerate(sums)]
-            shares.append(_differentiated(p, leaves, views, needed) if sums else _line_costs(p, *leaves))
-        costs = torch.cat(shares)
+            parts.append(_differentiated(p, leaves, views, needed) if sums else _line_costs(p, *leaves))
+        costs = torch.cat(parts)
         ctx.save_for_backward(directions, *tensors, *(each / len(costs) for each in sums))
         ctx.mark_non_differentiable(costs)
         return costs.mean(), costs
@@ -63,7 +63,7 @@ class _MeanCost(torch.autograd.Function):
 
 
 class _OnceOnly(torch.autograd.Function):
-    """Pass a gradient on, and refuse to be differentiated: what was summed up would count as constant."""
+    """Pass a gradient on, and raise on differentiation: the accumulated gradient would count as constant."""
 
     @staticmethod
     def forward(ctx: Any, gradient: Tensor, *_: Tensor) -> Tensor:  # noqa: ARG004
@@ -77,7 +77,7 @@ class _OnceOnly(torch.autograd.Function):
 
 
 def _differentiated(p: float, leaves: list[Tensor], sums: list[Tensor], needed: tuple[bool, ...]) -> Tensor:
-    """Return W_p^p of a block of directions, and add its gradients to the sums that are needed."""
+    """Return W_p^p of a block of directions, and add its gradients to the required sums."""
     with torch.enable_grad():
         for leaf, need in zip(leaves, needed, strict=True):
             leaf.requires_grad_(need)
@@ -99,13 +99,13 @@ def _line_costs(p: float, directions: Tensor, x: Tensor, y: Tensor, *weights: Te
 
 
 def _is_one_sort(x: Tensor, y: Tensor, *weights: Tensor) -> bool:
-    """Whether the i-th smallest goes to the i-th smallest, on a device where NumPy can sort."""
+    """Whether sorting alone solves the problem (equal sizes, no weights), on a device where NumPy can sort."""
     return not weights and len(x) == len(y) and x.device.type == "cpu"
 
 
 def _width(x: Tensor, y: Tensor, *weights: Tensor) -> int:
-    """Return how much room a direction takes: few large blocks for the sort, whose threads torch's would disturb
-    after each of its products; smaller ones where the steps of two quantile functions are merged in float64.
+    """Return the memory that a direction takes: few large blocks for the sort, whose threads would compete with torch's
+    after each product; smaller ones where the steps of two quantile functions are merged in float64.
     """
     both = len(x) + len(y)
     return both // 2 if _is_one_sort(x, y, *weights) else 8 * both

@@ -1,4 +1,4 @@
-"""Wasserstein distances between laws on a line that are given by their quantile functions."""
+"""Wasserstein distances between distributions on the line that are given by their quantile functions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COARSE, _FINEST = 512, 2**21  # intervals in t
 def wasserstein_quantiles(
     quantile_x: Quantile, quantile_y: Quantile, p: float = 1, *, tolerance: float = 1e-6
 ) -> Tensor:
-    """Return W_p between two laws on a line from their quantile functions, by quadrature.
+    """Return W_p between two distributions on the line from their quantile functions, by quadrature.
 
     W_p = (∫₀¹ |Q_x(u) − Q_y(u)|^p du)^(1/p)
 
@@ -28,7 +28,7 @@ def wasserstein_quantiles(
         quantile_x: u (N,) in (0, 1), float64 → Q_x(u) (N,), as ``torch.distributions.Normal.icdf``.
         quantile_y: likewise.
         p: the power, at least 1.
-        tolerance: the relative error of W_p^p that is accepted, as two meshes show it.
+        tolerance: accepted relative error of W_p^p, estimated from two meshes.
 
     Returns:
         () in the units of the quantiles; differentiable in their parameters, but for p > 1 not where it is 0:
@@ -57,14 +57,14 @@ def wasserstein_quantiles_power(
     ∫₀¹ h(u) du = ∫ h(u(t)) u′(t) dt,   u(t) = ½ + ½ tanh(½π sinh t)
 
     The trapezoidal rule in t converges exponentially for smooth quantile functions, infinite ends included;
-    a kink or a jump, as of a discrete law, leaves an error of the order of the mesh, squared or not. The mesh is
-    halved until two of them agree to the tolerance.
+    a kink leaves an error of the order of the squared mesh width, a jump (a discrete distribution) one of the order of
+    the width. The mesh is halved until two successive values agree to the tolerance.
 
     Args:
         quantile_x: u (N,) in (0, 1), float64 → Q_x(u) (N,).
         quantile_y: likewise.
         p: the power, at least 1.
-        tolerance: the relative error that is accepted.
+        tolerance: accepted relative error.
 
     Returns:
         () in the units of the quantiles to the power p; differentiable in their parameters.
@@ -100,15 +100,15 @@ def wasserstein_quantiles_power(
             return _with_light_tails(total, ends, tolerance)
     raise DataError(
         f"the quadrature did not converge: {intervals} intervals still change W_p^p by {change:.1g} of "
-        f"{float(total.detach()):.3g}; raise tolerance, use wasserstein_1d where the laws are discrete, "
-        "or lower p: W_p is infinite where a law has no p-th moment"
+        f"{float(total.detach()):.3g}; raise tolerance, use wasserstein_1d for discrete distributions, "
+        "or lower p: W_p is infinite for a distribution without a p-th moment"
     )
 
 
 def _cost(quantile_x: Quantile, quantile_y: Quantile, p: float, t: Tensor) -> Tensor:
     """Return |Q_x(u) − Q_y(u)|^p du/dt at u(t)."""
     s = math.pi * torch.sinh(t)
-    u = torch.sigmoid(s)  # = ½ + ½ tanh(s/2), and keeps its digits near 0
+    u = torch.sigmoid(s)  # = ½ + ½ tanh(s/2), accurate near 0
     slope = math.pi * torch.cosh(t) * u * torch.sigmoid(-s)
     x, y = quantile_x(u), quantile_y(u)
     for name, values in (("quantile_x", x), ("quantile_y", y)):
@@ -123,15 +123,15 @@ def _cost(quantile_x: Quantile, quantile_y: Quantile, p: float, t: Tensor) -> Te
 
 
 def _with_light_tails(total: Tensor, ends: Tensor, tolerance: float) -> Tensor:
-    """Return the integral, or raise where what lies beyond the last nodes would count.
+    """Return the integral, or raise where the tails beyond the last nodes are not negligible.
 
-    At the ends du/dt is about (π cosh t) u (1 − u), so the integrand bounds |Q_x − Q_y|^p times the probability
-    beyond, which is of the order of what was left out.
+    At the ends du/dt is about (π cosh t) u (1 − u), so the integrand bounds |Q_x − Q_y|^p times the tail
+    probability, which is of the order of the omitted part.
     """
     beyond = float(ends.detach().sum()) / (math.pi * math.cosh(_END))
     if beyond > tolerance * float(total.detach()):
         raise DataError(
             f"the tails beyond u = 1e-15 hold about {beyond:.1g} of W_p^p = {float(total.detach()):.3g}: "
-            "raise tolerance, or lower p: W_p is infinite where a law has no p-th moment"
+            "raise tolerance, or lower p: W_p is infinite for a distribution without a p-th moment"
         )
     return total

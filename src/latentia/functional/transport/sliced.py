@@ -1,4 +1,4 @@
-"""Sliced Wasserstein distances: transport between projections on lines, where it is a sort.
+"""Sliced Wasserstein distances: transport between projections on lines, solved by sorting.
 
 A name ends in ``_power`` where it returns the mean of W_p^p over directions; its p-th root is the distance. Train on
 the power: the root of p > 1 has an infinite derivative at 0.
@@ -23,12 +23,12 @@ from latentia.functional.transport.projections import mean_cost
 
 @dataclass(frozen=True)
 class SlicedEstimate:
-    """A sliced Wasserstein distance to the power p, and the standard error that its directions leave.
+    """A sliced Wasserstein distance to the power p, with its standard error over random directions.
 
     Attributes:
         value_power: () the mean of W_p^p over directions, in the units of the points to the power p.
         stderr: () the standard error of that mean as an estimate of the mean over the whole sphere; the sampling
-            error of the points is not in it.
+            error of the points is not included.
     """
 
     value_power: Tensor
@@ -57,9 +57,9 @@ def sliced_wasserstein(
         x: (n, d) points.
         y: (m, d) points; m need not be n.
         p: the power, at least 1.
-        projections: L, how many directions to draw.
-        generator: draws the directions; torch's own where None.
-        weights_x: (n,) ≥ 0, divided by their sum here; equal weights where there are none.
+        projections: L, the number of directions to draw.
+        generator: source of the directions; default: torch's global generator.
+        weights_x: (n,) ≥ 0, normalised here to sum to one; default: equal weights.
         weights_y: (m,) likewise.
         directions: (L, d) to use instead of random ones; each is divided by its length here.
 
@@ -101,15 +101,15 @@ def sliced_wasserstein_power(
     smallest: 1/n goes with the sum over points and 1/L with that over directions.
 
     Directions are projected in blocks and each block is differentiated as it is made, so memory does not grow
-    with L, with a gradient or without. The gradient is once differentiable.
+    with L, whether or not a gradient is required. The gradient is once differentiable.
 
     Args:
         x: (n, d) points.
         y: (m, d) points; m need not be n.
         p: the power, at least 1.
-        projections: L, how many directions to draw.
-        generator: draws the directions; torch's own where None.
-        weights_x: (n,) ≥ 0, divided by their sum here; equal weights where there are none.
+        projections: L, the number of directions to draw.
+        generator: source of the directions; default: torch's global generator.
+        weights_x: (n,) ≥ 0, normalised here to sum to one; default: equal weights.
         weights_y: (m,) likewise.
         directions: (L, d) to use instead of random ones; each is divided by its length here.
 
@@ -150,11 +150,11 @@ def sliced_wasserstein_estimate(
         x: (n, d) points.
         y: (m, d) points; m need not be n.
         p: the power, at least 1.
-        projections: L, how many directions to draw, at least 2.
-        generator: draws the directions; torch's own where None.
-        weights_x: (n,) ≥ 0, divided by their sum here; equal weights where there are none.
+        projections: L, the number of directions to draw, at least 2.
+        generator: source of the directions; default: torch's global generator.
+        weights_x: (n,) ≥ 0, normalised here to sum to one; default: equal weights.
         weights_y: (m,) likewise.
-        directions: (L, d) to use instead of random ones; the error supposes that they are independent.
+        directions: (L, d) to use instead of random ones; the standard error assumes that they are independent.
 
     Raises:
         UsageError: for p < 1, fewer than 2 directions, or shapes that do not fit.
@@ -183,8 +183,8 @@ def random_directions(
 
     Args:
         projections: L.
-        d: of the space.
-        generator: of the draw; torch's own where None. The directions lie on its device.
+        d: dimension of the space.
+        generator: source of randomness; default: torch's global generator. The directions are on its device.
         dtype: of the directions.
 
     Raises:
@@ -238,7 +238,7 @@ def costs_of_directions(
         y: (m, d) points; m need not be n.
         directions: (L, d) unit vectors.
         p: the power, at least 1.
-        weights_x: (n,) ≥ 0, divided by their sum here; equal weights where there are none.
+        weights_x: (n,) ≥ 0, normalised here to sum to one; default: equal weights.
         weights_y: (m,) likewise.
 
     Returns:
@@ -262,7 +262,7 @@ def costs_of_directions(
     dtype = torch.promote_types(x.dtype, y.dtype)
     work = torch.float64 if dtype == torch.float64 else torch.float32
     x, y, directions = (tensor.to(work) for tensor in (x, y, directions))
-    center = y.detach().mean(0)  # W does not depend on it; near zero the products keep more digits
+    center = y.detach().mean(0)  # W is invariant to a common shift; near zero the products lose fewer digits
     weights: list[Tensor] = []
     if weights_x is not None or weights_y is not None:
         weights = [_masses("weights_x", weights_x, x), _masses("weights_y", weights_y, y)]

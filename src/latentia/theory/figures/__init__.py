@@ -1,1 +1,1 @@
-"""Figures of the theory: games that are solved, divergences, and what training trades off."""
+"""Figures of the theory: solved games, divergences, and trade-offs."""

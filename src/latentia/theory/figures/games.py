@@ -1,4 +1,4 @@
-"""Figures of games that are solved: where the players of a Dirac-GAN go, and laws that meet in function space.
+"""Figures of solved games: trajectories of Dirac-GANs, and the generator's distribution in function space.
 
 Each function returns a matplotlib figure; `latentia.figures.figures.png` and `svg` turn it into a file.
 """
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_ARROWS = 13  # a side
-_WIDE = (6.4, 2.9)  # inches, with the legend beside
+_ARROWS = 13  # per side
+_WIDE = (6.4, 2.9)  # inches, with the legend on the right
 
 
 def trajectories(
     games: Mapping[str, DiracGan], start: Tensor, *, steps: int = 500, lr: float = 0.2, span: float = 2.0
 ) -> Figure:
-    """Draw where the players of Dirac-GANs go from a start: in turn, and both at once, over the field.
+    """Draw the trajectories of Dirac-GANs with alternating and simultaneous steps, over the gradient vector field.
 
     Args:
-        games: by title.
+        games: by the title of their panel.
         start: (2,) θ and ψ.
-        steps: of both.
+        steps: of both trajectories.
         lr: of both players.
-        span: how far the axes reach from the equilibrium; a path that leaves is cut.
+        span: half the width of the axes around the equilibrium; trajectories are clipped there.
 
     Reference: Mescheder, Geiger & Nowozin (2018), Which Training Methods for GANs do actually Converge?, figure 2.
 
@@ -40,7 +40,7 @@ def trajectories(
         >>> from latentia.functional import loss_pair
         >>> figure = trajectories({"W": DiracGan(loss_pair("wasserstein"))}, torch.tensor([1.0, 0.0]), steps=5)
         >>> [line.get_label() for line in figure.axes[0].lines[:2]]
-        ['both at once', 'in turn']
+        ['simultaneous', 'alternating']
     """
     first = next(iter(games))
     panels = [(title, _panel(game, start, steps, lr, span, title == first)) for title, game in games.items()]
@@ -48,7 +48,7 @@ def trajectories(
 
 
 def distances(games: Mapping[str, DiracGan], start: Tensor, *, steps: int = 500, lr: float = 0.2) -> Figure:
-    """Draw the distance to the equilibrium after each step in turn, on a logarithmic scale.
+    """Draw the distance to the equilibrium after each alternating step, on a logarithmic scale.
 
     Args:
         games: by name.
@@ -67,7 +67,7 @@ def distances(games: Mapping[str, DiracGan], start: Tensor, *, steps: int = 500,
     def draw(axes: Axes) -> None:
         for name, path in paths.items():
             axes.plot(path.norm(dim=1).clamp_min(1e-8).tolist(), label=name)
-        axes.set(xlabel="step, players in turn", ylabel="distance to the equilibrium", yscale="log")
+        axes.set(xlabel="step, alternating", ylabel="distance to the equilibrium", yscale="log")
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
 
     figure = single(draw)
@@ -76,10 +76,10 @@ def distances(games: Mapping[str, DiracGan], start: Tensor, *, steps: int = 500,
 
 
 def function_space(game: FunctionSpaceGame, p: Tensor, at: Sequence[int]) -> Figure:
-    """Draw the laws of a game in function space at some steps, and how the Jensen-Shannon divergence falls.
+    """Draw the generator's distribution at some steps of a game in function space, and the Jensen-Shannon divergence.
 
     Args:
-        game: as it was played.
+        game: as `play_in_function_space` returns it.
         p: (K,) probabilities of the data.
         at: numbers of steps.
 
@@ -92,14 +92,18 @@ def function_space(game: FunctionSpaceGame, p: Tensor, at: Sequence[int]) -> Fig
         2
     """
 
-    def laws(axes: Axes) -> None:
+    def distributions(axes: Axes) -> None:
         import matplotlib as mpl
 
         axes.bar(range(len(p)), p.tolist(), color=REAL, alpha=0.3, label="p, data")
         for number, step in enumerate(at):
             shade = mpl.colormaps["Blues"](0.35 + 0.6 * number / max(1, len(at) - 1))
             axes.step(
-                range(len(p)), game.laws[step].tolist(), where="mid", color=shade, label=f"q, step {step}"
+                range(len(p)),
+                game.distributions[step].tolist(),
+                where="mid",
+                color=shade,
+                label=f"q, step {step}",
             )
         axes.set(xlabel="bin", ylabel="probability")
         axes.legend()
@@ -108,14 +112,14 @@ def function_space(game: FunctionSpaceGame, p: Tensor, at: Sequence[int]) -> Fig
         axes.plot(game.jensen_shannon.tolist(), color=INK)
         axes.set(xlabel="step", ylabel="JSD(p, q), nats", yscale="log")
 
-    return together([("The generator's law", laws), ("How far it is", divergence)])
+    return together([("The generator's distribution", distributions), ("Distance from the data", divergence)])
 
 
 def _panel(game: DiracGan, start: Tensor, steps: int, lr: float, span: float, named: bool) -> Plot:
-    """Return a plot of the field and of both paths."""
+    """Return a plot of the field and of both trajectories."""
     paths = (
-        ("both at once", simultaneous(game, start, steps=steps, lr=lr), REAL),
-        ("in turn", alternating(game, start, steps=steps, lr=lr), MODEL),
+        ("simultaneous", simultaneous(game, start, steps=steps, lr=lr), REAL),
+        ("alternating", alternating(game, start, steps=steps, lr=lr), MODEL),
     )
 
     def draw(axes: Axes) -> None:
@@ -135,7 +139,7 @@ def _panel(game: DiracGan, start: Tensor, steps: int, lr: float, span: float, na
 
 
 def _arrows(axes: Axes, game: DiracGan, span: float) -> None:
-    """Draw where the players are drawn, all arrows of one length."""
+    """Draw the direction of the field by arrows of equal length."""
     side = torch.linspace(-span, span, _ARROWS, dtype=torch.float64)
     points = torch.cartesian_prod(side, side)
     v = torch.stack([field(game, point) for point in points])

@@ -1,4 +1,4 @@
-"""Figures of adversarial training: what critics and generators descend, and how laws move while they do.
+"""Figures of adversarial training: losses, critics and samples in the course of training.
 
 Each function returns a matplotlib figure; `latentia.figures.figures.png` and `svg` turn it into a file.
 """
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_TILE = 72  # pixels a side, in which a density is looked at
-_INCHES = 1.35  # of a tile's side
+_TILE = 72  # cells per side of a density's grid
+_INCHES = 1.35  # side of a tile
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Both players of a game on the line, as they are at one time.
+    """Both players of a game on the line at one time.
 
     Attributes:
         real: (n,) rows of data.
         fake: (m,) samples.
-        scores: (G,) the critic's, over the grid of the figure.
+        scores: (G,) of the critic, over the grid of the figure.
     """
 
     real: Tensor
@@ -45,8 +45,8 @@ def on_the_line(moments: Mapping[str, Moment], grid: Tensor) -> Figure:
     """Draw real rows, samples and the critic's sigmoid, one panel for each moment.
 
     Args:
-        moments: by title; four make a square.
-        grid: (G,) where the scores were taken.
+        moments: by title; four are laid out as a square.
+        grid: (G,) points at which the scores were taken.
 
     Example:
         >>> grid = torch.linspace(0, 9, 10)
@@ -80,17 +80,17 @@ def on_the_line(moments: Mapping[str, Moment], grid: Tensor) -> Figure:
 def losses_in_x_and_time(
     losses: LossPair, grid: Tensor, scores: Tensor, history: Mapping[str, Sequence[float]], *, smooth: int = 1
 ) -> Figure:
-    """Draw what a row at x would cost the critic as real, the critic as fake, and the generator; and all over time.
+    """Draw the losses of a row at x (the critic's as real and as fake, the generator's), and all losses over time.
 
     Args:
         losses: a pair that is not relativistic.
         grid: (G,) points.
-        scores: (G,) the critic's there.
-        history: by name, L_D,real, L_D,fake and L_G after each step, as drawn in the second panel.
+        scores: (G,) of the critic at the grid.
+        history: by name, L_D,real, L_D,fake and L_G after each step, for the second panel.
         smooth: steps over which the history is averaged.
 
     Raises:
-        UsageError: for a relativistic pair, whose losses belong to pairs of rows.
+        UsageError: for a relativistic pair, whose losses are of pairs of rows.
 
     Example:
         >>> from latentia.functional import loss_pair
@@ -100,7 +100,9 @@ def losses_in_x_and_time(
         ['L_D,real', 'L_D,fake', 'L_G']
     """
     if losses.relativistic:
-        raise UsageError("a relativistic pair's losses belong to pairs of rows, and are no curves in x")
+        raise UsageError(
+            "a relativistic pair's losses are of pairs of rows, not functions of x: give another pair"
+        )
     same_shape(grid=grid, scores=scores)
     real, fake = losses.critic(scores, scores)
     generator = losses.generator(scores, scores.new_empty(0))
@@ -130,16 +132,16 @@ def losses_in_x_and_time(
 def film_strip(
     frames: Mapping[str, Sequence[Tensor]], titles: Sequence[str], *, span: float, bandwidth: float
 ) -> Figure:
-    """Draw the density of samples in the plane at several times, one row for each model.
+    """Draw the density of samples in the plane at several times, one row per model.
 
     Args:
         frames: by model, (n, 2) samples for each title.
         titles: of the columns.
-        span: how far each frame reaches from the origin.
-        bandwidth: of the Gaussian kernel that makes points a density, in data units.
+        span: half the width of each frame around the origin.
+        bandwidth: of the Gaussian kernel density, in data units.
 
     Raises:
-        UsageError: for numbers of frames other than that of the titles.
+        UsageError: unless every model has one frame per title.
 
     Reference: Metz et al. (2017), Unrolled generative adversarial networks, figure 2.
 
@@ -171,7 +173,7 @@ def film_strip(
 
 
 def vanishing_gradients(norms: Mapping[str, Mapping[int, float]]) -> Figure:
-    """Draw the norm of the generator's gradient against the steps that the critic alone has learnt.
+    """Draw the norm of the generator's gradient against the number of critic updates with the generator frozen.
 
     Args:
         norms: by loss, what `latentia.theory.vanishing_gradients.gradient_by_critic_steps` returns.
@@ -186,7 +188,7 @@ def vanishing_gradients(norms: Mapping[str, Mapping[int, float]]) -> Figure:
     def draw(axes: Axes) -> None:
         for name, values in norms.items():
             axes.plot(list(values), list(values.values()), "o-", markersize=3, label=name)
-        axes.set(xlabel="steps of the critic alone", xscale="log", yscale="log")
+        axes.set(xlabel="critic updates, generator frozen", xscale="log", yscale="log")
         axes.set_ylabel("norm of the generator's gradient")
         axes.legend()
 
@@ -194,11 +196,11 @@ def vanishing_gradients(norms: Mapping[str, Mapping[int, float]]) -> Figure:
 
 
 def collapse(grid: Tensor, scores: Tensor, samples: Mapping[str, Tensor]) -> Figure:
-    """Draw a critic that stands still, and samples of a generator that follows it to its highest score.
+    """Draw a frozen critic, and samples of a generator that collapses to the critic's maximum.
 
     Args:
         grid: (G,) points.
-        scores: (G,) the critic's.
+        scores: (G,) of the critic.
         samples: by name, (n,) at several times.
 
     Example:
@@ -216,7 +218,7 @@ def collapse(grid: Tensor, scores: Tensor, samples: Mapping[str, Tensor]) -> Fig
         axes.set(xlabel="x", ylabel="score")
         axes.legend()
 
-    def laws(axes: Axes) -> None:
+    def generator(axes: Axes) -> None:
         edges = torch.linspace(float(grid[0]), float(grid[-1]), 61).tolist()
         for (name, x), colour in zip(samples.items(), PALETTE, strict=False):
             axes.hist(x.tolist(), bins=edges, color=colour, alpha=0.55, label=name)
@@ -224,7 +226,7 @@ def collapse(grid: Tensor, scores: Tensor, samples: Mapping[str, Tensor]) -> Fig
         axes.set(xlabel="x", ylabel="samples", yscale="log")
         axes.legend()
 
-    return together([("The critic, frozen", critic), ("The generator, moving", laws)])
+    return together([("The critic, frozen", critic), ("The generator, training", generator)])
 
 
 def _tile(points: Tensor, span: float, bandwidth: float) -> Tensor:

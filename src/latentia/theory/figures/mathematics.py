@@ -1,4 +1,4 @@
-"""Figures of the mathematics: divergences that move apart, conjugates, and the simplex.
+"""Figures of the mathematics: divergences against a shift, Jensen-Shannon terms, conjugates, the simplex.
 
 Each function returns a matplotlib figure; `latentia.figures.figures.png` and `svg` turn it into a file.
 """
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_FAINT = 0.25  # opacity of what stands behind
+_FAINT = 0.25  # opacity of the background
 _OUTWARDS = ((-0.04, -0.03), (0.04, -0.03), (0.0, 0.05))  # from the simplex's corners to their names
 
 
 def moving_apart(log_density: Callable[[Tensor], Tensor], shifts: Tensor, grid: Tensor) -> Figure:
-    """Draw KL, Jensen-Shannon and W₁ between a law on the line and the same law shifted.
+    """Draw KL, Jensen-Shannon and W₁ between a distribution on the line and its shifted copy.
 
-    Where the supports part, KL is infinite (its curve ends) and the Jensen-Shannon divergence stays at log 2:
-    neither tells how far apart the laws are; W₁ = |shift| does.
+    Where the supports are disjoint, KL is infinite (its curve ends) and the Jensen-Shannon divergence constant, log 2:
+    neither depends on the distance between the distributions, while W₁ = |shift|.
 
     Args:
         log_density: (n,) points → (n,) nats; −∞ outside the support.
-        shifts: (k,) of the second law.
-        grid: (n,) evenly spaced points that hold both laws; sums over it stand for integrals.
+        shifts: (k,) of the second distribution.
+        grid: (n,) evenly spaced points that cover both distributions; integrals are sums over it.
 
     Reference: Arjovsky, Chintala & Bottou (2017), Wasserstein GAN, example 1.
 
@@ -64,12 +64,12 @@ def moving_apart(log_density: Callable[[Tensor], Tensor], shifts: Tensor, grid: 
 
 
 def coverage_and_quality(x: Tensor, p: Tensor, q: Tensor) -> Figure:
-    """Draw what each point adds to the two halves of the Jensen-Shannon divergence.
+    """Draw the contribution of each point to the two terms of the Jensen-Shannon divergence.
 
-    Coverage KL(p‖m) is large where q misses p, quality KL(q‖m) where q is and p is not; m = (p + q)/2.
+    Coverage KL(p‖m) is large where q misses mass of p, quality KL(q‖m) where q has mass that p lacks; m = (p + q)/2.
 
     Args:
-        x: (n,) where the points are.
+        x: (n,) positions of the points.
         p: (n,) probabilities of the data.
         q: (n,) probabilities of the model.
 
@@ -82,10 +82,10 @@ def coverage_and_quality(x: Tensor, p: Tensor, q: Tensor) -> Figure:
     same_shape(x=x, p=p, q=q)
     terms = jensen_shannon_terms(p, q)
 
-    def laws(axes: Axes) -> None:
-        for name, law, colour in (("p, data", p, REAL), ("q, model", q, MODEL)):
-            axes.fill_between(x.tolist(), law.tolist(), color=colour, alpha=_FAINT)
-            axes.plot(x.tolist(), law.tolist(), color=colour, label=name)
+    def probabilities(axes: Axes) -> None:
+        for name, masses, colour in (("p, data", p, REAL), ("q, model", q, MODEL)):
+            axes.fill_between(x.tolist(), masses.tolist(), color=colour, alpha=_FAINT)
+            axes.plot(x.tolist(), masses.tolist(), color=colour, label=name)
         axes.set(xlabel="x", ylabel="probability")
         axes.legend()
 
@@ -98,7 +98,7 @@ def coverage_and_quality(x: Tensor, p: Tensor, q: Tensor) -> Figure:
         axes.set(xlabel="x", ylabel="nats at x")
         axes.legend()
 
-    return together([("Two laws", laws), ("What each point adds", parts)])
+    return together([("Two distributions", probabilities), ("Contribution of each point", parts)])
 
 
 def conjugate_pair(divergence: FDivergence, at: Sequence[float] = (0.5, 1.0, 2.0)) -> Figure:
@@ -139,9 +139,9 @@ def conjugate_pair(divergence: FDivergence, at: Sequence[float] = (0.5, 1.0, 2.0
 
 
 def simplex_projection(p: Tensor) -> Figure:
-    """Draw a law of three outcomes, the Hardy-Weinberg family, and the member that maximum likelihood picks.
+    """Draw a distribution over three outcomes, the Hardy-Weinberg family, and its maximum-likelihood member.
 
-    Maximum likelihood projects the data's law onto the family by KL; the divergence left is the misspecification.
+    Maximum likelihood is the KL projection of the data onto the family; the remaining KL is the misspecification.
 
     Args:
         p: (3,) probabilities.
@@ -162,7 +162,7 @@ def simplex_projection(p: Tensor) -> Figure:
             axes.text(a + right, b + up, name, ha="center", va="center")
         axes.plot(*family.T.tolist(), color=MODEL, label="family (t², 2t(1 − t), (1 − t)²)")
         axes.plot(*_in_triangle(torch.stack([p.double(), closest])).T.tolist(), color=INK, linestyle=":")
-        axes.plot(*_in_triangle(p.double()).tolist(), "o", color=REAL, label="law of the data")
+        axes.plot(*_in_triangle(p.double()).tolist(), "o", color=REAL, label="data")
         axes.plot(*_in_triangle(closest).tolist(), "o", color=MODEL, label=f"closest member, KL = {left:.3g}")
         axes.set_aspect("equal")
         axes.axis("off")
@@ -185,6 +185,6 @@ def _tangents(axes: Axes, points: Tensor, heights: Tensor, slopes: Tensor) -> No
 
 
 def _in_triangle(p: Tensor) -> Tensor:
-    """Return where (*B, 3) probabilities are in the plane: corners (0, 0), (1, 0) and (½, √¾)."""
+    """Return the positions of (*B, 3) probabilities in the plane: corners (0, 0), (1, 0) and (½, √¾)."""
     corners = p.new_tensor([[0.0, 0.0], [1.0, 0.0], [0.5, 0.75**0.5]])
     return p @ corners

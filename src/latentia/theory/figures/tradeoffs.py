@@ -1,4 +1,4 @@
-"""Figures of choices: β, the direction of a KL divergence, and what codes say of factors.
+"""Figures of trade-offs: β in rate and distortion, forward and reverse KL, and codes over factors.
 
 Each function returns a matplotlib figure; `latentia.figures.figures.png` and `svg` turn it into a file.
 """
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TradeOff:
-    """What a model that was fitted with a β does on held-out rows.
+    """Rate and distortion of a model fitted with a β, on held-out rows.
 
     Attributes:
         beta: weight of the KL.
-        rate: mean KL(q(z | x) ‖ p(z)), nats a row.
-        distortion: mean −E_q log p(x | z), nats a row; −ELBO = rate + distortion.
-        lost: share of the data's high-frequency power that reconstructions lack, of `lost_power`; None of no images.
+        rate: mean KL(q(z | x) ‖ p(z)), nats per row.
+        distortion: mean −E_q log p(x | z), nats per row; −ELBO = rate + distortion.
+        lost: fraction of the data's high-frequency power that reconstructions lack (`lost_power`); None if not images.
     """
 
     beta: float
@@ -39,15 +39,15 @@ class TradeOff:
 
 
 def rate_distortion(points: Sequence[TradeOff]) -> Figure:
-    """Draw distortion against rate, a point for each β, and what share of fine detail reconstructions lost.
+    """Draw distortion against rate, one point per β, and the fraction of fine detail that reconstructions lose.
 
     Lines of slope −1 join points of equal ELBO; the one drawn is the best point's.
 
     Args:
-        points: at least 2, of any order.
+        points: at least 2, in any order.
 
     Raises:
-        UsageError: for fewer points, or some with lost power and some without.
+        UsageError: for fewer points, or lost power that is known of only some.
 
     Reference: Alemi et al. (2018), Fixing a broken ELBO, figure 1.
 
@@ -59,8 +59,8 @@ def rate_distortion(points: Sequence[TradeOff]) -> Figure:
     known = [point for point in points if point.lost is not None]
     if len(points) < 2 or len(known) not in (0, len(points)):
         raise UsageError(
-            "a curve is of at least 2 points, of all of which the lost power is known, or of none; got "
-            f"{len(points)} points, {len(known)} with it"
+            "a curve needs at least 2 points, and the lost power of all of them or of none; got "
+            f"{len(points)} points, {len(known)} with lost power"
         )
     rising = sorted(points, key=lambda point: point.beta)
 
@@ -89,14 +89,14 @@ def rate_distortion(points: Sequence[TradeOff]) -> Figure:
 def score_against_beta(
     betas: Sequence[float], scores: Mapping[str, tuple[Sequence[float], Sequence[float] | None]]
 ) -> Figure:
-    """Draw scores of models against the β that they were fitted with, with standard errors where they are known.
+    """Draw scores of models against their β, with standard errors where they are known.
 
     Args:
         betas: (n,), above 0.
         scores: by name, n values and n standard errors, or None.
 
     Raises:
-        UsageError: for other numbers of values.
+        UsageError: unless every score has one value per β.
 
     Example:
         >>> figure = score_against_beta([1, 4], {"mig": ([0.1, 0.3], [0.02, 0.02]), "modularity": ([0.7, 0.8], None)})
@@ -105,7 +105,9 @@ def score_against_beta(
     """
     for name, (values, errors) in scores.items():
         if len(values) != len(betas) or (errors is not None and len(errors) != len(betas)):
-            raise UsageError(f"a value for each of {len(betas)} β is expected; {name} has {len(values)}")
+            raise UsageError(
+                f"each score needs one value for each of {len(betas)} β; got {len(values)} of {name}"
+            )
 
     def draw(axes: Axes) -> None:
         for name, (values, errors) in scores.items():
@@ -120,13 +122,13 @@ def score_against_beta(
 def response_maps(
     codes: Tensor, factors: Tensor, names: tuple[str, str] = ("factor 0", "factor 1")
 ) -> Figure:
-    """Draw each entry of the code over two factors: its mean at each pair of their values, in deviations.
+    """Draw each entry of the code over two factors: its mean at each pair of values, in standard deviations.
 
-    A code that answers to one factor has stripes; one that answers to none has noise, which many rows make pale.
+    An entry that depends on one factor shows stripes; one that depends on neither shows noise, fainter with more rows.
 
     Args:
         codes: (n, d), d at most 9.
-        factors: (n, 2) numbers of the values, from 0, as `Rows.factors` has.
+        factors: (n, 2) indices of the values, from 0, as `Rows.factors` has.
         names: of the two.
 
     Raises:
@@ -141,7 +143,7 @@ def response_maps(
         ['z0', 'z1']
     """
     if codes.shape[1] > 9:
-        raise UsageError(f"maps are drawn of at most 9 entries; got {codes.shape[1]}: choose some")
+        raise UsageError(f"at most 9 entries can be drawn; got {codes.shape[1]}: choose some")
     maps = responses_over(codes, factors)
     overall = (codes.double().mean(0), codes.double().std(0, correction=0).clamp_min(1e-12))
 
@@ -160,11 +162,11 @@ def response_maps(
 
 
 def responses_over(codes: Tensor, factors: Tensor) -> Tensor:
-    """Return the mean code at each pair of values of two factors: (d, A, B), NaN where no row has the pair.
+    """Return the mean code at each pair of values of two factors: (d, A, B), NaN for a pair without rows.
 
     Args:
         codes: (n, d).
-        factors: (n, 2) numbers of the values, from 0; A and B are the largest of each, plus 1.
+        factors: (n, 2) indices of the values, from 0; A and B are the largest of each, plus 1.
 
     Raises:
         UsageError: for shapes that do not fit.
@@ -176,7 +178,7 @@ def responses_over(codes: Tensor, factors: Tensor) -> Tensor:
     """
     if codes.dim() != 2 or factors.shape != (len(codes), 2) or not len(codes):
         raise UsageError(
-            f"codes (n, d) and two factors (n, 2) are expected; got {tuple(codes.shape)} and {tuple(factors.shape)}"
+            f"codes must be (n, d) and factors (n, 2); got {tuple(codes.shape)} and {tuple(factors.shape)}"
         )
     sizes = [int(size) for size in factors.amax(0) + 1]
     cell = (factors[:, 0] * sizes[1] + factors[:, 1]).long()
@@ -191,7 +193,7 @@ def forward_and_reverse(log_density: LogDensity, grid: Tensor) -> Figure:
 
     Args:
         log_density: (n,) points → (n,) nats, up to a constant, differentiable.
-        grid: (n,) increasing points that hold nearly all of it.
+        grid: (n,) increasing points that hold nearly all of its mass.
 
     Reference: Bishop (2006), Pattern Recognition and Machine Learning, figure 10.3; here on the line.
 
@@ -200,7 +202,7 @@ def forward_and_reverse(log_density: LogDensity, grid: Tensor) -> Figure:
         ...     return torch.logaddexp(-((x - 3) ** 2) / 2, -((x + 3) ** 2) / 2)
         >>> figure = forward_and_reverse(two_modes, torch.linspace(-12, 12, 500))
         >>> [line.get_label() for line in figure.axes[0].lines]
-        ['target p', 'least KL(p ‖ q) = 0.462', 'least KL(q ‖ p) = 0.689']
+        ['target p', 'minimum KL(p ‖ q) = 0.462', 'minimum KL(q ‖ p) = 0.689']
     """
     x, log_p = grid.double(), log_density(grid.double())
     p = (log_p - log_p.max()).exp()
@@ -214,7 +216,7 @@ def forward_and_reverse(log_density: LogDensity, grid: Tensor) -> Figure:
         axes.fill_between(x.tolist(), p.tolist(), color=INK, alpha=0.15)
         axes.plot(x.tolist(), p.tolist(), color=INK, label="target p")
         for name, fit, colour in fits:
-            label = f"least {name} = {fit.divergence:.3g}"
+            label = f"minimum {name} = {fit.divergence:.3g}"
             axes.plot(x.tolist(), fit.density(x).tolist(), color=colour, label=label)
         axes.set(xlabel="x", ylabel="density")
         axes.legend()
@@ -223,7 +225,7 @@ def forward_and_reverse(log_density: LogDensity, grid: Tensor) -> Figure:
 
 
 def _by_beta(axes: Axes, betas: Sequence[float]) -> None:
-    """Give an axis of β a tick at each, on a scale of ratios."""
+    """Give an axis of β a tick at each value, on a logarithmic scale."""
     axes.set(xlabel="β", xscale="log")
     axes.set_xticks(list(betas), [f"{beta:g}" for beta in betas])
     axes.minorticks_off()
