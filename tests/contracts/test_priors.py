@@ -62,7 +62,7 @@ def posterior(name: str, rows: int = 3, dim: int = DIM, *, scale: float = 0.5):
     """Return q(z | x) of some rows, in float64, and the module."""
     with seeded(1):
         module = make_posterior(name, dim, Flows(2, 8)).double()
-        h = (scale * torch.randn(rows, module.numbers)).double().requires_grad_()
+        h = (scale * torch.randn(rows, module.param_dim)).double().requires_grad_()
     return module, h
 
 
@@ -309,7 +309,7 @@ def test_draws_take_one_pass_of_an_inverse_autoregressive_flow_and_as_many_as_en
 def test_planar_layers_can_be_undone_where_they_nearly_fold():
     """wᵀu = −5.5, which the layer turns into −0.99; gradients of the inverse are those of finite differences."""
     module, _ = posterior("planar", rows=1)
-    h = torch.zeros(1, module.numbers).double()
+    h = torch.zeros(1, module.param_dim).double()
     h[0, 4:6], h[0, 6:8] = torch.tensor([-2.0, 0.5]), torch.tensor([3.0, 1.0])
     z_0 = torch.randn(200, 1, DIM, generator=seeded_generator()).double()
     transform = module(h).transform
@@ -324,7 +324,7 @@ def test_a_full_posterior_is_torchs_gaussian():
     plain = MultivariateNormal(torch.zeros(3).double(), torch.eye(3).double())
     standard = StandardGaussian(torch.zeros(3).double(), torch.zeros(3).double())
     assert torch.allclose(kl_divergence(law, standard), kl_divergence(law, plain.expand((3,))))
-    zero = module(torch.zeros(1, module.numbers).double())
+    zero = module(torch.zeros(1, module.param_dim).double())
     assert torch.allclose(zero.covariance_matrix, torch.eye(3).double())
 
 

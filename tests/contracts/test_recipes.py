@@ -23,7 +23,7 @@ from latentia.core.state import prefixed
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, UsageError
 from latentia.recipes.gan_builder import build_gan
-from latentia.recipes.vae_builder import latent_variable
+from latentia.recipes.vae_builder import build_vae
 from latentia.runs.options import TRAINING, explanations, recipe_options
 
 KINDS = {
@@ -423,7 +423,7 @@ def shown_on_another(name: str, option: str) -> bool:
         its_own = (name, option) == ("dc-gan", "critic_norm")
         return name != "gan" and option in recipe_options(build_gan) and not its_own
     family = "posterior" in recipe_options(lt.recipes[name])
-    return family and name != "vae" and option in recipe_options(latent_variable)
+    return family and name != "vae" and option in recipe_options(build_vae)
 
 
 OPTIONS = [
