@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import torch
 
 import latentia as lt
-from latentia.figures import samples
-from latentia.figures.figures import png
+from latentia.figures import two_samples
+from latentia.figures.drawing import png
 from latentia.functional.kernel.kernels import gaussian_kernel
 from latentia.functional.transport import wasserstein_lp
-from latentia.theory.figures import mathematics
+from latentia.theory.figures import divergences
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,11 +27,11 @@ def figures() -> dict[str, Figure]:
     return {
         "moving-apart": moving_apart(),
         "coverage-and-quality": coverage_and_quality(),
-        "conjugates": mathematics.conjugate_pair(lt.divergences["kl"]),
+        "conjugates": divergences.conjugate_pair(lt.divergences["kl"]),
         "transport-plan": transport_plan(),
         "witness": witness(),
-        "four-panels": samples.four_panels(draws(300), 2 * draws(200) + 1, ("data", "model")),
-        "simplex": mathematics.simplex_projection(torch.tensor([0.5, 0.2, 0.3])),
+        "four-panels": two_samples.four_panels(draws(300), 2 * draws(200) + 1, ("data", "model")),
+        "simplex": divergences.simplex_projection(torch.tensor([0.5, 0.2, 0.3])),
     }
 
 
@@ -46,7 +46,7 @@ def moving_apart() -> Figure:
     def uniform(x: torch.Tensor) -> torch.Tensor:
         return torch.where((x >= 0) & (x < 1), 0.0, -torch.inf)
 
-    return mathematics.moving_apart(uniform, torch.linspace(0, 2, 41), torch.linspace(-1, 4, 5001))
+    return divergences.moving_apart(uniform, torch.linspace(0, 2, 41), torch.linspace(-1, 4, 5001))
 
 
 def coverage_and_quality() -> Figure:
@@ -54,7 +54,7 @@ def coverage_and_quality() -> Figure:
     x = torch.linspace(-4, 6, 200, dtype=torch.float64)
     p = (N(-1.0, 0.5).log_prob(x).exp() + N(3.0, 0.7).log_prob(x).exp()) / 2
     q = N(-0.5, 1.0).log_prob(x).exp()
-    return mathematics.coverage_and_quality(x, p / p.sum(), q / q.sum())
+    return divergences.coverage_and_quality(x, p / p.sum(), q / q.sum())
 
 
 def transport_plan() -> Figure:
@@ -63,13 +63,15 @@ def transport_plan() -> Figure:
     p, q = (0.6 + draws(2, 12).double().sigmoid()).unbind(0)
     p, q = p / p.sum(), q / q.sum()
     plan = wasserstein_lp(p, q, (x[:, None] - x - 0.5).square()).plan
-    return samples.transport_plan(plan, x, x + 0.5)
+    return two_samples.transport_plan(plan, x, x + 0.5)
 
 
 def witness() -> Figure:
     """A narrow and a wide Gaussian with one mean."""
     points = draws(400, 1)
-    return samples.witness_function(points[:200], 2 * points[200:], partial(gaussian_kernel, bandwidth=1.0))
+    return two_samples.witness_function(
+        points[:200], 2 * points[200:], partial(gaussian_kernel, bandwidth=1.0)
+    )
 
 
 def main() -> None:

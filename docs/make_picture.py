@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 import latentia as lt
-from latentia.figures.figures import image_grid
+from latentia.figures.images import image_grid
 
 IMAGES = Path(__file__).parent / "images"
 

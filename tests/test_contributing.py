@@ -18,7 +18,7 @@ BLOCKS = re.findall(
     r"^```python\n# (\S+?)(?:, ([^\n]*))?\n(.*?)^```$", (ROOT / "CONTRIBUTING.md").read_text(), re.M | re.S
 )
 PICKED_UP = {  # where the examples are tested without being named, and by what
-    "tests/test_functional_adversarial.py": "signed-least-squares or even_score or without_an_optimum",
+    "tests/test_gan_loss_pairs.py": "signed-least-squares or even_score or without_an_optimum",
     "tests/contracts/test_divergences.py": "triangular",
     "tests/contracts/test_likelihoods.py": "laplace",
     "tests/contracts/test_recipes.py": "wide-vae",

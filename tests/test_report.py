@@ -23,8 +23,9 @@ from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, RunError, UsageError
 from latentia.figures import plots, tables
-from latentia.figures.curves import curves
-from latentia.figures.figures import image_grid, png, single, svg, together
+from latentia.figures.drawing import png, single, svg, together
+from latentia.figures.images import image_grid
+from latentia.figures.learning_curves import curves
 from latentia.metrics.score import Score
 from latentia.report.page import write_report
 from latentia.report.report_rows import choose, draw, seen, with_own

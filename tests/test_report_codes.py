@@ -15,7 +15,8 @@ from latentia.data.ingest.raw import Raw
 from latentia.data.rows import Rows
 from latentia.data.spec import Support
 from latentia.figures import plots
-from latentia.figures.figures import data_uri, image_grid, single
+from latentia.figures.drawing import single
+from latentia.figures.images import data_uri, image_grid
 from latentia.figures.spectrum import scree, spectrum_of
 from latentia.report.codes import code_sections
 from latentia.report.elements import Section

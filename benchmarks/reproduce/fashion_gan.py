@@ -30,7 +30,7 @@ from torch.nn.functional import pad
 import latentia as lt
 from latentia.data.batches import Batches
 from latentia.data.rows import Rows
-from latentia.figures.figures import image_grid, png_of
+from latentia.figures.images import image_grid, png_of
 from latentia.functional.gaussian.wasserstein import bures_wasserstein_power
 from latentia.functional.modes import count_kl
 from latentia.metrics.samples.sample_classifier import SampleClassifier, accuracy, sample_classifier

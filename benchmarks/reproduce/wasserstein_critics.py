@@ -28,7 +28,7 @@ import latentia as lt
 from latentia.data.batches import Batches
 from latentia.data.rows import Rows
 from latentia.figures.critics import critic_surfaces
-from latentia.figures.figures import png
+from latentia.figures.drawing import png
 from latentia.functional.gan.loss_pairs import loss_pair
 from latentia.functional.gan.penalties import gradient_norms, interpolate
 from latentia.functional.kernel.energy import energy_distance

@@ -8,7 +8,8 @@ import numpy as np
 from torch import Tensor
 
 from latentia.errors import UsageError
-from latentia.figures.figures import MODEL, Plot, drawable, image_grid, png, png_of, single
+from latentia.figures.drawing import MODEL, Plot, png, single
+from latentia.figures.images import drawable, image_grid, png_of
 from latentia.figures.plots import Frame, scatter
 from latentia.report.report_rows import seen_spec
 from latentia.runs.files import write_atomically

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from latentia.errors import UsageError
-from latentia.figures.figures import INK, Plot, together
+from latentia.figures.drawing import INK, Plot, together
 from latentia.figures.plots import Frame
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Figures of latent codes: a grid of quantiles, prior and aggregated posterior, posteriors of rows, the decoded grid.
 
-Each function returns a matplotlib figure, which `latentia.figures.figures.png` and `svg` turn into a file.
-`codes_on_quantiles` gives the codes of a grid of images, for `latentia.figures.figures.image_grid`.
+Each function returns a matplotlib figure, which `latentia.figures.drawing.png` and `svg` turn into a file.
+`codes_on_quantiles` gives the codes of a grid of images, for `latentia.figures.images.image_grid`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.distributions import Distribution
 from latentia.core.randomness import using_generator
 from latentia.distributions.diagonal_gaussian import DiagonalGaussian
 from latentia.errors import UsageError
-from latentia.figures.figures import INK, MODEL, PALETTE, REAL, Titled, single, together
+from latentia.figures.drawing import INK, MODEL, PALETTE, REAL, Titled, single, together
 from latentia.figures.plots import Frame, LogDensity
 from latentia.functional.transport import wasserstein_1d
 

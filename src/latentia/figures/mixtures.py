@@ -10,7 +10,7 @@ from torch import Tensor
 
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
-from latentia.figures.figures import INK, MODEL, PALETTE, REAL, Plot, plain, single, together
+from latentia.figures.drawing import INK, MODEL, PALETTE, REAL, Plot, plain, single, together
 from latentia.figures.plots import Frame, column_names
 from latentia.functional.mixtures.components import Components
 from latentia.functional.mixtures.em_bound import Ascent

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from latentia.data.spec import DataSpec
-from latentia.figures.figures import INK, MODEL, REAL, Plot, plain
+from latentia.figures.drawing import INK, MODEL, REAL, Plot, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

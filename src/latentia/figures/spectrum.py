@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from latentia.figures.figures import INK, MODEL, REAL, Plot, Titled
+from latentia.figures.drawing import INK, MODEL, REAL, Plot, Titled
 from latentia.models.latent_density import LatentDensity
 from latentia.models.linear import PCA, LinearGaussian
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latentia.data.spec import DataSpec, Support
-from latentia.figures.figures import INK, MODEL, REAL, Plot, Titled, plain
+from latentia.figures.drawing import INK, MODEL, REAL, Plot, Titled, plain
 from latentia.figures.plots import column_names, dots
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from latentia.core.model import Decodes, Encodes, LatentVariableModel
 from latentia.distributions.aggregated_posterior import aggregated_posterior, all_posteriors
 from latentia.distributions.diagonal_gaussian import DiagonalGaussian
 from latentia.figures import plots, tables
-from latentia.figures.figures import drawable
+from latentia.figures.images import drawable
 from latentia.figures.latents import codes_on_quantiles, prior_and_aggregate_plots
 from latentia.figures.spectrum import Spectrum, scree, spectrum_of
 from latentia.report.elements import Exhibit, Section, Strip, bounds_of, exhibits, strip

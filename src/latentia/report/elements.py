@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from latentia.figures.figures import Titled, data_uri, image_grid, single, svg
+from latentia.figures.drawing import Titled, single, svg
+from latentia.figures.images import data_uri, image_grid
 from latentia.report.report_rows import HeldOut, seen, seen_spec
 from latentia.runs.run import Run
 

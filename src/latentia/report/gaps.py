@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from latentia.errors import UsageError
-from latentia.figures.figures import INK, PALETTE, Plot, Titled, together
+from latentia.figures.drawing import INK, PALETTE, Plot, Titled, together
 from latentia.metrics.score import Score
 from latentia.report.elements import Section, exhibits
 

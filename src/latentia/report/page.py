@@ -13,7 +13,7 @@ from typing import Any
 from latentia.core.model import Generative
 from latentia.data.spec import DataSpec
 from latentia.errors import LatentiaError, RunError
-from latentia.figures.curves import curves
+from latentia.figures.learning_curves import curves
 from latentia.metrics.score import Score, printed
 from latentia.registry import recipes
 from latentia.report.elements import Section, exhibits

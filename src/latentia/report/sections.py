@@ -10,7 +10,8 @@ from torch import Tensor
 from latentia.core.model import Density, Generative
 from latentia.data.factors import Factor
 from latentia.figures import plots, tables
-from latentia.figures.figures import MODEL, REAL, Titled, drawable, image_grid, png, png_of, together
+from latentia.figures.drawing import MODEL, REAL, Titled, png, together
+from latentia.figures.images import drawable, image_grid, png_of
 from latentia.figures.mixtures import components_plot
 from latentia.models.mixture import MixtureModel
 from latentia.report.codes import code_sections

@@ -78,13 +78,6 @@ def ascent(x: Tensor, start: Components, family: Covariance, *, steps: int) -> A
     )
 
 
-def _most_likely(x: Tensor, old: Components, family: Covariance, q: Tensor) -> Components:
-    """Do the M-step, without regularisation."""
-    unused = x.new_zeros(())  # the moments' log-likelihood, which the M-step does not read
-    moments = weighted_moments(old.deviations(x), q, old.means, unused, matrix=family.matrix)
-    return maximised(moments, old, family, torch.zeros_like(x[0]))
-
-
 def free_energy(log_joint: Tensor, q: Tensor) -> Tensor:
     """Return the ELBO Σ_k q_k (log p(x, k) − log q_k) = log p(x) − KL(q ‖ p(k | x)) of each row: (B,) nats.
 
@@ -106,3 +99,10 @@ def free_energy(log_joint: Tensor, q: Tensor) -> Tensor:
     same_shape(log_joint=log_joint, q=q)
     terms = torch.where(q > 0, q * log_joint, 0.0) - torch.special.xlogy(q, q)
     return terms.sum(1)
+
+
+def _most_likely(x: Tensor, old: Components, family: Covariance, q: Tensor) -> Components:
+    """Do the M-step, without regularisation."""
+    unused = x.new_zeros(())  # the moments' log-likelihood, which the M-step does not read
+    moments = weighted_moments(old.deviations(x), q, old.means, unused, matrix=family.matrix)
+    return maximised(moments, old, family, torch.zeros_like(x[0]))

@@ -1,6 +1,6 @@
 """Figures of solved games: trajectories of Dirac-GANs, and the generator's distribution in function space.
 
-Each function returns a matplotlib figure; `latentia.figures.figures.png` and `svg` turn it into a file.
+Each function returns a matplotlib figure; `latentia.figures.drawing.png` and `svg` turn it into a file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from latentia.figures.figures import INK, MODEL, REAL, Plot, single, together
+from latentia.figures.drawing import INK, MODEL, REAL, Plot, single, together
 from latentia.theory import DiracGan, FunctionSpaceGame, alternating, field, simultaneous
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Figures of adversarial training: losses, critics and samples in the course of training.
 
-Each function returns a matplotlib figure; `latentia.figures.figures.png` and `svg` turn it into a file.
+Each function returns a matplotlib figure; `latentia.figures.drawing.png` and `svg` turn it into a file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from latentia.errors import UsageError
-from latentia.figures.figures import INK, MODEL, PALETTE, REAL, Plot, single, together
+from latentia.figures.drawing import INK, MODEL, PALETTE, REAL, Plot, single, together
 from latentia.functional.checks import same_shape
 from latentia.functional.gan.loss_pairs import LossPair
 from latentia.functional.kernel.kernels import gaussian_kernel

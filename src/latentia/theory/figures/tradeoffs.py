@@ -1,6 +1,6 @@
-"""Figures of trade-offs: β in rate and distortion, forward and reverse KL, and codes over factors.
+"""Figures of trade-offs: rate and distortion over β, scores over β, and codes over factors.
 
-Each function returns a matplotlib figure; `latentia.figures.figures.png` and `svg` turn it into a file.
+Each function returns a matplotlib figure; `latentia.figures.drawing.png` and `svg` turn it into a file.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from latentia.errors import UsageError
-from latentia.figures.figures import INK, MODEL, REAL, Plot, Titled, plain, single, together
-from latentia.theory.kl_fits import Fit, LogDensity, forward_kl_fit, reverse_kl_fit
+from latentia.figures.drawing import INK, MODEL, REAL, Plot, Titled, plain, single, together
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -186,42 +185,6 @@ def responses_over(codes: Tensor, factors: Tensor) -> Tensor:
         0, cell, codes.double()
     )
     return (sums / cell.bincount(minlength=len(sums))[:, None]).mT.unflatten(1, sizes)
-
-
-def forward_and_reverse(log_density: LogDensity, grid: Tensor) -> Figure:
-    """Draw a density on the line and the Gaussians closest to it by KL(p ‖ q) and by KL(q ‖ p).
-
-    Args:
-        log_density: (n,) points → (n,) nats, up to a constant, differentiable.
-        grid: (n,) increasing points that hold nearly all of its mass.
-
-    Reference: Bishop (2006), Pattern Recognition and Machine Learning, figure 10.3; here on the line.
-
-    Example:
-        >>> def two_modes(x):
-        ...     return torch.logaddexp(-((x - 3) ** 2) / 2, -((x + 3) ** 2) / 2)
-        >>> figure = forward_and_reverse(two_modes, torch.linspace(-12, 12, 500))
-        >>> [line.get_label() for line in figure.axes[0].lines]
-        ['target p', 'minimum KL(p ‖ q) = 0.462', 'minimum KL(q ‖ p) = 0.689']
-    """
-    x, log_p = grid.double(), log_density(grid.double())
-    p = (log_p - log_p.max()).exp()
-    p = p / torch.trapezoid(p, x)
-    fits: list[tuple[str, Fit, str]] = [
-        ("KL(p ‖ q)", forward_kl_fit(log_density, grid), REAL),
-        ("KL(q ‖ p)", reverse_kl_fit(log_density, grid), MODEL),
-    ]
-
-    def draw(axes: Axes) -> None:
-        axes.fill_between(x.tolist(), p.tolist(), color=INK, alpha=0.15)
-        axes.plot(x.tolist(), p.tolist(), color=INK, label="target p")
-        for name, fit, colour in fits:
-            label = f"minimum {name} = {fit.divergence:.3g}"
-            axes.plot(x.tolist(), fit.density(x).tolist(), color=colour, label=label)
-        axes.set(xlabel="x", ylabel="density")
-        axes.legend()
-
-    return single(draw)
 
 
 def _by_beta(axes: Axes, betas: Sequence[float]) -> None:

@@ -16,7 +16,7 @@ import latentia as lt
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import UsageError
 from latentia.figures import plots
-from latentia.figures.figures import PALETTE, svg
+from latentia.figures.drawing import PALETTE, svg
 from latentia.figures.mixtures import component_ellipses, em_staircase
 from latentia.functional.mixtures.components import COVARIANCES, Components
 from latentia.functional.mixtures.em_bound import Ascent, ascent

@@ -8,7 +8,7 @@ import torch
 
 from latentia.errors import UsageError
 from latentia.figures.critics import critic_surfaces
-from latentia.figures.figures import png
+from latentia.figures.drawing import png
 from latentia.functional import loss_pair
 from latentia.theory import DiracGan, alternating, play_in_function_space, simultaneous
 from latentia.theory.figures import games, gan

@@ -1,6 +1,6 @@
 """Figures that compare two samples: transport plans, one-dimensional distributions, witness functions.
 
-Each function returns a matplotlib figure; `latentia.figures.figures.png` and `svg` turn it into a file.
+Each function returns a matplotlib figure; `latentia.figures.drawing.png` and `svg` turn it into a file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latentia.errors import UsageError
-from latentia.figures.figures import INK, MODEL, REAL, Plot, single, together
+from latentia.figures.drawing import INK, MODEL, REAL, Plot, single, together
 from latentia.functional.checks import point_sets
 from latentia.functional.kernel.kernels import Kernel
 from latentia.functional.kernel.mmd import witness

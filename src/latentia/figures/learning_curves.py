@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from latentia.figures.figures import Plot, Titled, plain
+from latentia.figures.drawing import Plot, Titled, plain
 
 if TYPE_CHECKING:
     import pandas as pd
