@@ -277,7 +277,10 @@ def test_a_killed_training_of_two_stages_is_resumed_bit_exactly(law, step, tmp_p
         ({"latent_dim": 0}, "latent_dim must be at least 1; got 0"),
         ({"noise": -1.0}, "noise and weight must be at least 0; got -1.0 and 1.0"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1; got 1.0"),
-        ({"reconstruction": "cross-entropy"}, "likelihood='relaxed-bernoulli' is not a law on real data"),
+        (
+            {"reconstruction": "cross-entropy"},
+            "likelihood='relaxed-bernoulli' is no distribution on real data",
+        ),
     ],
 )
 def test_options_that_mean_nothing_are_refused(options, message):

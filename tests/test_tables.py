@@ -18,7 +18,7 @@ from torch import Tensor
 import latentia as lt
 from latentia.core.objective import Batch
 from latentia.data.spec import DataSpec, Support, infer_support
-from latentia.distributions.likelihoods.base import make_likelihood
+from latentia.distributions.likelihoods import make_likelihood
 from latentia.distributions.likelihoods.tabular import TableLikelihood
 from latentia.errors import DataError, UsageError
 from latentia.functional.kernel.energy import energy_estimate
@@ -66,7 +66,7 @@ def rows(n: int, seed: int = 0) -> Tensor:
 def test_the_log_density_is_the_sum_of_the_columns_own_by_scipy():
     """Each column by another implementation, from the numbers that are its own: group after group in h."""
     law, x = law_of(), rows(7)
-    law.laws[0].log_sigma.data.copy_(torch.tensor([-0.5, 0.7]))
+    law.groups[0].log_sigma.data.copy_(torch.tensor([-0.5, 0.7]))
     assert law.param_shape == (2 + 3 + 1 + 2 + 1 + 2 + 2,)
     h = torch.randn(7, 13, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     for row, numbers, found in zip(x.numpy(), h.numpy(), law(h).log_prob(x), strict=True):
@@ -121,11 +121,11 @@ def test_samples_are_in_the_support_and_have_the_columns_means():
 def test_the_deviation_of_a_column_cannot_vanish_unless_that_is_asked_for():
     """A column whose values repeat would raise its density for ever; a σ that is given is what it is."""
     law = law_of()
-    law.laws[0].log_sigma.data.fill_(-1e6)
+    law.groups[0].log_sigma.data.fill_(-1e6)
     h = torch.zeros(1, 13, dtype=torch.float64)
-    assert law(h).laws[0].stddev.flatten().tolist() == pytest.approx([0.5 * math.exp(-6), 2 * math.exp(-6)])
+    assert law(h).groups[0].stddev.flatten().tolist() == pytest.approx([0.5 * math.exp(-6), 2 * math.exp(-6)])
     fixed = law_of(sigma=1e-4)
-    assert fixed(h).laws[0].stddev.flatten().tolist() == pytest.approx([0.5e-4, 2e-4])
+    assert fixed(h).groups[0].stddev.flatten().tolist() == pytest.approx([0.5e-4, 2e-4])
     assert len(list(law.parameters())) == len(list(fixed.parameters())) + 1
 
 
@@ -144,7 +144,7 @@ def test_a_named_law_is_that_of_the_columns_that_it_is_one_on():
         law_of(components=3)
     data = DataSpec((2,), Support.parse("table(real, binary)"))
     with pytest.raises(
-        UsageError, match=r"'poisson' is not a law on any column of table\(real, binary\) data"
+        UsageError, match=r"'poisson' is no distribution on any column of table\(real, binary\) data"
     ):
         make_likelihood("poisson", data, Scaling(data))
     with pytest.raises(UsageError, match="'relaxed-bernoulli' is a loss"):

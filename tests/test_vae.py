@@ -303,7 +303,9 @@ def test_every_parameter_has_a_gradient():
 def test_grey_pixels_have_no_bernoulli_likelihood(digits):
     """A3: an error that names the ways out, of which the relaxed one is scored as none."""
     grey = (digits / 16).astype(np.float32)
-    with pytest.raises(UsageError, match=r"not a law on unit data; choose .*continuous-bernoulli.*binarise="):
+    with pytest.raises(
+        UsageError, match=r"no distribution on unit data; choose .*continuous-bernoulli.*binarise="
+    ):
         lt.fit("vae", grey, likelihood="bernoulli", progress=False)
     run = lt.fit("vae", grey, likelihood="relaxed-bernoulli", steps=1, progress=False)
     assert not isinstance(run.model, lt.Bounded | lt.Density)

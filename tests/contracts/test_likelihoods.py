@@ -17,7 +17,7 @@ from torch.distributions import Bernoulli, Normal
 
 from latentia.data.spec import DataSpec, Support
 from latentia.distributions.discretised_logistic import DiscretisedLogistic
-from latentia.distributions.likelihoods.base import DEFAULTS, Likelihood, make_likelihood
+from latentia.distributions.likelihoods import DEFAULTS, Likelihood, make_likelihood
 from latentia.errors import UsageError
 from latentia.networks.scaling import Scaling
 from latentia.registry import likelihoods
@@ -336,11 +336,15 @@ def test_auto_chooses_a_law_on_the_support(kind):
 @pytest.mark.parametrize(
     ("name", "kind", "message"),
     [
-        ("bernoulli", "unit", "not a law on unit data; choose .*'continuous-bernoulli'.*binarise="),  # A3
-        ("bernoulli", "discrete", r"not a law on discrete\(17\) data"),
-        ("continuous-bernoulli", "binary", "not a law on binary data"),
-        ("gaussian", "discrete", r"not a law on discrete\(17\) data"),
-        ("discretised-logistic", "real", "not a law on real data; choose .*'gaussian'"),
+        (
+            "bernoulli",
+            "unit",
+            "no distribution on unit data; choose .*'continuous-bernoulli'.*binarise=",
+        ),  # A3
+        ("bernoulli", "discrete", r"no distribution on discrete\(17\) data"),
+        ("continuous-bernoulli", "binary", "no distribution on binary data"),
+        ("gaussian", "discrete", r"no distribution on discrete\(17\) data"),
+        ("discretised-logistic", "real", "no distribution on real data; choose .*'gaussian'"),
         ("bernouli", "binary", "unknown likelihood 'bernouli'; did you mean 'bernoulli'"),
     ],
 )

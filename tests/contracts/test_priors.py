@@ -213,7 +213,7 @@ def test_bad_priors_are_refused():
     ):
         with pytest.raises(UsageError, match=line):
             lt.fit("vae", data, **fit, **options)
-    with pytest.raises(DataError, match="6 pseudo-inputs are taken from the rows, of which there are 5"):
+    with pytest.raises(DataError, match="6 pseudo-inputs start as random rows, and there are 5 rows"):
         lt.fit("vae", data, prior="vamp", prior_components=6, **fit)
 
 

@@ -1,1 +1,1 @@
-"""Laws: the likelihoods of decoders, and the priors of latent variables."""
+"""Probability distributions: likelihoods of decoders, priors and posteriors of codes, and what they are made of."""

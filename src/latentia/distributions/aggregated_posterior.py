@@ -1,4 +1,4 @@
-"""The aggregated posterior q(z) = (1/n) Σ_i q(z | x_i): the law of all rows' codes, and the best prior for them."""
+"""The aggregated posterior q(z) = (1/n) Σ_i q(z | x_i), the best prior for the codes of these rows."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from latentia.distributions.diagonal_gaussian import DiagonalGaussian
 from latentia.distributions.diagonal_mixture import DiagonalMixture
 from latentia.errors import UsageError
 
-_NUMBERS_AT_ONCE = 2**20  # of (codes, rows): 8 MB of float64
+_PAIRS_AT_ONCE = 2**20  # of codes and rows: 8 MB of float64
 
 
 def all_posteriors(parts: Sequence[Distribution]) -> DiagonalGaussian | MultivariateNormal:
-    """Return the posteriors of blocks of rows as one law of batch shape (n,), in float64.
+    """Return the posteriors of blocks of rows as one distribution of batch shape (n,), in float64.
 
     Raises:
-        UsageError: for posteriors that are not Gaussian: those of flows have no marginals in closed form.
+        UsageError: for posteriors that are not Gaussian, whose marginals have no closed form.
     """
     diagonal = [q for q in parts if isinstance(q, DiagonalGaussian)]
     full = [q for q in parts if isinstance(q, MultivariateNormal)]
@@ -32,7 +32,7 @@ def all_posteriors(parts: Sequence[Distribution]) -> DiagonalGaussian | Multivar
             torch.cat([q.loc for q in full]).double(), scale_tril=L, validate_args=False
         )
     raise UsageError(
-        "the law of all rows' codes is known where each posterior is Gaussian; here each is a "
+        "the aggregated posterior needs Gaussian posteriors; got "
         f"{type(parts[0]).__name__}: choose posterior='diagonal' or 'full'"
     )
 
@@ -60,12 +60,12 @@ def aggregated_posterior(q: DiagonalGaussian | MultivariateNormal) -> Distributi
 
 
 def aggregated_marginals(q: DiagonalGaussian | MultivariateNormal) -> list[DiagonalMixture]:
-    """Return the laws q(z_j) of the entries of codes from the aggregated posterior, each on vectors of one entry."""
+    """Return the marginals q(z_j) of the aggregated posterior, each a distribution of vectors with one entry."""
     columns = zip(q.mean.split(1, 1), q.variance.log().split(1, 1), strict=True)
     return [DiagonalMixture(torch.zeros_like(mean[:, 0]), mean, log_var) for mean, log_var in columns]
 
 
-def log_prob_in_blocks(law: Distribution, z: Tensor, rows: int) -> Tensor:
-    """Return log q(z) of (S, n, d) codes under a mixture of so many rows, block by block: (S, n) nats."""
-    blocks = z.flatten(0, 1).split(max(1, _NUMBERS_AT_ONCE // rows))
-    return torch.cat([law.log_prob(block) for block in blocks]).view(z.shape[:2])
+def log_prob_in_blocks(q: Distribution, z: Tensor, rows: int) -> Tensor:
+    """Return log q(z) of (S, n, d) codes under a mixture of ``rows`` components, block by block: (S, n) nats."""
+    blocks = z.flatten(0, 1).split(max(1, _PAIRS_AT_ONCE // rows))
+    return torch.cat([q.log_prob(block) for block in blocks]).view(z.shape[:2])

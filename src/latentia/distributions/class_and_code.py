@@ -1,4 +1,4 @@
-"""The law of a class and a code together."""
+"""The joint distribution of a class and a code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ClassAndCode(Distribution):
 
     Args:
         log_q: (B, C) log q(y), in nats.
-        codes: C laws q(z | y) with batch shape (B,) and event shape (d,).
+        codes: C conditionals q(z | y) with batch shape (B,) and event shape (d,).
     """
 
     arg_constraints: dict[str, Constraint] = {}  # noqa: RUF012  # pyright: ignore
@@ -31,7 +31,7 @@ class ClassAndCode(Distribution):
         """Return log q(y) + log q(z | y) of (*, B, d + C) vectors: (*, B) nats."""
         C = len(self.codes)
         z, y = value[..., :-C], value[..., -C:]
-        each = torch.stack([law.log_prob(z) for law in self.codes], dim=-1) + self.log_q
+        each = torch.stack([q.log_prob(z) for q in self.codes], dim=-1) + self.log_q
         return torch.where(y > 0, each, torch.zeros_like(each)).sum(-1)
 
     @torch.no_grad()
@@ -39,12 +39,12 @@ class ClassAndCode(Distribution):
         """Draw classes and codes: (*sample, B, d + C)."""
         shape = torch.Size(sample_shape)
         y = one_hot(Categorical(logits=self.log_q, validate_args=False).sample(shape), len(self.codes))
-        z = torch.stack([law.sample(shape) for law in self.codes], dim=-1)
+        z = torch.stack([q.sample(shape) for q in self.codes], dim=-1)
         return torch.cat([(z * y[..., None, :].to(z.dtype)).sum(-1), y.to(z.dtype)], dim=-1)
 
     @property
     def mean(self) -> Tensor:
         """The mean code and the probabilities of classes: (B, d + C)."""
-        q = self.log_q.exp()
-        means = torch.stack([law.mean for law in self.codes], dim=-1)
-        return torch.cat([(means * q[:, None]).sum(-1), q], dim=-1)
+        probs = self.log_q.exp()
+        means = torch.stack([q.mean for q in self.codes], dim=-1)
+        return torch.cat([(means * probs[:, None]).sum(-1), probs], dim=-1)

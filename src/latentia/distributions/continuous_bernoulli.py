@@ -1,4 +1,4 @@
-"""The continuous Bernoulli law on [0, 1], exact for every logit."""
+"""The continuous Bernoulli distribution on [0, 1], exact for every logit."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch.nn.functional import softplus
 
 
 class ContinuousBernoulli(Distribution):
-    """The law on [0, 1] with density proportional to λ^x (1 - λ)^(1-x), where λ = σ(h).
+    """The distribution on [0, 1] with density proportional to λ^x (1 - λ)^(1-x), where λ = σ(h).
 
     log p(x) = h x - log(1 + e^h) + log C(h), with C(h) = h / tanh(h / 2) and C(0) = 2.
 
-    Torch's own law rounds λ to within 1e-7 of 0 and 1, so that beyond |h| of 16 its density does not integrate
-    to 1; saturated pixels lead there.
+    Torch's own class clamps λ to within 1e-7 of 0 and 1, so that for |h| > 16, as saturated pixels have, its density
+    does not integrate to 1.
 
     Args:
         logits: (*batch) h.
@@ -26,8 +26,8 @@ class ContinuousBernoulli(Distribution):
         Loaiza-Ganem and Cunningham (2019), The continuous Bernoulli, equations 3, 4 and 8.
 
     Example:
-        >>> law = ContinuousBernoulli(torch.tensor([0.0, 40.0]))
-        >>> law.log_prob(torch.ones(2)).exp()
+        >>> pixels = ContinuousBernoulli(torch.tensor([0.0, 40.0]))
+        >>> pixels.log_prob(torch.ones(2)).exp()
         tensor([ 1., 40.])
     """
 

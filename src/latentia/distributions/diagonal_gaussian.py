@@ -1,4 +1,4 @@
-"""The Gaussian law with diagonal covariance, as encoders write it: a mean and a log-variance."""
+"""The Gaussian with diagonal covariance, parametrised by mean and log-variance, as by encoders."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from latentia.functional.gaussian.densities import (
 class DiagonalGaussian(Distribution):
     """N(mean, diag exp(log_var)) on vectors.
 
-    It is what ``Independent(Normal(mean, std), 1)`` is, with the equations of `latentia.functional.gaussian.densities`,
-    in fewer operations where the log-variance is what a network gives.
+    Equal to ``Independent(Normal(mean, std), 1)``, with the equations of `latentia.functional.gaussian.densities`; it
+    takes fewer operations where a network outputs the log-variance.
 
     Args:
         mean: (*batch, d).
         log_var: (*batch, d) logarithms of the variances.
 
     Example:
-        >>> law = DiagonalGaussian(torch.zeros(3, 2), torch.zeros(3, 2))
-        >>> law.batch_shape, law.rsample((5,)).shape
+        >>> codes = DiagonalGaussian(torch.zeros(3, 2), torch.zeros(3, 2))
+        >>> codes.batch_shape, codes.rsample((5,)).shape
         (torch.Size([3]), torch.Size([5, 3, 2]))
     """
 
@@ -63,7 +63,7 @@ class DiagonalGaussian(Distribution):
 
 
 class StandardGaussian(DiagonalGaussian):
-    """N(0, I): a diagonal Gaussian that knows it, for which the KL is shorter."""
+    """N(0, I), as a type of its own: KL divergences to it have a shorter formula."""
 
 
 @register_kl(DiagonalGaussian, DiagonalGaussian)

@@ -13,16 +13,16 @@ from latentia.functional.gaussian.densities import LOG_2PI
 class DiagonalMixture(Distribution):
     """p(z) = Σ_k π_k N(z; μ_k, diag σ_k²).
 
-    The squares of all K distances come of matrix products, so that nothing has B × K × d numbers.
+    Squared distances to all K components are computed by matrix products, so that no array of B × K × d is made.
 
     Args:
-        log_weights: (K,) logarithms of π, of any sum: they are normalised.
+        log_weights: (K,) log π up to a constant; they are normalised.
         mean: (K, d) μ.
         log_var: (K, d) log σ².
 
     Example:
-        >>> law = DiagonalMixture(torch.zeros(3), torch.zeros(3, 2), torch.zeros(3, 2))
-        >>> round(law.log_prob(torch.zeros(5, 2))[0].item(), 4)
+        >>> mixture = DiagonalMixture(torch.zeros(3), torch.zeros(3, 2), torch.zeros(3, 2))
+        >>> round(mixture.log_prob(torch.zeros(5, 2))[0].item(), 4)
         -1.8379
     """
 
@@ -52,8 +52,8 @@ class DiagonalMixture(Distribution):
         shape = Size(sample_shape)
         with torch.no_grad():
             chosen = torch.multinomial(self.log_weights.exp(), shape.numel(), replacement=True)
-            mean, deviation = self.locations[chosen], (0.5 * self.log_var[chosen]).exp()
-            return torch.addcmul(mean, deviation, torch.randn_like(mean)).view(*shape, -1)
+            mean, std = self.locations[chosen], (0.5 * self.log_var[chosen]).exp()
+            return torch.addcmul(mean, std, torch.randn_like(mean)).view(*shape, -1)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return log p(z) of (*sample, d) codes: (*sample,) nats."""
@@ -61,7 +61,7 @@ class DiagonalMixture(Distribution):
 
     def log_joint(self, value: Tensor) -> Tensor:
         """Return log π_k + log N(z; μ_k, diag σ_k²) of (*sample, d) codes: (*sample, K) nats."""
-        centre = self.locations.mean(0).detach()  # about it, fewer digits cancel
+        centre = self.locations.mean(0).detach()  # centring avoids cancellation
         z, mean, precision = value - centre, self.locations - centre, (-self.log_var).exp()
         scaled = mean * precision
         own = self.log_weights - 0.5 * ((mean * scaled + self.log_var).sum(1) + mean.shape[1] * LOG_2PI)

@@ -1,4 +1,4 @@
-"""The logistic law rounded to integers 0..K-1."""
+"""The logistic distribution, discretised to integers 0..K-1."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch.distributions.constraints import Constraint
 from torch.nn.functional import logsigmoid, softplus
 
 _SUMMED = 1024  # levels up to which the mean is summed
-_NUMBERS = 2**22  # held at once while it is
+_ENTRIES = 2**22  # of memory while it is summed
 
 
 class DiscretisedLogistic(Distribution):
-    """The law of a logistic variable rounded to the nearest of 0..K-1; the two end bins hold the tails.
+    """A logistic variable rounded to the nearest of 0..K-1; the two end bins hold the tails.
 
     P(k) = F(k + ½) - F(k - ½) with F(y) = σ((y - loc) / scale), F(-½) := 0 and F(K - ½) := 1.
 
@@ -26,8 +26,8 @@ class DiscretisedLogistic(Distribution):
         Salimans, Karpathy, Chen and Kingma (2017), PixelCNN++, equation 2, with one component.
 
     Example:
-        >>> law = DiscretisedLogistic(torch.tensor(1.0), torch.tensor(0.5), levels=3)
-        >>> print(round(law.log_prob(torch.arange(3.0)).exp().sum().item(), 6))
+        >>> levels = DiscretisedLogistic(torch.tensor(1.0), torch.tensor(0.5), levels=3)
+        >>> print(round(levels.log_prob(torch.arange(3.0)).exp().sum().item(), 6))
         1.0
     """
 
@@ -65,7 +65,7 @@ class DiscretisedLogistic(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """The mean: Σ_k P(X > k) over k = 0..K-2, exactly; beyond 1,024 levels, the integral that this sum is near.
+        """The mean: Σ_k P(X > k) over k = 0..K-2, exactly; beyond 1,024 levels, an integral close to this sum.
 
         ∫ σ((loc - t)/scale) dt over [0, K-1] = scale · (softplus(loc/scale) - softplus((loc - (K-1))/scale)); the sum
         is its midpoint rule. They differ by at most ½ of a level, and by at most 1/(48 scale): h²/24 times the
@@ -76,7 +76,7 @@ class DiscretisedLogistic(Distribution):
         levels = torch.arange(self.levels - 1, dtype=self.loc.dtype, device=self.loc.device)
         loc, scale = self.loc[..., None], self.scale[..., None]
         mean = torch.zeros_like(self.loc)
-        for k in levels.split(max(1, _NUMBERS // max(1, self.loc.numel()))):
+        for k in levels.split(max(1, _ENTRIES // max(1, self.loc.numel()))):
             mean = mean + torch.sigmoid((loc - (k + 0.5)) / scale).sum(-1)
         return mean
 

@@ -1,4 +1,4 @@
-"""Invertible maps g from simple codes z₀ to codes z, with or without features of a row; from zuko, and planar ones."""
+"""Normalising flows z = g(z₀), conditional on features of a row or not, from zuko's transforms."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ LAYERS = ("iaf", "maf", "realnvp")
 
 @dataclass(frozen=True)
 class Flows:
-    """How large flows are.
+    """The size of a flow.
 
     Attributes:
         transforms: number of invertible layers.
-        hidden: units of the two hidden layers of each layer's network.
+        hidden: units of each of the two hidden layers in the network of an invertible layer.
     """
 
     transforms: int = 2
@@ -35,11 +35,13 @@ class Flows:
 
 
 class Flow(nn.Module):
-    """g, given the features of a row or none: what zuko's lazy transforms f are, from z to z₀, the other way round.
+    """An invertible map g from z₀ to z, which may depend on features of a row.
+
+    Zuko's lazy transforms f map z to z₀; so g is the inverse of f, unless f is used in the other direction.
 
     Args:
         transform: f, a lazy transform.
-        forwards: whether f itself is g.
+        forwards: whether g is f itself.
     """
 
     def __init__(self, transform: nn.Module, *, forwards: bool = False) -> None:
@@ -48,7 +50,7 @@ class Flow(nn.Module):
         self.forwards = forwards
 
     def forward(self, features: Tensor | None) -> Transform:
-        """Return g for (B, c) features."""
+        """Return g for (B, c) features, or for none."""
         f: Any = self.transform(features)
         return f if self.forwards else f.inv
 
@@ -56,10 +58,10 @@ class Flow(nn.Module):
 def flow_named(layer: str, dim: int, size: Flows, *, features: int = 0) -> Flow:
     """Return a flow on codes of d entries.
 
-    iaf computes g in one pass and its inverse in d; maf the inverse in one and g in d; realnvp both in one.
+    iaf computes g in one pass and its inverse in d passes; maf its inverse in one and g in d; realnvp both in one.
 
     Raises:
-        UsageError: for another layer, or a coupling of a single entry.
+        UsageError: for an unknown layer, or realnvp with one entry.
 
     References:
         Kingma et al. (2016), Improved variational inference with inverse autoregressive flow; Papamakarios, Pavlakou

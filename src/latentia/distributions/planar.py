@@ -11,7 +11,7 @@ _BISECTIONS = 60  # of an interval of length 2, down to rounding in float64
 
 
 class PlanarFlow(Transform):
-    """Planar layers with numbers of their own for each row.
+    """Planar layers whose parameters differ from row to row.
 
     g(z) = z + û tanh(wᵀz + b), log |det ∂g/∂z| = log (1 + (1 − tanh²(wᵀz + b)) wᵀû), with
     û = u + (softplus(wᵀu + log(e − 1)) − 1 − wᵀu) w/‖w‖², so that wᵀû > −1 and g is invertible. The inverse solves
@@ -32,10 +32,10 @@ class PlanarFlow(Transform):
 
     def __init__(self, u: Tensor, w: Tensor, b: Tensor) -> None:
         super().__init__()
-        # A little is added to w, so that no layer divides by 0.
+        # 1e-6 keeps the quotient finite at w = 0.
         norm = w.square().sum(-1) + 1e-6
         wu = (w * u).sum(-1)
-        self.wu = softplus(wu + _SOFTPLUS_ONE) - 1  # wᵀû, but for that little
+        self.wu = softplus(wu + _SOFTPLUS_ONE) - 1  # wᵀû, up to that 1e-6
         self.u = u + ((self.wu - wu) / norm)[..., None] * w
         self.wu = (w * self.u).sum(-1)
         self.w, self.b = w, b
@@ -71,13 +71,13 @@ class PlanarFlow(Transform):
             low, high = torch.where(above, low, middle), torch.where(above, middle, high)
         alpha = ((low + high) / 2).detach()
         slope = torch.tanh(alpha + b)
-        # A step of Newton's method, for digits, and since by it gradients are those of the solution.
+        # One Newton step: for the last digits, and so that gradients are those of the solution.
         error = alpha + wu * slope - target
         alpha = alpha - error / (1 + wu * (1 - slope.square())).detach()
         return y - self.u[:, layer] * torch.tanh(alpha + b)[..., None]
 
 
-_SOFTPLUS_ONE = 0.5413248546129181  # log(e − 1), of which softplus is 1
+_SOFTPLUS_ONE = 0.5413248546129181  # log(e − 1): softplus of it is 1
 
 
 def _along(z: Tensor, w: Tensor) -> Tensor:

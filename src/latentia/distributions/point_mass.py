@@ -1,4 +1,4 @@
-"""The law of a value that is certain."""
+"""The point mass at a value."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from torch.distributions.constraints import Constraint
 
 
 class PointMass(Distribution):
-    """The law that puts all its mass on one value: what a deterministic encoder or decoder returns.
+    """The distribution δ(x − value), which a deterministic encoder or decoder returns.
 
-    Its density is +inf at the value and 0 elsewhere, so it has a mean and samples but no ``log_prob``.
+    It has no density, so it has a mean and samples but no ``log_prob``.
 
     Args:
         value: (*batch, *event) the value.
         event_dim: the number of trailing dimensions that make up one event.
 
     Example:
-        >>> law = PointMass(torch.zeros(3, 2), event_dim=1)
-        >>> law.batch_shape, law.event_shape, law.rsample((5,)).shape
+        >>> point = PointMass(torch.zeros(3, 2), event_dim=1)
+        >>> point.batch_shape, point.event_shape, point.rsample((5,)).shape
         (torch.Size([3]), torch.Size([2]), torch.Size([5, 3, 2]))
     """
 

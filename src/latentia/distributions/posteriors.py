@@ -1,6 +1,7 @@
-"""Posteriors: the laws of codes given a row. To add one, write one decorated class here.
+"""Approximate posteriors q(z | x), the distributions that encoders parametrise.
 
-A posterior reads h, (B, P): the P numbers for each row that an encoder's network writes.
+To add one, write one decorated class here. A posterior takes h, (B, P), the encoder's output: P parameters for each
+row.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from latentia.registry import check_name, posteriors
 
 
 class Posterior(nn.Module, ABC):
-    """A family of laws of codes.
+    """A family of distributions q(z | x) of codes.
 
     Attributes:
-        param_dim: P, what an encoder writes for each row.
-        sizes: what it takes of the sizes of flows: transforms, hidden.
+        param_dim: P, parameters that the encoder outputs for each row.
+        sizes: the fields of `Flows` that it uses: transforms, hidden.
     """
 
     param_dim: int
@@ -34,14 +35,14 @@ class Posterior(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, h: Tensor) -> Distribution:
-        """Return q(z | x) for (B, P) numbers: batch shape (B,), event shape (d,)."""
+        """Return q(z | x) for (B, P) parameters: batch shape (B,), event shape (d,)."""
 
 
 def make_posterior(name: str, dim: int, flows: Flows | None = None) -> Posterior:
     """Return the named posterior on codes of d entries.
 
     Raises:
-        UsageError: for another name, or a size that means nothing.
+        UsageError: for an unknown name, or a size below 1.
     """
     check_name("posterior", name, posteriors)
     if dim < 1:
@@ -72,7 +73,7 @@ class FullPosterior(Posterior):
         self.param_dim = dim + dim * (dim + 1) // 2
 
     def forward(self, h: Tensor) -> Distribution:
-        """Return N(h₁, LLᵀ), L = I where all numbers are 0."""
+        """Return N(h₁, LLᵀ), with L = I at h = 0."""
         d = self.dim
         mean, raw = h[:, :d], h[:, d:]
         rows, columns = torch.tril_indices(d, d, -1, device=h.device)
@@ -81,7 +82,7 @@ class FullPosterior(Posterior):
         return MultivariateNormal(mean, scale_tril=L, validate_args=False)
 
 
-_SOFTPLUS_ONE = 0.5413248546129181  # log(e − 1), of which softplus is 1
+_SOFTPLUS_ONE = 0.5413248546129181  # log(e − 1): softplus of it is 1
 
 
 @register_kl(MultivariateNormal, StandardGaussian)
@@ -105,7 +106,7 @@ class _FlowPosterior(Posterior):
         self.flow = flow_named(self.layer, dim, flows, features=dim)
 
     def forward(self, h: Tensor) -> Distribution:
-        """Return the law of z."""
+        """Return q(z | x)."""
         mean, log_var, features = h.split(self.dim, dim=-1)
         return Transformed(DiagonalGaussian(mean, log_var), self.flow(features))
 
@@ -119,21 +120,21 @@ class IAFPosterior(_FlowPosterior):
 
 @posteriors.register("maf")
 class MAFPosterior(_FlowPosterior):
-    """Masked autoregressive flow: draws in d passes, scores any code in one (Papamakarios et al. 2017)."""
+    """Masked autoregressive flow: draws in d passes, log q(z) in one (Papamakarios et al. 2017)."""
 
     layer = "maf"
 
 
 @posteriors.register("realnvp")
 class RealNVPPosterior(_FlowPosterior):
-    """Coupling flow: draws and scores in one pass (Dinh et al. 2017)."""
+    """Coupling flow: draws and log q(z) in one pass (Dinh et al. 2017)."""
 
     layer = "realnvp"
 
 
 @posteriors.register("planar")
 class PlanarPosterior(Posterior):
-    """Planar flow, whose every layer z + u tanh(wᵀz + b) is the row's own (Rezende and Mohamed 2015, eq. 10)."""
+    """Planar flow, of layers z + u tanh(wᵀz + b) with parameters for each row (Rezende and Mohamed 2015, eq. 10)."""
 
     sizes = ("transforms",)
 
@@ -143,7 +144,7 @@ class PlanarPosterior(Posterior):
         self.param_dim = 2 * dim + flows.transforms * (2 * dim + 1)
 
     def forward(self, h: Tensor) -> Distribution:
-        """Return the law of z."""
+        """Return q(z | x)."""
         d = self.dim
         layers = h[:, 2 * d :].unflatten(-1, (self.layers, 2 * d + 1))
         transform = PlanarFlow(layers[..., :d], layers[..., d : 2 * d], layers[..., 2 * d])
@@ -151,9 +152,9 @@ class PlanarPosterior(Posterior):
 
 
 def sample_and_kl(q: Distribution, p: Distribution, n: int) -> tuple[Tensor, Tensor]:
-    """Return n codes of each row and what KL(q ‖ p) they give: (n, B, d), and (B,) nats.
+    """Return n codes of each row, (n, B, d), and KL(q ‖ p), (B,) nats.
 
-    The KL is exact where torch knows a closed form; else it is the mean of log q(z) − log p(z) over the draws.
+    The KL is exact where a closed form is registered; otherwise it is the mean of log q(z) − log p(z) over the draws.
     """
     kl = closed_form_kl(q, p)
     if kl is None:
@@ -163,7 +164,7 @@ def sample_and_kl(q: Distribution, p: Distribution, n: int) -> tuple[Tensor, Ten
 
 
 def closed_form_kl(q: Distribution, p: Distribution) -> Tensor | None:
-    """Return KL(q ‖ p) of each row, (B,) nats, where torch knows a closed form; else None."""
+    """Return KL(q ‖ p) of each row, (B,) nats, or None where no closed form is registered."""
     try:
         return kl_divergence(q, p)
     except NotImplementedError:

@@ -1,6 +1,6 @@
-"""Priors: the laws of codes. To add one, write one decorated function here that returns a module.
+"""Priors p(z), the distributions of codes. To add one, write one decorated class here.
 
-A prior is a module that returns p(z) when it is called with the model's encoder, which some are made of.
+A prior is a module that returns p(z) when it is called with the model's encoder, on which some priors depend.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from latentia.networks.scaling import Scaling
 from latentia.registry import check_name, priors
 
 Encode = Callable[[Tensor], Distribution]
-_CONTRAST = 0.5  # of the rows that learned pseudo-inputs begin as
+_CONTRAST = 0.5  # of initial pseudo-inputs that are learned, relative to the rows
 
 
 @dataclass(frozen=True)
 class PriorSetting:
-    """What a prior is made for.
+    """What a prior is made from.
 
     Attributes:
         dim: d, entries of a code.
         data: what a row is.
         scaling: between rows and the encoder's input.
-        components: of a mixture, or pseudo-inputs.
-        flows: how large flows are.
+        components: components of a mixture, or pseudo-inputs.
+        flows: the size of flows.
 
     Raises:
         UsageError: for sizes below 1.
@@ -57,11 +57,11 @@ class PriorSetting:
 
 
 class Prior(nn.Module, ABC):
-    """A law of codes, fixed or learned.
+    """A distribution p(z) of codes, fixed or learned.
 
     Attributes:
-        sizes: what it takes of a setting besides the dimension: components, transforms, hidden.
-        of_posteriors: whether it calls the encoder, with rows alone.
+        sizes: what it uses of a setting besides the dimension: components, transforms, hidden.
+        of_posteriors: whether it calls the encoder, with rows and no context.
     """
 
     sizes: ClassVar[tuple[str, ...]] = ()
@@ -76,14 +76,14 @@ class Prior(nn.Module, ABC):
         """
 
     def begin(self, rows: Blocks) -> None:
-        """Take from the rows what the law starts from."""
+        """Initialise parameters from the rows."""
 
 
 def make_prior(name: str, setting: PriorSetting) -> Prior:
     """Return the named prior.
 
     Raises:
-        UsageError: for another name.
+        UsageError: for an unknown name, with near matches.
     """
     check_name("prior", name, priors)
     return priors[name](setting)
@@ -106,7 +106,7 @@ class StandardNormalPrior(Prior):
 
 @priors.register("uniform")
 class UniformPrior(Prior):
-    """The uniform law on [-1, 1]^d, for objectives that do not need KL(q ‖ p) of a Gaussian q, which is infinite."""
+    """Uniform on [-1, 1]^d, for objectives without KL(q ‖ p), which is infinite for Gaussian q."""
 
     one: Tensor
 
@@ -115,7 +115,7 @@ class UniformPrior(Prior):
         self.register_buffer("one", torch.ones(setting.dim), persistent=False)
 
     def forward(self, encode: Encode | None = None) -> Distribution:  # noqa: ARG002
-        """Return the uniform law on [-1, 1]^d."""
+        """Return the uniform distribution on [-1, 1]^d."""
         return Independent(Uniform(-self.one, self.one, validate_args=False), 1, validate_args=False)
 
 
@@ -138,7 +138,7 @@ class MixturePrior(Prior):
 
 
 class _PseudoInputs(Prior):
-    """p(z) = (1/K) Σ_k q(z | u_k): a mixture of the posteriors of K pseudo-inputs u, which are like rows."""
+    """p(z) = (1/K) Σ_k q(z | u_k): a mixture of the posteriors of K pseudo-inputs u_k, of a row's shape."""
 
     sizes = ("components",)
     of_posteriors = True
@@ -158,7 +158,7 @@ class _PseudoInputs(Prior):
         """Return the mixture of the pseudo-inputs' posteriors.
 
         Raises:
-            UsageError: without an encoder, or with one whose posteriors are not Gaussians with diagonal covariances.
+            UsageError: for no encoder, or one whose posteriors are not Gaussians with diagonal covariances.
         """
         q = None if encode is None else encode(self.scaling.inverse(self.rows()))
         if not isinstance(q, DiagonalGaussian):
@@ -168,12 +168,12 @@ class _PseudoInputs(Prior):
         return DiagonalMixture(torch.zeros_like(q.mean[:, 0]), q.mean, q.log_var)
 
     def rows(self) -> Tensor:
-        """Return the pseudo-inputs as networks read rows, scaled: (K, *event)."""
+        """Return the pseudo-inputs, scaled as network input: (K, *event)."""
         return self.inputs
 
     @torch.no_grad()
     def begin(self, rows: Blocks) -> None:
-        """Take K random rows for pseudo-inputs.
+        """Set the pseudo-inputs to K random rows.
 
         Raises:
             DataError: for fewer rows than pseudo-inputs.
@@ -181,7 +181,7 @@ class _PseudoInputs(Prior):
         K = len(self.inputs)
         if len(rows) < K:
             raise DataError(
-                f"{K} pseudo-inputs are taken from the rows, of which there are {len(rows)}: ask for fewer"
+                f"{K} pseudo-inputs start as random rows, and there are {len(rows)} rows: choose fewer"
             )
         chosen = torch.zeros(len(rows), dtype=torch.bool)
         chosen[torch.randperm(len(rows))[:K]] = True
@@ -193,10 +193,10 @@ class _PseudoInputs(Prior):
 
 @priors.register("vamp")
 class VampPrior(_PseudoInputs):
-    """VampPrior with pseudo-inputs that begin as random rows and are learned (Tomczak and Welling 2018, eq. 10).
+    """VampPrior with learned pseudo-inputs, initialised with random rows (Tomczak and Welling 2018, eq. 10).
 
-    Those of bounded data are tanh of what is learned, and begin as rows of half the contrast. Clamped numbers that
-    begin at the ends of the range, as those of binary rows do, would mostly stay there: beyond an end is no slope.
+    Pseudo-inputs of bounded data are tanh of the parameters, and start at half the contrast of the rows: at the ends
+    of the range, where binary rows lie, tanh is saturated and a clamped parameter has no gradient.
     """
 
     def __init__(self, setting: PriorSetting) -> None:
@@ -204,12 +204,12 @@ class VampPrior(_PseudoInputs):
         self.inputs = nn.Parameter(torch.zeros(self.shape))
 
     def rows(self) -> Tensor:
-        """Return the pseudo-inputs as networks read rows, scaled: (K, *event)."""
+        """Return the pseudo-inputs, scaled as network input: (K, *event)."""
         return self.inputs.tanh() if self.bounded else self.inputs
 
     @torch.no_grad()
     def begin(self, rows: Blocks) -> None:
-        """Take K random rows for pseudo-inputs, as `_PseudoInputs` does."""
+        """Set the pseudo-inputs to K random rows, of reduced contrast where data is bounded."""
         super().begin(rows)
         if self.bounded:
             self.inputs.copy_(torch.atanh(_CONTRAST * self.inputs))
@@ -217,7 +217,7 @@ class VampPrior(_PseudoInputs):
 
 @priors.register("vamp-data")
 class DataVampPrior(_PseudoInputs):
-    """VampPrior whose pseudo-inputs are random rows and stay so (Tomczak and Welling 2018, section 3)."""
+    """VampPrior with random rows as fixed pseudo-inputs (Tomczak and Welling 2018, section 3)."""
 
     def __init__(self, setting: PriorSetting) -> None:
         super().__init__(setting)
@@ -225,7 +225,7 @@ class DataVampPrior(_PseudoInputs):
 
 
 class _FlowPrior(Prior):
-    """p(z) of z = g(z₀), z₀ ~ N(0, I), with g a flow."""
+    """The distribution of z = g(z₀) with z₀ ~ N(0, I) and g a normalising flow."""
 
     sizes = ("transforms", "hidden")
     layer: str
@@ -237,19 +237,19 @@ class _FlowPrior(Prior):
         self.register_buffer("zero", torch.zeros(setting.dim), persistent=False)
 
     def forward(self, encode: Encode | None = None) -> Distribution:  # noqa: ARG002
-        """Return the law of the flow's outputs."""
+        """Return the distribution of the flow's outputs."""
         return Transformed(StandardGaussian(self.zero, self.zero), self.flow(None))
 
 
 @priors.register("maf")
 class MAFPrior(_FlowPrior):
-    """Autoregressive flow prior: quick to score, d passes to sample (Papamakarios 2017; Chen et al. 2017)."""
+    """Autoregressive flow prior: log p(z) in one pass, samples in d passes (Papamakarios 2017; Chen et al. 2017)."""
 
     layer = "maf"
 
 
 @priors.register("realnvp")
 class RealNVPPrior(_FlowPrior):
-    """Coupling flow prior: quick to score and to sample (Dinh et al. 2017)."""
+    """Coupling flow prior: log p(z) and samples in one pass (Dinh et al. 2017)."""
 
     layer = "realnvp"

@@ -1,4 +1,4 @@
-"""The law of z = g(z₀) with z₀ from a simple law and g invertible: what flows make of a Gaussian."""
+"""The distribution of z = g(z₀), with g invertible and z₀ from a base distribution: a normalising flow."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ class Transformed(Distribution):
     """log p(z) = log p₀(z₀) − log |det ∂g/∂z₀| at z₀ = g⁻¹(z).
 
     Args:
-        base: the law of z₀, on vectors.
+        base: the distribution of z₀, on vectors.
         transform: g, from z₀ to z.
 
     Example:
         >>> import torch
         >>> from torch.distributions import ExpTransform, Independent, LogNormal, Normal
         >>> base, z = Independent(Normal(torch.zeros(2), torch.ones(2)), 1), torch.tensor([0.5, 2.0])
-        >>> law = Transformed(base, torch.distributions.IndependentTransform(ExpTransform(), 1))
-        >>> bool(torch.isclose(law.log_prob(z), LogNormal(0.0, 1.0).log_prob(z).sum()))
+        >>> p = Transformed(base, torch.distributions.IndependentTransform(ExpTransform(), 1))
+        >>> bool(torch.isclose(p.log_prob(z), LogNormal(0.0, 1.0).log_prob(z).sum()))
         True
     """
 
@@ -34,7 +34,7 @@ class Transformed(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """The image of the base's mean, which stands for the mean: that of a flow has no closed form."""
+        """The image of the base's mean, in place of the mean, which has no closed form for a flow."""
         return self.transform(self.base.mean)  # pyright: ignore[reportReturnType]
 
     def rsample(self, sample_shape: Size | tuple[int, ...] = ()) -> Tensor:  # pyright: ignore
@@ -42,7 +42,7 @@ class Transformed(Distribution):
         return self.rsample_and_log_prob(sample_shape)[0]
 
     def rsample_and_log_prob(self, sample_shape: Size | tuple[int, ...] = ()) -> tuple[Tensor, Tensor]:
-        """Draw z = g(z₀) and return log p(z) too, in one pass, since z₀ is at hand."""
+        """Draw z = g(z₀) and return it with log p(z), computed from z₀ in the same pass."""
         z_0 = self.base.rsample(Size(sample_shape))
         z, log_det = _with_log_det(self.transform, z_0)
         return z, self.base.log_prob(z_0) - log_det
@@ -54,7 +54,7 @@ class Transformed(Distribution):
 
 
 def _with_log_det(transform: Transform, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return g(x) and log |det ∂g/∂x|, together where the transform computes them together, as zuko's do."""
+    """Return g(x) and log |det ∂g/∂x|, in one call where the transform offers it, as zuko's do."""
     together = getattr(transform, "call_and_ladj", None)
     if together is not None:
         return together(x)

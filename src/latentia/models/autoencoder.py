@@ -8,7 +8,7 @@ from torch.distributions import Distribution
 
 from latentia.core.objective import Blocks
 from latentia.data.spec import DataSpec
-from latentia.distributions.likelihoods.base import Likelihood
+from latentia.distributions.likelihoods import Likelihood
 from latentia.distributions.point_mass import PointMass
 from latentia.models.latent_density import Codec
 from latentia.networks.scaling import Scaling

@@ -12,7 +12,7 @@ from latentia.core.model import Bounded, Decodes, Encodes, Generative, Pathwise
 from latentia.core.objective import Blocks
 from latentia.core.randomness import using_generator
 from latentia.data.spec import DataSpec
-from latentia.distributions.likelihoods.base import Likelihood
+from latentia.distributions.likelihoods import Likelihood
 from latentia.distributions.posteriors import Posterior, sample_and_kl, sample_with_log_prob
 from latentia.distributions.priors import Prior
 from latentia.errors import UsageError

@@ -105,21 +105,21 @@ class Columns:
 
     Attributes:
         table: the table's.
-        numbers: of the columns.
+        indices: of the columns.
     """
 
     table: Scaling
-    numbers: list[int]
+    indices: list[int]
 
     @property
     def shift(self) -> Tensor:
         """What 0 stands for in each of the columns."""
-        return self.table.shift[self.numbers]
+        return self.table.shift[self.indices]
 
     @property
     def scale(self) -> Tensor:
         """What 1 stands for, from there."""
-        return self.table.scale[self.numbers]
+        return self.table.scale[self.indices]
 
     def inverse(self, y: Tensor) -> Tensor:
         """Return (B, columns) network output as data."""

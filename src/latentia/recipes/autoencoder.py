@@ -10,7 +10,7 @@ from torch import nn
 from latentia.core.player import Optim
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec, Support, require
-from latentia.distributions.likelihoods.base import make_likelihood
+from latentia.distributions.likelihoods import make_likelihood
 from latentia.errors import DataError, UsageError
 from latentia.models.autoencoder import Autoencoder
 from latentia.models.latent_density import Codec

@@ -17,7 +17,7 @@ from latentia.data.rows import Transform
 from latentia.data.spec import DataSpec, context_size, require
 from latentia.data.transforms import Binarise, Kind
 from latentia.distributions.flows import Flows
-from latentia.distributions.likelihoods.base import make_likelihood
+from latentia.distributions.likelihoods import make_likelihood
 from latentia.distributions.posteriors import make_posterior
 from latentia.distributions.priors import PriorSetting, make_prior
 from latentia.errors import UsageError

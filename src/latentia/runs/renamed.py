@@ -13,7 +13,9 @@ from latentia.runs.options import TRAINING, recipe_options
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-KEY_PREFIXES: tuple[tuple[int | None, str, str], ...] = ()
+KEY_PREFIXES: tuple[tuple[int | None, str, str], ...] = (
+    (None, "model.likelihood.laws", "model.likelihood.groups"),
+)
 """(last format of config.json that has the old name, or None for any; old; new), each a whole path of modules.
 
 They are applied one after the other, in this order, to the names in model.safetensors where these do not fit the model:

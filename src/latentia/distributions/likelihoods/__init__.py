@@ -1,1 +1,8 @@
-"""Likelihoods p(x | z): to add one, write one decorated class in a file here."""
+"""Likelihoods p(x | z), the distributions that decoders parametrise: one file for each family.
+
+To add one, write one decorated sub-class of `Likelihood` in a file of this folder.
+"""
+
+from latentia.distributions.likelihoods.base import DEFAULTS, Likelihood, make_likelihood
+
+__all__ = ["DEFAULTS", "Likelihood", "make_likelihood"]

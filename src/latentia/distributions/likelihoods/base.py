@@ -1,7 +1,7 @@
-"""Likelihoods: the laws of rows that decoders return. To add one, write one decorated class in this folder.
+"""What a likelihood p(x | z) is, the common ones, and how one is made by name.
 
-A likelihood takes h, (B, P, *event): the P numbers for each entry of a row that a decoder's network writes; that of
-tables takes (B, P), the numbers of all columns.
+A likelihood takes h, (B, P, *event), the decoder's output: P parameters for each entry of a row. The likelihood of
+tables takes (B, P), the parameters of all columns.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from latentia.registry import likelihoods, unknown
 
 
 class Likelihood(nn.Module, ABC):
-    """A family of laws of rows.
+    """A family of conditional distributions p(x | z) of rows.
 
     Attributes:
-        params_per_entry: P, the numbers that the network writes for each entry.
-        kinds: the supports that it is a law on.
-        options: those of `make_likelihood` that its constructor takes.
-        measure: what its densities refer to; None where it has none, being a loss and not a law.
+        params_per_entry: P, parameters that the decoder outputs for each entry.
+        kinds: kinds of support that it has a distribution on.
+        options: options of `make_likelihood` that its constructor takes.
+        measure: base measure of its densities; None for a loss that is not a normalised likelihood.
     """
 
     params_per_entry: int
@@ -47,24 +47,24 @@ class Likelihood(nn.Module, ABC):
 
     @property
     def param_shape(self) -> tuple[int, ...]:
-        """The shape of the numbers that the network writes for one row."""
+        """Shape of the decoder's output for one row."""
         return self.params_per_entry, *self.event_shape
 
     @abstractmethod
     def forward(self, h: Tensor) -> Distribution:
-        """Return the law of rows for numbers (B, *written), with batch shape (B,)."""
+        """Return p(x | z) for parameters (B, *param_shape), with batch shape (B,)."""
 
     def reconstruction(self, h: Tensor, x: Tensor) -> Tensor:
-        """Return what training raises for each row: log p(x | h), (B,) nats."""
+        """Return the reconstruction term that training maximises: log p(x | h) of each row, (B,) nats."""
         return self(h).log_prob(x)
 
-    def independent(self, law: Distribution) -> Distribution:
-        """Return the law of whole rows from the law of their entries."""
-        return Independent(law, self.event_dim, validate_args=False)
+    def independent(self, entries: Distribution) -> Distribution:
+        """Return the distribution of rows whose entries are independent."""
+        return Independent(entries, self.event_dim, validate_args=False)
 
 
 def cross_entropy(logits: Tensor, target: Tensor, event_dim: int) -> Tensor:
-    """Return -Σ t log σ(h) + (1 - t) log σ(-h) over the last dimensions: one number a row, in nats."""
+    """Return -Σ t log σ(h) + (1 - t) log σ(-h) summed over the last dimensions, in nats."""
     logits, target = torch.broadcast_tensors(logits, target)
     loss = binary_cross_entropy_with_logits(logits, target, reduction="none")
     return loss.flatten(-event_dim).sum(-1)
@@ -79,11 +79,11 @@ class BernoulliLikelihood(Likelihood):
     measure = "counting"
 
     def forward(self, h: Tensor) -> Distribution:
-        """Return the Bernoulli law with logits h."""
+        """Return the Bernoulli distribution with logits h."""
         return self.independent(Bernoulli(logits=h.squeeze(1), validate_args=False))
 
     def reconstruction(self, h: Tensor, x: Tensor) -> Tensor:
-        """Return log p(x | h), (B,) nats, in fewer passes over the entries than the law's own."""
+        """Return log p(x | h), (B,) nats, in fewer passes over the entries than `log_prob`."""
         return -cross_entropy(h.squeeze(1), x, self.event_dim)
 
 
@@ -96,7 +96,7 @@ class ContinuousBernoulliLikelihood(Likelihood):
     measure = "Lebesgue"
 
     def forward(self, h: Tensor) -> Distribution:
-        """Return the continuous Bernoulli law with logits h."""
+        """Return the continuous Bernoulli distribution with logits h."""
         return self.independent(ContinuousBernoulli(h.squeeze(1)))
 
 
@@ -104,8 +104,8 @@ class ContinuousBernoulliLikelihood(Likelihood):
 class GaussianLikelihood(Likelihood):
     """Gaussian with one σ, learned or fixed, for real data or [0, 1]: log p(x) = Σ log N(x; h, σ²).
 
-    σ is in units of the scaled data: of each column's standard deviation where the data is real, of half the
-    range where it is bounded.
+    σ is in units of the scaled data: the standard deviation of each column of real data, half the range of bounded
+    data.
     """
 
     params_per_entry = 1
@@ -123,28 +123,28 @@ class GaussianLikelihood(Likelihood):
             self.register_buffer("log_sigma", torch.tensor(sigma).log())
 
     def forward(self, h: Tensor) -> Distribution:
-        """Return the Gaussian law whose mean is h as data."""
+        """Return the Gaussian whose mean is h, in units of the data."""
         mean = self.scaling.inverse(h.squeeze(1))
-        deviation = (self.log_sigma.exp() * self.scaling.scale).expand_as(mean)
-        return self.independent(Normal(mean, deviation, validate_args=False))
+        std = (self.log_sigma.exp() * self.scaling.scale).expand_as(mean)
+        return self.independent(Normal(mean, std, validate_args=False))
 
 
 def check_sigma(sigma: float | None) -> None:
     """Raise `UsageError` for a standard deviation that is not positive."""
     if sigma is not None and not sigma > 0:
-        raise UsageError(f"sigma must be positive, or left out to be learned; got {sigma}")
+        raise UsageError(f"sigma must be positive, or None to be learned; got {sigma}")
 
 
 @likelihoods.register("discretised-logistic")
 class DiscretisedLogisticLikelihood(Likelihood):
-    """Logistic rounded to 0..K-1, for discrete data: P(k) = F(k + ½) - F(k - ½), ends open."""
+    """Logistic rounded to 0..K-1, for discrete data: P(k) = F(k + ½) - F(k - ½), tails in the end bins."""
 
     params_per_entry = 2
     kinds = ("discrete",)
     measure = "counting"
 
     def forward(self, h: Tensor) -> Distribution:
-        """Return the law whose mean is h₀ as data and whose log-scale is h₁, at least e⁻⁷ of half the range."""
+        """Return the distribution with mean h₀, in units of the data, and scale e^(h₁ − 2) ≥ e⁻⁷, of half the range."""
         loc = self.scaling.inverse(h[:, 0])
         scale = (h[:, 1] - 2).clamp(-7, 7).exp() * self.scaling.scale
         return self.independent(DiscretisedLogistic(loc, scale, levels=self.support.levels or 2))
@@ -152,14 +152,14 @@ class DiscretisedLogisticLikelihood(Likelihood):
 
 @likelihoods.register("relaxed-bernoulli")
 class RelaxedBernoulli(Likelihood):
-    """Cross-entropy on grey pixels: the field's loss, not a normalised likelihood, so it is scored as none."""
+    """Cross-entropy on grey pixels: a common loss, but not normalised, so that models have no likelihood."""
 
     params_per_entry = 1
     kinds = ("unit", "discrete", "binary")
     measure = None
 
     def forward(self, h: Tensor) -> Distribution:
-        """Return σ(h) as grey values, without noise."""
+        """Return a point mass at the grey values σ(h)."""
         low, high = self.support.bounds or (0.0, 1.0)
         return PointMass(low + (high - low) * torch.sigmoid(h.squeeze(1)), event_dim=self.event_dim)
 
@@ -186,14 +186,14 @@ def make_likelihood(
     """Return the named likelihood for this data; ``auto`` chooses it from the support.
 
     Args:
-        name: of a likelihood, or ``auto``; for tables, the law of those columns that it is a law on.
+        name: of a likelihood, or ``auto``; for tables, the likelihood of the columns whose support it has.
         data: what a row is.
         scaling: between rows and network output.
-        sigma: of the laws that have one; learned without.
-        components: of mixtures at each entry.
+        sigma: standard deviation of likelihoods that have one; None: learned.
+        components: components of mixtures at each entry; None: the likelihood's default.
 
     Raises:
-        UsageError: for a law that is not one on the data's support, or an option that the law does not have.
+        UsageError: for a likelihood on another support than the data's, or an option that it does not have.
     """
     kind = data.support.kind
     if name not in likelihoods and name != "auto":
@@ -202,13 +202,13 @@ def make_likelihood(
         option: value for option, value in (("sigma", sigma), ("components", components)) if value is not None
     }
     if kind == "table":
-        return likelihoods["table"](data, scaling, law="auto" if name == "table" else name, **given)
+        return likelihoods["table"](data, scaling, columns="auto" if name == "table" else name, **given)
     name = DEFAULTS[kind] if name == "auto" else name
     if kind not in likelihoods[name].kinds:
         fitting = [repr(each) for each in likelihoods if kind in likelihoods[each].kinds]
         hint = "; or round it to 0 and 1 with binarise=" if name == "bernoulli" and kind != "real" else ""
         raise UsageError(
-            f"likelihood={name!r} is not a law on {data.support} data; choose {' or '.join(fitting)}{hint}"
+            f"likelihood={name!r} is no distribution on {data.support} data; choose {' or '.join(fitting)}{hint}"
         )
     refuse_unused(given, [name])
     return likelihoods[name](data, scaling, **given)
@@ -219,7 +219,7 @@ def refuse_unused(given: Collection[str], names: Sequence[str]) -> None:
     for option in given:
         if not any(option in likelihoods[name].options for name in names):
             owner = next(each for each in likelihoods if option in likelihoods[each].options)
-            asked = {"components": "likelihood_components"}.get(option, option)
+            spelled = {"components": "likelihood_components"}.get(option, option)
             raise UsageError(
-                f"{asked} is an option of likelihood={owner!r}; this likelihood is {' and '.join(map(repr, names))}"
+                f"{spelled} is an option of likelihood={owner!r}; this likelihood is {' and '.join(map(repr, names))}"
             )

@@ -1,4 +1,4 @@
-"""Mixtures of discretised logistics, entry by entry."""
+"""Mixtures of discretised logistics at each entry."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from latentia.registry import likelihoods
 
 @likelihoods.register("discretised-logistic-mixture")
 class DiscretisedLogisticMixture(Likelihood):
-    """Mixture of K rounded logistics at each entry: P(k) = Σ_m π_m [F_m(k + ½) - F_m(k - ½)], ends open.
+    """Mixture of K rounded logistics at each entry: P(k) = Σ_m π_m [F_m(k + ½) - F_m(k - ½)], tails in the end bins.
 
-    Unlike one logistic it can have several modes: black or white, and little between (Salimans et al. 2017, eq. 1-2;
-    entries are independent given z, colours too).
+    Unlike one logistic it may have several modes, such as black and white (Salimans et al. 2017, eq. 1-2; here entries
+    are independent given z, colours included).
     """
 
     kinds = ("discrete",)
@@ -32,12 +32,12 @@ class DiscretisedLogisticMixture(Likelihood):
         if components < 1:
             raise UsageError(f"likelihood_components must be at least 1; got {components}")
         self.components, self.params_per_entry = components, 3 * components
-        # Spread over the range: components that begin alike would long stay so.
+        # Spread over the range: equal components would have equal gradients.
         places = (2 * torch.arange(components) + 1 - components) / components
         self.register_buffer("offsets", places, persistent=False)
 
     def forward(self, h: Tensor) -> Distribution:
-        """Return the mixture: of h, the first K numbers are weights, then means as data, then log-scales."""
+        """Return the mixture with K logits, K means and K log-scales, in this order along h's second dimension."""
         logits, loc, log_scale = h.movedim(1, -1).chunk(3, dim=-1)
         loc = self.scaling.shift + self.scaling.scale * (loc + self.offsets)
         scale = (log_scale - 2).clamp(-7, 7).exp() * self.scaling.scale

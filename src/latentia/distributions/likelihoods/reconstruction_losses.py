@@ -1,4 +1,4 @@
-"""Losses that stand where a likelihood would: the field trains with them, and they are scored as no likelihood."""
+"""Reconstruction losses in the place of a likelihood: common in training, without a normalised density to score."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from latentia.registry import likelihoods
 
 
 class _Error(Likelihood):
-    """A distance between a row and what comes out of the decoder.
+    """A distance between a row and its reconstruction.
 
-    Its unit is that of real data, and the whole range of bounded data: pixels count as if from 0 to 1.
+    Its unit is that of real data; bounded data is divided by its range, so that pixels count as if from 0 to 1.
     """
 
     params_per_entry = 1
@@ -21,7 +21,7 @@ class _Error(Likelihood):
     measure = None
 
     def forward(self, h: Tensor) -> Distribution:
-        """Return h as data, without noise."""
+        """Return a point mass at h, in units of the data."""
         return PointMass(self.scaling.inverse(h.squeeze(1)), event_dim=self.event_dim)
 
     def errors(self, h: Tensor, x: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ class _Error(Likelihood):
 
 @likelihoods.register("squared-error")
 class SquaredError(_Error):
-    """Σ (x - x̂)², which a Gaussian likelihood with σ² = ½ is up to a constant; no likelihood by itself."""
+    """Σ (x - x̂)², the negative log-likelihood of a Gaussian with σ² = ½ up to a constant; not normalised."""
 
     def reconstruction(self, h: Tensor, x: Tensor) -> Tensor:
         """Return -Σ (x - x̂)² of each row, (B,), in squared units."""
@@ -41,7 +41,7 @@ class SquaredError(_Error):
 
 @likelihoods.register("absolute-error")
 class AbsoluteError(_Error):
-    """Σ |x - x̂|, which a Laplace likelihood of scale 1 is up to a constant; no likelihood by itself."""
+    """Σ |x - x̂|, the negative log-likelihood of a Laplace of scale 1 up to a constant; not normalised."""
 
     def reconstruction(self, h: Tensor, x: Tensor) -> Tensor:
         """Return -Σ |x - x̂| of each row, (B,)."""
