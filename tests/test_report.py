@@ -441,6 +441,19 @@ def test_curves_of_one_kind_share_a_plot() -> None:
     assert axes["surprise"].get_yscale() == "linear"
 
 
+def test_what_an_adversarial_game_logs_has_titles_and_units() -> None:
+    logged = ("range_outside", "range_covered", "critic_saturated", "sample_diversity", "twice_jsd_bound")
+    axes = drawn(curves(pd.DataFrame({"epoch": [1, 2], **dict.fromkeys(logged, [0.5, 0.25])})))
+    assert {title: each.get_ylabel() for title, each in axes.items()} == {
+        "2 JSD, variational bound": "nats",
+        "Saturation of the critic": "fraction of scores",
+        "Diversity of samples": "mean distance, relative to data",
+        "Range of the data": "fraction",
+    }
+    legend = axes["Range of the data"].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["range outside", "range covered"]
+
+
 def test_curves_of_one_epoch_are_dots_and_pass_over_what_was_not_logged() -> None:
     axes = drawn(curves(pd.DataFrame({"epoch": [1], "loss": [2.0], "kl": [np.nan]})))
     assert list(axes) == ["Losses"]  # nothing is known of the KL

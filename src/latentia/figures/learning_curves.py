@@ -40,6 +40,10 @@ _FAMILIES = (
     _Family(r"kl", "KL term, KL(q(z|x) ‖ p(z))", _NATS),
     _Family(r"\w*loss\w*", "Losses", "loss, mean over rows"),
     _Family(r"\w*accuracy\w*", "Accuracy of the critic", "fraction classified correctly"),
+    _Family(r"twice_jsd_bound", "2 JSD, variational bound", "nats"),
+    _Family(r"critic_saturated", "Saturation of the critic", "fraction of scores"),
+    _Family(r"sample_diversity", "Diversity of samples", "mean distance, relative to data"),
+    _Family(r"range_\w+", "Range of the data", "fraction"),
     _Family(r"gradient_norm/.*", "Gradient norms, before clipping", "norm", wide=True),
 )
 _WEIGHTS = ("beta",)  # of terms in a loss: plotted only if they change
