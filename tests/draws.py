@@ -1,4 +1,4 @@
-"""Seeded draws and grids: what the tests of formulas and of networks share."""
+"""Seeded draws and grids, for tests of formulas and of networks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def seeded_generator(seed: int = 0) -> torch.Generator:
 
 @contextmanager
 def seeded(seed: int = 0) -> Iterator[None]:
-    """Draw from torch's global generator as from a seed, and put it back."""
+    """Seed torch's global generator, and restore its state afterwards."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
@@ -24,6 +24,11 @@ def seeded(seed: int = 0) -> Iterator[None]:
 def normal(*shape: int, seed: int = 0) -> Tensor:
     """Return standard normal draws in float64."""
     return torch.randn(*shape, generator=seeded_generator(seed), dtype=torch.float64)
+
+
+def points(n: int, d: int = 3, seed: int = 0, shift: float = 0.0) -> Tensor:
+    """Return n standard normal points, shifted in every entry, in float64."""
+    return shift + normal(n, d, seed=seed)
 
 
 def line(low: float, high: float, n: int) -> Tensor:

@@ -159,6 +159,11 @@ def only(evaluation: Evaluation, name: str) -> Score:
     return result
 
 
+def real(size: int) -> DataSpec:
+    """Return what rows of real vectors are."""
+    return DataSpec((size,), Support("real"))
+
+
 def small_sizes(network: str, data: DataSpec) -> dict[str, int]:
     """Return sizes that make the network of a name tiny; none where there is no network of that name."""
     names = [*networks_with("encoder", "decoder"), "auto"]

@@ -1,4 +1,4 @@
-"""Small trainings, and what happens to them: what the tests of runs share."""
+"""Small trainings, interrupted or watched, for tests of runs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 import latentia as lt
@@ -25,7 +26,7 @@ def weights(module: nn.Module) -> dict[str, Tensor]:
 
 
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    return a.keys() == b.keys() and all(bool((a[name] == b[name]).all()) for name in a)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 def contents(path: Path) -> dict[str, tuple[bytes, int]]:
@@ -48,7 +49,7 @@ def watching(monkeypatch, watch):
 
 
 def full_disk(monkeypatch, writes: int) -> None:
-    """Let so many files be written whole, and none after them."""
+    """Let a number of files be written, and fail from then on as on a full disk."""
     left = [writes]
     plain = os.fsync
 

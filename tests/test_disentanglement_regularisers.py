@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from tests.draws import seeded
+from tests.objectives import loss, rows, terms
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
@@ -45,29 +46,12 @@ def made(name: str, data: DataSpec = REAL, **options):
     sizes = {"critic_hidden": 8} if name == "factor-vae" else {}
     with seeded():
         recipe = lt.recipes[name](data, **{"hidden": 6, "latent_dim": 3, **sizes, **options})
-    recipe.objective.begin(Batch(rows()))
+    recipe.objective.begin(Batch(rows().float()))
     return recipe
-
-
-def rows(n: int = 30) -> Tensor:
-    return torch.randn(n, 4, generator=torch.Generator().manual_seed(1))
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).double()
-
-
-def loss(objective, x: Tensor, seed: int = 0) -> Tensor:
-    """Return what the model descends in a step."""
-    with seeded(seed):
-        player, descended = next(objective.step(Batch(x)))
-    assert player == "model"
-    return descended
-
-
-def terms(objective, x: Tensor, seed: int = 0):
-    with seeded(seed):
-        return objective.terms(x, None)
 
 
 # --- covariances: DIP-VAE ---------------------------------------------------------------------------------------
@@ -109,16 +93,18 @@ def test_whitened_codes_pay_nothing_and_doubled_ones_do():
 @pytest.mark.parametrize("name", ["dip-vae-i", "dip-vae-ii"])
 def test_the_penalty_of_a_batch_is_numpys(name, posterior):
     objective = made(name, posterior=posterior, off_diagonal=3.0, diagonal=7.0).objective
-    q = objective.model.encode(rows())
+    q = objective.model.encode(rows().float())
     C = np.cov(q.mean.detach().T.numpy(), ddof=0)
     if name == "dip-vae-ii":
         within = q.covariance_matrix if posterior == "full" else torch.diag_embed(q.variance)
         C = C + within.detach().mean(0).numpy()
     off = C - np.diag(np.diag(C))
     expected = 3 * (off**2).sum() + 7 * ((np.diag(C) - 1) ** 2).sum()
-    reconstruction, kl, extra = terms(objective, rows())
+    reconstruction, kl, extra = terms(objective, rows().float())
     assert extra.item() == pytest.approx(expected, rel=1e-5)
-    assert loss(objective, rows()).item() == pytest.approx((kl - reconstruction + extra).item(), rel=1e-6)
+    assert loss(objective, rows().float()).item() == pytest.approx(
+        (kl - reconstruction + extra).item(), rel=1e-6
+    )
 
 
 # --- the aggregated posterior: β-TCVAE --------------------------------------------------------------------------
@@ -254,7 +240,7 @@ def test_sizes_that_cannot_be_are_refused():
 def test_the_total_correlation_of_a_batch_is_added_beta_less_one_times():
     """And with β = 1 nothing is."""
     objective = made("beta-tc-vae", beta=6.0).objective
-    x = rows(12)  # of 30 rows
+    x = rows(12).float()  # of 30 rows
     reconstruction, kl, extra = terms(objective, x)
     with seeded():
         q = objective.model.encode(x)
@@ -271,7 +257,7 @@ def test_the_two_estimators_differ_in_value_and_hardly_in_direction():
     found = {}
     for estimator in ("stratified", "weighted"):
         objective = made("beta-tc-vae", estimator=estimator).objective
-        extra = terms(objective, rows())[2]
+        extra = terms(objective, rows().float())[2]
         gradient = torch.autograd.grad(extra, objective.model.encoder.parameters())
         found[estimator] = extra.item(), torch.cat([each.flatten() for each in gradient])
     assert found["weighted"][0] - found["stratified"][0] > 20  # 5 (d − 1) log N at most
@@ -318,7 +304,7 @@ def test_the_discrepancy_averages_to_nothing_for_codes_from_the_prior():
 
 def test_weights_are_those_of_the_paper():
     """(1 − α) of the KL and α + λ − 1 of the MMD²; α = 0 and λ = 1 is the vae."""
-    x = rows()
+    x = rows().float()
     for alpha, scale in ((0.0, 1.0), (0.25, 9.0), (1.0, 5.0)):
         objective = made("info-vae", alpha=alpha, scale=scale).objective
         reconstruction, kl, extra = terms(objective, x)
@@ -365,7 +351,7 @@ def test_every_permutation_of_a_column_is_equally_frequent():
 
 def test_the_critic_does_not_move_the_encoder():
     """A13: its loss has no gradient there."""
-    objective, x = made("factor-vae").objective, Batch(rows())
+    objective, x = made("factor-vae").objective, Batch(rows().float())
     game = objective.step(x)
     assert next(game)[0] == "model"
     name, critic_loss = next(game)
@@ -376,7 +362,7 @@ def test_the_critic_does_not_move_the_encoder():
 
 
 def test_the_model_descends_the_bound_and_gamma_times_what_the_critic_says():
-    objective, x = made("factor-vae", gamma=7.0).objective, rows()
+    objective, x = made("factor-vae", gamma=7.0).objective, rows().float()
     reconstruction, kl, z = terms(objective, x)
     expected = kl - reconstruction + 7 * objective.critic(z).mean()
     assert loss(objective, x).item() == pytest.approx(expected.item(), rel=1e-6)
@@ -426,12 +412,12 @@ def test_the_critic_learns_the_total_correlation():
 def test_every_parameter_has_a_gradient_and_logs_are_of_beta_one(name):
     """A18, A20: and the KL that is logged is not negative."""
     recipe = made(name)
-    loss(recipe.objective, rows()).backward()
+    loss(recipe.objective, rows().float()).backward()
     for parameter, value in recipe.objective.model.named_parameters():
         assert value.grad is not None, parameter
         assert value.grad.abs().sum() > 0, parameter
     recipe = made(name)
-    for state in train(recipe.objective, [Batch(rows())], optim=recipe.optim, steps=4):
+    for state in train(recipe.objective, [Batch(rows().float())], optim=recipe.optim, steps=4):
         logged = state.metrics
         assert logged["kl"] >= 0
         assert logged["elbo"] == pytest.approx(logged["reconstruction"] - logged["kl"], rel=1e-5)
@@ -440,7 +426,7 @@ def test_every_parameter_has_a_gradient_and_logs_are_of_beta_one(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_last_batch_of_one_row_is_no_trouble(name):
-    run = lt.fit(name, rows(9), batch_size=4, epochs=2, hidden=4, latent_dim=2, progress=False)
+    run = lt.fit(name, rows(9).float(), batch_size=4, epochs=2, hidden=4, latent_dim=2, progress=False)
     assert run.history["loss"].notna().all()
 
 
@@ -475,5 +461,5 @@ def test_laws_that_cannot_be_read_are_refused_before_there_is_a_run(tmp_path):
     ]
     for name, options, message in cases:
         with pytest.raises(UsageError, match=message):
-            lt.fit(name, rows(), out=tmp_path / "run", progress=False, **options)
+            lt.fit(name, rows().float(), out=tmp_path / "run", progress=False, **options)
         assert not (tmp_path / "run").exists()

@@ -11,6 +11,7 @@ from itertools import combinations
 
 import pytest
 import torch
+from tests.draws import points
 from torch import Tensor
 
 from latentia.errors import DataError, UnknownNameError, UsageError
@@ -28,10 +29,6 @@ from latentia.functional.kernel.kernels import (
     polynomial_kernel,
 )
 from latentia.functional.kernel.mmd import mmd2, mmd2_linear_time, mmd2_of_splits, witness
-
-
-def points(n: int, d: int = 3, seed: int = 0, shift: float = 0.0) -> Tensor:
-    return shift + torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def naive_gaussian(a: Tensor, b: Tensor, h: float = 1.3) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import wasserstein_distance
-from tests.draws import seeded_generator
+from tests.draws import points, seeded_generator
 from torch import Tensor
 
 from latentia.errors import DataError, UsageError
@@ -30,10 +30,6 @@ from latentia.functional.transport.sliced import (
     sliced_wasserstein_estimate,
     sliced_wasserstein_power,
 )
-
-
-def points(n: int, d: int = 3, seed: int = 0, shift: float = 0.0) -> Tensor:
-    return shift + torch.randn(n, d, generator=seeded_generator(seed), dtype=torch.float64)
 
 
 def weights(n: int, seed: int = 0) -> Tensor:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.draws import seeded_generator
+from tests.draws import normal, seeded_generator
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -29,10 +29,6 @@ from latentia.functional.gan.weight_constraints import (
 )
 
 EVENTS = [(5,), (3, 4, 4)]
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=seeded_generator(seed), dtype=torch.float64)
 
 
 def linear(event: tuple[int, ...], slope: float = 1.0):

@@ -10,6 +10,7 @@ import torch
 from scipy import optimize, stats
 from sklearn import mixture
 from sklearn.covariance import OAS, LedoitWolf, ShrunkCovariance
+from tests.problems import real
 from torch import Tensor
 
 import latentia as lt
@@ -27,10 +28,6 @@ from latentia.objectives.closed_form.gaussian import GaussianMLE
 from latentia.objectives.likelihood import MaximumLikelihood
 
 each_family = pytest.mark.parametrize("family", COVARIANCES)
-
-
-def real(D: int) -> DataSpec:
-    return DataSpec((D,), Support("real"))
 
 
 def rows(n: int = 300, seed: int = 0) -> np.ndarray:

@@ -11,6 +11,7 @@ from itertools import pairwise
 import pytest
 import torch
 from tests.draws import seeded
+from tests.objectives import loss, rows
 from tests.problems import linear_gaussian
 from torch import Tensor
 
@@ -32,18 +33,6 @@ def made(data: DataSpec = REAL, **options):
         recipe = lt.recipes["iwae"](data, **{"hidden": 6, "latent_dim": 2, **options})
     recipe.objective.double()
     return recipe
-
-
-def rows(n: int = 30) -> Tensor:
-    return torch.randn(n, 4, generator=torch.Generator().manual_seed(1)).double()
-
-
-def loss(objective: ImportanceWeighted, x: Tensor, seed: int = 0) -> Tensor:
-    """Return what a step descends."""
-    with seeded(seed):
-        player, descended = next(objective.step(Batch(x)))
-    assert player == "model"
-    return descended
 
 
 def log_weights(objective: ImportanceWeighted, x: Tensor, seed: int = 0) -> Tensor:

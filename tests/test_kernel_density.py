@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy import stats
 from sklearn.neighbors import KernelDensity as Reference
+from tests.problems import real
 from torch import Tensor
 
 import latentia as lt
@@ -23,10 +24,6 @@ from latentia.objectives.closed_form.kernel_density import SHAPES, KernelPlaceme
 
 each_kernel = pytest.mark.parametrize("kernel", SMOOTHING_KERNELS)
 each_shape = pytest.mark.parametrize("shape", SHAPES)
-
-
-def real(D: int) -> DataSpec:
-    return DataSpec((D,), Support("real"))
 
 
 def rows(n: int = 200, d: int = 2, seed: int = 0) -> np.ndarray:

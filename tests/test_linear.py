@@ -10,6 +10,7 @@ import pytest
 import torch
 from scipy import stats
 from sklearn import decomposition
+from tests.problems import real
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
@@ -26,10 +27,6 @@ from latentia.objectives.closed_form.linear import ClosedFormPCA, ClosedFormPPCA
 from latentia.objectives.em.factor import FactorEM
 
 D, K = 6, 2
-
-
-def real(size: int = D) -> DataSpec:
-    return DataSpec((size,), Support("real"))
 
 
 def factors(n: int = 400, size: int = D, k: int = K, seed: int = 0, shift: float = 10.0) -> np.ndarray:
@@ -58,7 +55,7 @@ def pca(x: np.ndarray = X, k: int = K, *, solver: str = "auto", whiten: bool = F
 
 def gaussian(noise: str, data: DataSpec | None = None, k: int = K, seed: int = 0) -> LinearGaussian:
     """Return a law with random parameters."""
-    data = data or real()
+    data = data or real(D)
     random = torch.Generator().manual_seed(seed)
     model = LinearGaussian(data, latent_dim=k, noise=noise)
     W = torch.randn(data.size, k, generator=random, dtype=torch.float64)
@@ -368,7 +365,7 @@ def test_no_other_parameters_near_the_closed_form_are_more_likely():
 
 def test_the_closed_form_logs_the_likelihood_of_its_parameters():
     for regularisation in (1e-6, 0.5):  # also a noise that the constraint holds above some of the variances
-        objective = ClosedFormPPCA(LinearGaussian(real(), latent_dim=4), regularisation=regularisation)
+        objective = ClosedFormPPCA(LinearGaussian(real(D), latent_dim=4), regularisation=regularisation)
         state = list(train(objective, [batch()], steps=9))[-1]
         assert state.step == 1
         assert state.metrics["log_likelihood"] == pytest.approx(scores(objective.model).mean())
@@ -426,7 +423,7 @@ def test_em_never_lowers_the_likelihood(noise, rotation, case):
     if case == "few rows":
         x = x[:4]
     for seed in range(3):
-        model = LinearGaussian(real(), latent_dim=3, noise=noise)
+        model = LinearGaussian(real(D), latent_dim=3, noise=noise)
         objective = FactorEM(model, tol=0.0, rotation=rotation)
         objective.tol = -math.inf  # go on
         values = values_of(objective, x, 60, seed)
@@ -436,7 +433,7 @@ def test_em_never_lowers_the_likelihood(noise, rotation, case):
 
 @pytest.mark.parametrize("noise", NOISES)
 def test_em_logs_the_likelihood_before_each_step(noise):
-    objective = FactorEM(LinearGaussian(real(), latent_dim=K, noise=noise), tol=0.0)
+    objective = FactorEM(LinearGaussian(real(D), latent_dim=K, noise=noise), tol=0.0)
     states, after = train(objective, [batch()], steps=6), None
     for state in states:
         if after is not None:
@@ -447,7 +444,7 @@ def test_em_logs_the_likelihood_before_each_step(noise):
 @pytest.mark.parametrize("noise", NOISES)
 def test_a_step_is_the_textbooks_row_by_row(noise):
     """E zzᵀ and E z of each row from its posterior; then regression of x on z, in the basis where E zzᵀ is I."""
-    objective = FactorEM(LinearGaussian(real(), latent_dim=K, noise=noise))
+    objective = FactorEM(LinearGaussian(real(D), latent_dim=K, noise=noise))
     model, x = gaussian(noise), torch.from_numpy(X)
     model.assign(x.mean(0), model.loadings, model.noise)
     precision = torch.eye(K).double() + model.loadings.mT @ (model.loadings / model.noise.expand(D)[:, None])
@@ -510,7 +507,7 @@ def test_rows_in_other_units_are_fitted_by_the_same_law_in_those_units(noise, sc
 
 def test_em_goes_on_with_the_rows_that_it_is_given():
     """The covariance of a batch is remembered, but not for another batch."""
-    objective, other = FactorEM(LinearGaussian(real(), latent_dim=K)), factors(seed=5)
+    objective, other = FactorEM(LinearGaussian(real(D), latent_dim=K)), factors(seed=5)
     objective.begin(batch())
     for x in (X, X, other, X):
         assert not list(objective.step(batch(x)))
@@ -623,7 +620,7 @@ def test_varimax_finds_factors_that_load_on_entries_of_their_own():
 )
 def test_options_that_mean_nothing_are_refused(name, options, message):
     with pytest.raises(UsageError, match=message):
-        lt.recipes[name](real(), **options)
+        lt.recipes[name](real(D), **options)
 
 
 FITS = [
@@ -636,7 +633,7 @@ FITS = [
 
 
 def recipe(name: str, options: dict[str, object]):
-    return lt.recipes[name](real(), **({"latent_dim": 3} | options)).objective
+    return lt.recipes[name](real(D), **({"latent_dim": 3} | options)).objective
 
 
 @pytest.mark.parametrize(("name", "options"), FITS)
@@ -672,9 +669,9 @@ def test_more_components_than_the_rows_span_are_refused(solver):
 
 def test_other_models_than_an_objective_can_solve_are_refused():
     with pytest.raises(UsageError, match="only isotropic noise has a closed form"):
-        ClosedFormPPCA(LinearGaussian(real(), latent_dim=2, noise="diagonal"))
+        ClosedFormPPCA(LinearGaussian(real(D), latent_dim=2, noise="diagonal"))
     with pytest.raises(UsageError, match="unknown noise 'spherical'"):
-        LinearGaussian(real(), latent_dim=2, noise="spherical")
+        LinearGaussian(real(D), latent_dim=2, noise="spherical")
     with pytest.raises(UsageError, match="ppca models real, unit, discrete data"):
         lt.recipes["ppca"](DataSpec((6,), Support("binary")))
 

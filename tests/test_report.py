@@ -443,7 +443,7 @@ def test_curves_of_one_kind_share_a_plot() -> None:
 
 def test_what_an_adversarial_game_logs_has_titles_and_units() -> None:
     logged = ("range_outside", "range_covered", "critic_saturated", "sample_diversity", "twice_jsd_bound")
-    axes = drawn(curves(pd.DataFrame({"epoch": [1, 2], **dict.fromkeys(logged, [0.5, 0.25])})))
+    axes = drawn(curves(pd.DataFrame({"epoch": [1, 2], **{name: [0.5, 0.25] for name in logged}})))
     assert {title: each.get_ylabel() for title, each in axes.items()} == {
         "2 JSD, variational bound": "nats",
         "Saturation of the critic": "fraction of scores",

@@ -15,6 +15,7 @@ from functools import partial
 import pytest
 import torch
 from tests.draws import seeded
+from tests.running import same, weights
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -61,14 +62,6 @@ def regression(game: Game, batch: Batch):
     loss = (game.model(batch.x) - 3).square().mean()
     yield "model", loss
     return {"loss": loss.detach()}
-
-
-def weights(module: nn.Module) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in module.state_dict().items()}
-
-
-def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 def last(states: Iterator) -> object:

@@ -10,6 +10,7 @@ import math
 import pytest
 import torch
 from tests.draws import seeded
+from tests.objectives import loss, rows, terms
 from tests.problems import linear_gaussian
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
@@ -30,22 +31,6 @@ def made(name: str = "vae", data: DataSpec = REAL, **options):
         recipe = lt.recipes[name](data, **{"hidden": 6, "latent_dim": 3, **options})
     recipe.objective.double()
     return recipe
-
-
-def rows(n: int = 30) -> Tensor:
-    return torch.randn(n, 4, generator=torch.Generator().manual_seed(1)).double()
-
-
-def loss(objective, x: Tensor, seed: int = 0) -> Tensor:
-    """Return what the model descends in a step."""
-    with seeded(seed):
-        told = next(objective.step(Batch(x)))
-    return told["model"] if isinstance(told, dict) else told[1]
-
-
-def terms(objective, x: Tensor, seed: int = 0) -> tuple[Tensor, ...]:
-    with seeded(seed):
-        return objective.terms(x, None)
 
 
 def gradient(value: Tensor, objective) -> Tensor:
