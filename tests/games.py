@@ -13,7 +13,7 @@ from latentia.data.spec import DataSpec, Support
 from latentia.objectives.gan.adversarial import Adversarial
 
 PLANE = DataSpec((2,), Support("real"))
-GREY = DataSpec((1, 16, 16), Support("unit"), classes=("cat", "dog"))
+GREY = DataSpec((1, 16, 16), Support("unit")).with_classes(("cat", "dog"))
 
 
 def recipe(name: str = "gan", data: DataSpec = PLANE, **options):

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Independent, MultivariateNormal, Normal
 
 from latentia.core.model import Decodes, Encodes, Generative
-from latentia.data.factors import Factor
+from latentia.data.attributes import Attribute
 from latentia.data.rows import Modes, Rows
 from latentia.data.spec import DataSpec, Support
 from latentia.distributions.point_mass import PointMass
@@ -60,7 +60,7 @@ def scores(evaluation: Evaluation, name: str) -> dict[str, Score]:
 
 
 def spec(size: int, *, support: str = "real", classes: int = 0) -> DataSpec:
-    return DataSpec((size,), Support(support), classes=tuple("abcdefgh"[:classes]))
+    return DataSpec((size,), Support(support)).with_classes(tuple("abcdefgh"[:classes]))
 
 
 # --- likelihoods ------------------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def of_corners(n: int, seed: int, fractions: Tensor = UNEVEN) -> Rows:
     generator = seeded_generator(seed)
     labels = torch.multinomial(fractions, n, replacement=True, generator=generator)
     x = CENTRES[labels] + torch.randn(n, 2, generator=generator)
-    return Rows(x, spec(2, classes=4), labels=labels, modes=Modes(CENTRES.double(), 1.0))
+    return Rows(x, spec(2, classes=4), modes=Modes(CENTRES.double(), 1.0)).with_labels(labels)
 
 
 def modes(seed: int) -> Found:
@@ -251,7 +251,7 @@ def noisy(n: int, seed: int, wrong: float = 0.3) -> Rows:
         torch.rand(n, generator=generator) < wrong,
     )
     x = near_one[:, None] + 0.1 * torch.randn(n, 1, generator=generator)
-    return Rows(x, spec(1, classes=2), labels=near_one ^ flipped.long())
+    return Rows(x, spec(1, classes=2)).with_labels(near_one ^ flipped.long())
 
 
 def of_noisy(name: str, model: nn.Module) -> Callable[[int], Found]:
@@ -268,7 +268,7 @@ def of_unit(name: str) -> Callable[[int], Found]:
 
 # --- disentanglement --------------------------------------------------------------------------------------------
 
-FACTORS = (Factor("first", (0.0, 1.0, 2.0), "number"), Factor("second", (0.0, 1.0, 2.0), "number"))
+FACTORS = (Attribute("first", (0.0, 1.0, 2.0), "ordinal"), Attribute("second", (0.0, 1.0, 2.0), "ordinal"))
 
 
 def codes_and_factors(n: int, seed: int, noise: float = 0.7) -> tuple[Tensor, Tensor]:

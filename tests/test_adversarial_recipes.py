@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from tests.games import GREY, game
 from torch import Tensor, nn
 
 import latentia as lt
-from latentia.data.factors import Factor
+from latentia.data.attributes import Attribute
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import UsageError
 from latentia.functional.gan.diversity import DIVERSITY, matches_contexts
@@ -95,7 +93,7 @@ def test_what_means_nothing_is_refused(options, message):
 @pytest.mark.parametrize("name", DIVERSITY)
 def test_rows_given_a_measured_number_have_no_others_to_be_compared_with(name):
     """No two have the same: terms that compare rows of one context would be 0 all the time."""
-    of_age = replace(GREY, classes=(), factors=(Factor("age", (20.0, 80.0), "measured"),))
+    of_age = GREY.with_classes(()).with_role("factor", [Attribute("age", (20.0, 80.0), "real")])
     if not matches_contexts(name):
         game(data=of_age, conditional=True, diversity=name)
         return

@@ -206,7 +206,7 @@ def test_parts_are_disjoint_and_their_rows_are_the_images_of_their_factors():
         pose = [factor.values[number] for factor, number in zip(rows.spec.factors, numbers, strict=True)]
         expected = chair(rows.spec.classes.index(pose[0]), *pose[1:])
         assert np.array_equal(image.numpy(), expected)
-    assert rows.take(torch.tensor([0])).context.argmax() == rows.labels[0]
+    assert rows.take(torch.tensor([0])).attributes["class"] == rows.labels[0]
 
 
 def test_only_images_that_are_asked_for_are_rendered_and_once(monkeypatch):

@@ -23,7 +23,7 @@ from latentia.metrics.score import Score
 from latentia.metrics.scoring import score
 from latentia.registry import datasets
 
-PLANE = DataSpec((2,), Support("real"), classes=("a", "b", "c", "d"))
+PLANE = DataSpec((2,), Support("real")).with_classes(("a", "b", "c", "d"))
 CORNERS = 5 * torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
 
 
@@ -48,7 +48,7 @@ def corners(n: int, seed: int, shares: tuple[float, ...] = (0.25,) * 4) -> Rows:
     """Return rows of four classes far apart."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.multinomial(torch.tensor(shares), n, replacement=True, generator=generator)
-    return Rows(CORNERS[labels] + torch.randn(n, 2, generator=generator), PLANE, labels=labels)
+    return Rows(CORNERS[labels] + torch.randn(n, 2, generator=generator), PLANE).with_labels(labels)
 
 
 def classes_of(model: Generative, held_out: Rows, train: Rows, **settings) -> dict[str, Score]:
@@ -105,7 +105,9 @@ def test_rows_without_classes_or_with_others_are_a_reason():
     bare = Rows(test.x, DataSpec((2,), Support("real")))
     (result,) = score(Evaluation(Drawn(test), bare, train_rows=lambda: train), ["classes"])
     assert result.reason == "the rows have no classes"
-    other = Rows(test.x, DataSpec((2,), Support("real"), classes=("a", "b", "c", "e")), labels=test.labels)
+    other = Rows(test.x, DataSpec((2,), Support("real")).with_classes(("a", "b", "c", "e"))).with_labels(
+        test.labels
+    )
     (result,) = score(Evaluation(Drawn(test), other, train_rows=lambda: train), ["classes"])
     assert "classes are not those of the training rows" in result.reason
     with pytest.raises(DataError, match="needs rows of two classes"):
@@ -137,7 +139,7 @@ def test_a_stacked_digit_is_its_digits_and_its_class_their_number():
             same = (digits.x[:, 0] == channel).flatten(1).all(1)
             assert same.any()
             assert (digits.labels[same] == int(digit)).all()
-    assert batch.context.argmax(1).tolist() == rows.labels.tolist()
+    assert batch.attributes["class"].tolist() == rows.labels.tolist()
 
 
 def test_stacks_are_as_many_as_in_the_literature():

@@ -11,12 +11,13 @@ import torch
 
 import latentia as lt
 from latentia.cli import main
-from latentia.data.factors import Factor, codes_of
+from latentia.data.attributes import Attribute, given_values
 from latentia.data.read import read_rows
 from latentia.data.rows import Rows
-from latentia.data.spec import DataSpec, Support, context_size
+from latentia.data.spec import DataSpec, Support
 from latentia.data.splits import joined
 from latentia.errors import DataError, RunError, UsageError
+from latentia.networks.conditioning import Interval, context_encoder
 from latentia.report.report_rows import choose, draw, named, with_own
 from latentia.runs.conditioning import conditions_of, in_context_of, random_conditions
 from latentia.runs.data import fingerprint
@@ -53,21 +54,22 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> lt.Run:
 
 
 def test_what_is_measured_is_read_from_minus_one_to_one_and_beyond():
-    age = Factor("age", (20.0, 80.0), "measured")
+    age = Attribute("age", (20.0, 80.0), "real")
     values = torch.tensor([20.0, 50.0, 80.0, 110.0])
-    assert age.code(values)[:, 0].tolist() == [-1, 0, 1, 2]
-    assert age.code_of(values.tolist(), 4)[:, 0].tolist() == [-1, 0, 1, 2]
-    assert age.code_of("20:80", 3)[:, 0].tolist() == [-1, 0, 1]
-    assert age.listed(values) == values.tolist()
-    assert Factor.from_json(age.to_json()) == age
-    drawn = age.drawn(1000, torch.Generator().manual_seed(0))
+    encode = Interval(age)
+    assert encode(values)[:, 0].tolist() == [-1, 0, 1, 2]
+    assert encode(age.given(values.tolist(), 4))[:, 0].tolist() == [-1, 0, 1, 2]
+    assert encode(age.given("20:80", 3))[:, 0].tolist() == [-1, 0, 1]
+    assert age.names(values) == values.tolist()
+    assert Attribute.from_json(age.to_json()) == age
+    drawn = age.draw(1000, torch.Generator().manual_seed(0))
     assert 20 <= drawn.min() < 22 < 78 < drawn.max() <= 80
-    code = codes_of([age], 1000, {}, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(code, age.code(drawn))
+    values = given_values([age], 1000, {}, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(values["age"], drawn)
     with pytest.raises(UsageError, match="age is a number about 20 to 80; got 'old'"):
-        age.code_of("old", 1)
+        age.given("old", 1)
     with pytest.raises(UsageError, match="age is a number about 20 to 80; got nan"):
-        age.code_of(math.nan, 1)
+        age.given(math.nan, 1)
 
 
 # --- columns of tables -------------------------------------------------------------------------------------------
@@ -79,9 +81,10 @@ def test_columns_named_as_context_leave_the_rows():
     assert isinstance(rows, Rows)
     assert rows.spec.columns == ("height",)
     assert [factor.name for factor in rows.spec.context] == ["class", "sex", "smokes", "age"]
-    assert rows.spec.conditions[:2] == (Factor("sex", ("f", "m")), Factor("smokes", ("False", "True")))
+    encoder = context_encoder(rows.spec, conditional=True)
+    assert rows.spec.conditions[:2] == (Attribute("sex", ("f", "m")), Attribute("smokes", ("False", "True")))
     batch = rows.select(torch.tensor([3, 8])).take(torch.tensor([1, 0]))
-    for row, context in zip((8, 3), batch.context, strict=True):
+    for row, context in zip((8, 3), encoder(batch), strict=True):
         low, high = frame["age"].min(), frame["age"].max()
         expected = [
             float(row % 2 == 0),
@@ -92,9 +95,9 @@ def test_columns_named_as_context_leave_the_rows():
         ]
         assert context.tolist() == pytest.approx(expected, abs=1e-6)
     assert DataSpec.from_json(rows.spec.to_json()) == rows.spec
-    assert context_size(rows.spec, conditional=True) == 7
+    assert encoder.size == 7
     twice = joined([rows, rows])
-    assert torch.equal(twice.take(torch.tensor([53])).context, rows.take(torch.tensor([3])).context)
+    assert torch.equal(encoder(twice.take(torch.tensor([53]))), encoder(rows.take(torch.tensor([3]))))
     changed = frame.assign(age=frame["age"] + 1)
     assert fingerprint(read_rows(changed, context="age", labels="sex")) != fingerprint(
         read_rows(frame, context="age", labels="sex")
@@ -127,24 +130,24 @@ def test_context_that_cannot_be_is_refused(data, context, error, told):
         read_rows(data, context=context)
 
 
-def test_a_column_with_one_value_tells_nothing():
+def test_a_column_with_one_value_is_refused_as_context():
     for frame in (people(20).assign(age=3.0), people(20).assign(sex="f")):
-        with pytest.raises(UsageError, match="in all rows, so as context it tells nothing"):
+        with pytest.raises(UsageError, match="in all rows: leave it out of the context"):
             lt.fit("conditional-vae", frame, context=["age", "sex"], steps=1, **SMALL)
     lt.fit("vae", people(20).assign(age=3.0, sex="f"), context=["age", "sex"], steps=1, **SMALL)  # unused
 
 
 def test_conditions_of_another_shape_or_without_a_value_are_refused():
     rows = Rows(torch.zeros(3, 1), DataSpec((1,), Support("real")))
-    age = Factor("age", (0.0, 1.0), "measured")
+    age = Attribute("age", (0.0, 1.0), "real")
     with pytest.raises(
         DataError, match=r"condition values of data have shape \(2, 1\); 3 rows and 1 conditions"
     ):
         rows.with_conditions([age], torch.zeros(2, 1))
-    with pytest.raises(DataError, match="hold NaN or infinity"):
+    with pytest.raises(DataError, match="holds NaN or infinity"):
         rows.with_conditions([age], torch.tensor([[0.0], [torch.nan], [1.0]]))
     with pytest.raises(DataError, match="value number 2 of sex, which has 2 values"):
-        rows.with_conditions([Factor("sex", ("f", "m"))], torch.tensor([[0.0], [2.0], [1.0]]))
+        rows.with_conditions([Attribute("sex", ("f", "m"))], torch.tensor([[0.0], [2.0], [1.0]]))
 
 
 # --- a fitted model ----------------------------------------------------------------------------------------------
@@ -173,7 +176,7 @@ def test_it_is_scored_on_each_row_s_own_context(run):
     others = frame.assign(sex=frame["sex"].map({"f": "m", "m": "f"}))
     assert own > lt.evaluate(run, others, metrics="elbo")["value"].iloc[0] + 5
     given = {"age": frame["age"].tolist(), "sex": frame["sex"].tolist()}
-    context = codes_of(run.model_spec.context, 500, given)
+    context = run.model.context_encoder.encode(given_values(run.model_spec.context, 500, given))
     x = torch.tensor(frame[["height"]].to_numpy(), dtype=torch.float32)
     generator = torch.Generator().manual_seed(0)
     bound = run.model.log_prob_bound(x, context, generator=generator).mean().item()
@@ -189,7 +192,7 @@ def test_held_out_rows_are_matched_by_name_and_not_by_number(run):
     men = frame[frame["sex"] == "m"].reset_index(drop=True)
     rows = in_context_of(run.model_spec, read_rows(men, context=["sex", "age"]))
     assert rows.spec.conditions == run.spec.conditions
-    assert rows.take(torch.arange(3)).context[:, 1:].tolist() == [[0.0, 1.0]] * 3
+    assert run.model.context_encoder(rows.take(torch.arange(3)))[:, 1:].tolist() == [[0.0, 1.0]] * 3
     assert conditions_of(run.model_spec, rows) == {
         "age": pytest.approx(men["age"].tolist()),
         "sex": ["m"] * len(men),
@@ -205,7 +208,7 @@ def test_rows_without_the_context_are_refused(run):
     frame = people(40).drop(columns="smokes")
     with pytest.raises(DataError, match=r"has the sex 'x', which is none of the run's: f, m"):
         lt.evaluate(run, frame.assign(sex="x"))
-    with pytest.raises(DataError, match="sex is a category for the run, but in data it is a measured"):
+    with pytest.raises(DataError, match="sex is categorical for the run, but in data it is real"):
         lt.evaluate(run, frame.assign(sex=np.arange(40.0)))
     with pytest.raises(UsageError, match="unknown context column 'sex'"):
         lt.evaluate(run, frame.drop(columns="sex"))
@@ -260,9 +263,12 @@ def shapes(n: int = 60, classes: bool = False) -> Rows:
     x = torch.zeros(n, 1, 8, 8)
     for image, across, at in zip(x, kind, place, strict=True):
         image[0, at if across else slice(None), slice(None) if across else at] = 1
-    spec = DataSpec((1, 8, 8), Support("binary"), classes=("down", "across") if classes else ())
-    factors = (Factor("kind", ("down", "across")), Factor("place", tuple(map(float, range(8))), "number"))
-    rows = Rows(x, spec, labels=kind if classes else None, name="shapes")
+    factors = (
+        Attribute("kind", ("down", "across")),
+        Attribute("place", tuple(map(float, range(8))), "ordinal"),
+    )
+    rows = Rows(x, DataSpec((1, 8, 8), Support("binary")), name="shapes")
+    rows = rows.with_labels(kind, ("down", "across")) if classes else rows
     return rows.with_factors(factors, torch.stack([kind, place], dim=1))
 
 
@@ -283,11 +289,11 @@ def test_a_model_is_conditioned_on_factors_where_there_are_no_classes(tmp_path):
 def test_factors_are_matched_by_name_and_value(tmp_path):
     run = lt.fit("conditional-vae", shapes(), steps=1, **SMALL)
     rows = shapes(8)
-    place, kind = Factor("place", (2.0, 0.0), "number"), Factor("kind", ("across", "down"))
+    place, kind = Attribute("place", (2.0, 0.0), "ordinal"), Attribute("kind", ("across", "down"))
     other = rows.with_factors([place, kind], torch.tensor([[0, 0], [1, 1]] * 4))
     matched = in_context_of(run.model_spec, other)
     assert conditions_of(run.model_spec, matched) == {"kind": ["across", "down"] * 4, "place": [2.0, 0.0] * 4}
-    unknown = rows.with_factors([Factor("place", (0.5, 1.0), "number"), kind], torch.zeros(8, 2))
+    unknown = rows.with_factors([Attribute("place", (0.5, 1.0), "ordinal"), kind], torch.zeros(8, 2))
     with pytest.raises(DataError, match=r"shapes has the place 0.5, which is none of the run's: 0.0, 1.0"):
         in_context_of(run.model_spec, unknown)
     with pytest.raises(DataError, match="conditional on kind, place, which rows of data do not have"):

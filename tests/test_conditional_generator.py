@@ -12,26 +12,27 @@ from torch import Tensor, nn
 
 import latentia as lt
 from latentia.cli import main
-from latentia.core.objective import Batch
-from latentia.data.factors import Factor
+from latentia.core.objective import Batch, context_of
+from latentia.data.attributes import Attribute
 from latentia.data.rows import Rows
 from latentia.data.sets.chairs import chair
 from latentia.data.transforms import GivenFactors
 from latentia.errors import DataError, UsageError
 from latentia.models.conditional_generator import DeconvolutionGenerator
+from latentia.networks.conditioning import ContextEncoder
 from latentia.networks.scaling import Scaling
 from latentia.objectives.regression import Regression
 from latentia.registry import datasets
 
 TYPES = ("stool", "bench", "throne")
-FACTORS = (Factor("type", TYPES), Factor("turn", (0.0, 120.0, 240.0), "angle"))
+FACTORS = (Attribute("type", TYPES), Attribute("turn", (0.0, 120.0, 240.0), "angle"))
 TINY = {"hidden": 16, "width": 4, "progress": False}
 
 
-def linear(support: str, factors: tuple[Factor, ...] = FACTORS[:1]) -> DeconvolutionGenerator:
+def linear(support: str, factors: tuple[Attribute, ...] = FACTORS[:1]) -> DeconvolutionGenerator:
     """Return a generator of rows with four entries that is linear in the code."""
-    spec = lt.DataSpec((4,), lt.Support.parse(support), factors=factors)
-    size = sum(factor.size for factor in factors)
+    spec = lt.DataSpec((4,), lt.Support.parse(support)).with_role("factor", factors)
+    size = ContextEncoder(spec.context).size
     network = nn.Sequential(nn.Linear(size, 4, bias=False), nn.Unflatten(1, (1, 4)))
     return DeconvolutionGenerator(spec, network=network, scaling=Scaling(spec))
 
@@ -116,7 +117,7 @@ def test_the_class_is_the_factor_whose_values_the_classes_are(run):
     expected = run.sample(1, pose | {"type": 3})
     for given in (3, "3", run.spec.classes[3]):
         assert run.sample(1, pose | {"class": given}).equal(expected)
-    with pytest.raises(UsageError, match="unknown factor 'class'; there are: type"):
+    with pytest.raises(UsageError, match="unknown attribute 'class'; there are: type"):
         run.sample(1, {"class": 3, "type": 3})
 
 
@@ -139,7 +140,7 @@ def test_factors_that_are_not_given_are_drawn_by_the_seed(run):
         tuple(image.flatten().tolist()) for image in expected
     }
     with pytest.raises(
-        UsageError, match="unknown factor 'colour'; there are: type, azimuth, elevation, distance"
+        UsageError, match="unknown attribute 'colour'; there are: type, azimuth, elevation, distance"
     ):
         run.sample(1, {"colour": "red"})
 
@@ -158,7 +159,7 @@ def test_it_is_the_same_from_its_folder_and_on_the_command_line(run, tmp_path, c
 def test_it_is_scored_by_the_error_of_the_images_of_held_out_factors(run):
     rows = small_chairs("test")
     scores = lt.evaluate(run, rows, metrics=["factor-error", "energy-distance", "iwae"]).set_index("metric")
-    contexts = rows.transformed(GivenFactors()).whole().context
+    contexts = context_of(run.model, rows.transformed(GivenFactors()).whole())
     errors = (run.model.sample(len(rows), contexts) - rows.x).square().flatten(1).mean(1)
     assert scores.loc["factor-error", "value"] == pytest.approx(float(errors.mean()), rel=1e-5)
     assert scores.loc["energy-distance"].notna()["value"]
@@ -218,7 +219,7 @@ def turned() -> dict[str, Tensor | lt.Run]:
 
 
 def made(run: lt.Run, rows: Rows) -> Tensor:
-    return run.model.sample(len(rows), rows.transformed(GivenFactors()).whole().context)
+    return run.model.sample(len(rows), context_of(run.model, rows.transformed(GivenFactors()).whole()))
 
 
 def test_frames_between_two_rendered_azimuths_beat_cross_fading(turned):

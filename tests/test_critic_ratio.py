@@ -159,11 +159,8 @@ def test_several_critics_tell_their_mean():
 
 def test_a_conditional_run_holds_rows_of_one_class_against_each_other():
     labels = np.arange(20) % 2
-    rows = Rows(
-        torch.arange(20.0)[:, None],
-        DataSpec((1,), Support("real"), classes=("a", "b")),
-        labels=torch.from_numpy(labels),
-    )
+    rows = Rows(torch.arange(20.0)[:, None], DataSpec((1,), Support("real")))
+    rows = rows.with_labels(torch.from_numpy(labels), ("a", "b"))
     run = lt.fit("gan", rows, conditional=True, steps=1, latent_dim=1, hidden=4, progress=False)
     objective = run.recipe.objective
     objective.model.network, objective.critics[0].network = Codes(), Ratio()

@@ -108,14 +108,13 @@ def test_a_process_without_a_row_is_refused():
 
 
 def test_a_stream_reads_a_loader_once_per_pass():
-    spec = DataSpec((2,), Support("real"), classes=("a", "b"))
+    spec = DataSpec((2,), Support("real")).with_classes(("a", "b"))
     data = TensorDataset(torch.randn(10, 2), torch.arange(10) % 2)
     stream = Stream(DataLoader(data, batch_size=4), spec)
     for _ in range(2):
         batches = list(stream)
         assert [len(batch) for batch in batches] == [4, 4, 2]
-        assert batches[0].context is not None
-        assert batches[0].context.tolist() == [[1, 0], [0, 1], [1, 0], [0, 1]]
+        assert batches[0].attributes["class"].tolist() == [0, 1, 0, 1]
 
 
 def test_a_stream_checks_each_batch():
@@ -124,14 +123,14 @@ def test_a_stream_checks_each_batch():
         list(Stream([torch.zeros(3, 2), torch.full((3, 2), 2.0)], spec))
     with pytest.raises(DataError, match=r"rows of shape \(3,\)"):
         list(Stream([torch.zeros(3, 3)], spec))
-    labelled = DataSpec((2,), Support("unit"), classes=("a", "b"))
+    labelled = DataSpec((2,), Support("unit")).with_classes(("a", "b"))
     with pytest.raises(DataError, match="class number 2"):
         list(Stream([(torch.zeros(2, 2), torch.tensor([0, 2]))], labelled))
 
 
 def test_a_stream_passes_batches_through():
-    batch = Batch(torch.zeros(2, 1), other=torch.ones(2, 1))
-    assert next(iter(Stream([batch], DataSpec((1,), Support("real"))))).other is batch.other
+    batch = Batch(torch.zeros(2, 1), context=torch.ones(2, 1))
+    assert next(iter(Stream([batch], DataSpec((1,), Support("real"))))).context is batch.context
 
 
 class Noisy(Dataset[torch.Tensor]):

@@ -18,8 +18,8 @@ from latentia.errors import DataError, UsageError
 
 def make_rows(n: int = 20, labelled: bool = True) -> Rows:
     x = torch.arange(n * 3, dtype=torch.uint8).reshape(n, 3)
-    spec = DataSpec((3,), Support("discrete", 256), classes=("a", "b") if labelled else ())
-    return Rows(x, spec, labels=torch.arange(n) % 2 if labelled else None)
+    rows = Rows(x, DataSpec((3,), Support("discrete", 256)))
+    return rows.with_labels(torch.arange(n) % 2, ("a", "b")) if labelled else rows
 
 
 def test_take_converts_after_selection_and_keeps_numbers_and_classes():
@@ -27,8 +27,7 @@ def test_take_converts_after_selection_and_keeps_numbers_and_classes():
     batch = rows.take(torch.tensor([5, 2]))
     assert batch.x.dtype == torch.get_default_dtype()
     assert batch.x.tolist() == [[15, 16, 17], [6, 7, 8]]
-    assert batch.context is not None
-    assert batch.context.tolist() == [[0, 1], [1, 0]]
+    assert batch.attributes["class"].tolist() == [1, 0]
     assert batch.index is not None
     assert batch.index.tolist() == [5, 2]
 
@@ -113,7 +112,9 @@ def test_split_refuses_an_empty_part():
 
 def test_labels_of_another_length_are_refused():
     with pytest.raises(DataError, match="3 rows but 2 labels"):
-        Rows(torch.zeros(3, 1), DataSpec((1,), Support("real")), labels=torch.zeros(2, dtype=torch.int64))
+        Rows(torch.zeros(3, 1), DataSpec((1,), Support("real"))).with_labels(
+            torch.zeros(2).long(), ("a", "b")
+        )
 
 
 def test_a_transform_applies_wherever_rows_are_read():

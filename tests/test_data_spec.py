@@ -14,7 +14,7 @@ ALL = ["binary", "discrete(17)", "unit", "real", "categorical(3)", "table(real, 
 def test_text_and_json_round_trips(text):
     support = Support.parse(text)
     assert str(support) == text
-    spec = DataSpec((3,), support, classes=("a", "b"), columns=("x", "y", "z"))
+    spec = DataSpec((3,), support, columns=("x", "y", "z")).with_classes(("a", "b"))
     assert DataSpec.from_json(spec.to_json()) == spec
 
 

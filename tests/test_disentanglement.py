@@ -24,8 +24,8 @@ from tests.problems import linear_gaussian, only
 from torch import Tensor, nn
 
 import latentia as lt
-from latentia.core.model import Encodes
-from latentia.data.factors import Factor
+from latentia.core.model import Conditional, Encodes
+from latentia.data.attributes import Attribute
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
 from latentia.distributions.point_mass import PointMass
@@ -57,6 +57,7 @@ from latentia.metrics.disentanglement import (
 from latentia.metrics.disentanglement.estimate import bootstrapped, infinitesimal_jackknife, stream, two_parts
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.scoring import default_metrics, score
+from latentia.networks.conditioning import ContextEncoder
 from latentia.registry import metrics
 
 NAMES = {"beta-vae-score", "dci", "factor-vae-score", "mig", "modularity", "sap", "sap-regression"}
@@ -533,19 +534,20 @@ def test_other_input_is_refused():
 # --- registered -------------------------------------------------------------------------------------------------------
 
 KINDS = (
-    Factor("kind", ("a", "b", "c")),
-    Factor("size", (1.0, 2.0, 4.0, 8.0), "number"),
-    Factor("turn", (0.0, 72.0, 144.0, 216.0, 288.0), "angle"),
-    Factor("place", (0.0, 1.0, 2.0, 3.0, 4.0, 5.0), "number"),
+    Attribute("kind", ("a", "b", "c")),
+    Attribute("size", (1.0, 2.0, 4.0, 8.0), "ordinal"),
+    Attribute("turn", (0.0, 72.0, 144.0, 216.0, 288.0), "angle"),
+    Attribute("place", (0.0, 1.0, 2.0, 3.0, 4.0, 5.0), "ordinal"),
 )
 
 
-class Planted(Encodes, nn.Module):
+class Planted(Encodes, Conditional, nn.Module):
     """The code of a row is the row, as an image of one line; of a row that is given a class, its number too."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: DataSpec | None = None) -> None:
         super().__init__()
         self.dropout = nn.Dropout(0.5)
+        self.context_encoder = ContextEncoder(() if data is None else data.context)
 
     def encode(self, x, context=None) -> PointMass:
         assert not torch.is_grad_enabled()
@@ -554,9 +556,8 @@ class Planted(Encodes, nn.Module):
 
 
 def rows(x: Tensor = Z, factors=KINDS, values: Tensor = V, **facts) -> Rows:
-    plain = Rows(
-        x.float(), DataSpec((x.shape[1],), Support("real"), classes=facts.pop("classes", ())), **facts
-    )
+    plain = Rows(x.float(), DataSpec((x.shape[1],), Support("real")).with_classes(facts.pop("classes", ())))
+    plain = plain.with_labels(facts["labels"]) if "labels" in facts else plain
     return plain.with_factors(factors, values) if factors else plain
 
 
@@ -587,7 +588,7 @@ def test_a_perfect_model_is_scored_by_name(name):
 
 def test_dci_is_three_scores_with_their_protocol():
     x = table(2, 3).repeat(20, 1)
-    evaluation = Evaluation(Planted(), rows(x, (Factor("a", ("p", "q")), KINDS[0]), x))
+    evaluation = Evaluation(Planted(), rows(x, (Attribute("a", ("p", "q")), KINDS[0]), x))
     found = score(evaluation, ["dci"])
     assert [each.metric for each in found] == [
         "dci-disentanglement",
@@ -663,7 +664,8 @@ def test_they_are_asked_of_rows_with_factors_only():
 
 def test_a_conditional_model_is_given_the_context():
     labelled = rows(labels=V[:, 2].clone(), classes=tuple("abcde"))
-    plain, given = (Evaluation(Planted(), labelled, conditional=each).codes for each in (False, True))
+    model = Planted(labelled.spec)
+    plain, given = (Evaluation(model, labelled, conditional=each).codes for each in (False, True))
     assert plain.shape == (360, 4)
     assert given[:, 4].equal(Z[:, 2])
 

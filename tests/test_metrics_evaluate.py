@@ -347,8 +347,8 @@ def test_quadratic_metrics_look_at_a_random_part_of_sorted_rows():
 
 def test_conditional_samples_are_given_the_contexts_of_the_rows_they_face():
     labels = torch.arange(30) % 3
-    spec = DataSpec((2,), Support("real"), classes=("a", "b", "c"))
-    held_out = Rows(torch.stack([labels.float(), labels.float()], 1), spec, labels=labels)
+    spec = DataSpec((2,), Support("real")).with_classes(("a", "b", "c"))
+    held_out = Rows(torch.stack([labels.float(), labels.float()], 1), spec).with_labels(labels)
     model = Recording()
     evaluation = Evaluation(model, held_out, conditional=True, max_rows=20, batch_size=8)
     score(evaluation, ["energy-distance"])

@@ -193,7 +193,7 @@ def test_a_class_may_be_given_by_number_where_no_class_has_that_name(conditional
         assert run.sample(3, {"class": number}, seed=0).equal(run.sample(3, {"class": "owl"}, seed=0))
     with pytest.raises(UsageError, match="unknown class 3; there are: cat, dog, owl"):
         run.sample(3, {"class": 3})
-    named = lt.DataSpec((1,), lt.Support("real"), classes=("1", "0"))
+    named = lt.DataSpec((1,), lt.Support("real")).with_classes(("1", "0"))
     assert named.class_number(1) == 0
 
 

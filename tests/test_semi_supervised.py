@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,7 +26,7 @@ from latentia.metrics.scoring import score
 from latentia.models.semi_supervised import SemiSupervised
 
 CLASSES = ("ant", "bee", "cat")
-DATA = DataSpec((4,), Support("binary"), classes=CLASSES)
+DATA = DataSpec((4,), Support("binary")).with_classes(CLASSES)
 TINY = {"latent_dim": 1, "hidden": 5}
 
 
@@ -274,7 +273,7 @@ def test_rows_are_chosen_evenly_and_the_others_labels_are_never_read():
 
 def test_a_name_stands_for_no_label():
     """Rows called “?” count as unlabelled, and the class is none of the model's."""
-    data = replace(DATA, classes=("?", *CLASSES))
+    data = DATA.with_classes(("?", *CLASSES))
     objective = made(data, unlabelled="?")
     assert objective.model.classes == CLASSES
     context = torch.cat([torch.tensor([[1.0], [0.0]]), one_hot(-1, 1)], dim=1)
@@ -298,9 +297,9 @@ def test_options_that_mean_nothing_are_refused(options, told):
 
 def test_data_without_classes_or_labels_is_refused():
     with pytest.raises(UsageError, match="needs rows labelled with two classes; there are 0"):
-        made(replace(DATA, classes=()))
+        made(DATA.with_classes(()))
     with pytest.raises(UsageError, match="two classes; there are 1"):
-        made(replace(DATA, classes=("?", "ant")), unlabelled="?")
+        made(DATA.with_classes(("?", "ant")), unlabelled="?")
     x = bits(6)
     with pytest.raises(DataError, match="needs labels of some rows; these have none"):
         made().begin(Batch(x))
@@ -365,7 +364,7 @@ def test_samples_are_of_the_classes_as_they_are_distributed_or_as_asked():
     assert model.sample_context(2, {"class": "bee"}).tolist() == [[0, 1, 0]] * 2
     with pytest.raises(UsageError, match="unknown class 'dog'; there are: ant, bee, cat"):
         model.sample_context(2, {"class": "dog"})
-    with pytest.raises(UsageError, match="unknown factor 'size'; there are: class"):
+    with pytest.raises(UsageError, match="unknown attribute 'size'; there are: class"):
         model.sample_context(2, {"size": 3})
     model.data.check(model.sample(50, generator=torch.Generator().manual_seed(0)))
 

@@ -56,7 +56,7 @@ def fashion(split: str) -> Rows:
     rows = lt.datasets["fashion-mnist"](split=split)
     x = rows.take(torch.arange(len(rows))).x
     spec = replace(rows.spec, event_shape=(1, 32, 32))
-    return Rows(pad(x, (2, 2, 2, 2)).to(torch.uint8), spec, labels=rows.labels)
+    return Rows(pad(x, (2, 2, 2, 2)).to(torch.uint8), spec).with_labels(rows.labels)
 
 
 def frechet(features: Tensor, others: Tensor) -> float:

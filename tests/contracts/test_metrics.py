@@ -43,12 +43,12 @@ def known(n: int = 40, seed: int = 0) -> Rows:
     x = torch.randn(n, 4, generator=generator) + 3 * labels[:, None]
     v = torch.randint(3, (n, 2), generator=generator)
     modes = Modes(torch.tensor([[0.0] * 4, [3.0] * 4]).double(), 1.0)
-    return Rows(x, spec(4, classes=2), labels=labels, modes=modes).with_factors(FACTORS, v)
+    return Rows(x, spec(4, classes=2), modes=modes).with_labels(labels).with_factors(FACTORS, v)
 
 
 def one_entry(n: int = 40) -> Rows:
-    return Rows(torch.randn(n, 1, generator=torch.Generator().manual_seed(0)), spec(1, classes=2),
-                labels=torch.arange(n) % 2)  # fmt: skip
+    x = torch.randn(n, 1, generator=torch.Generator().manual_seed(0))
+    return Rows(x, spec(1, classes=2)).with_labels(torch.arange(n) % 2)
 
 
 def full(name: str, seed: int = 0) -> Evaluation:

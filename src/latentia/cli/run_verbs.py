@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -198,8 +199,9 @@ def translate(
     run: Path,
     *,
     source: Source,
-    domain: str | None = None,
     n: int = 8,
+    given: tuple[str, ...] = (),
+    domain: str | None = None,
     out: Path | None = None,
 ) -> None:
     """Carry rows into another domain: a picture with the rows on top, or an array.
@@ -208,12 +210,13 @@ def translate(
 
     Args:
         run: the run folder
-        domain: where to carry them, for models that know several
         n: how many, from the first
+        given: the domain to carry them into, such as domain=zebra, and what else the model is conditioned on
+        domain: the old way to write --given domain=...
         out: FILE.png or FILE.npy; translate.png or .npy in the run folder without
 
     Examples:
-        latentia translate runs/summer-winter --data summer/
+        latentia translate runs/summer-winter --data summer/ --given domain=winter
     """
     import torch
 
@@ -222,9 +225,12 @@ def translate(
     from latentia.report.report_rows import seen
     from latentia.runs.load import load
 
-    loaded = load(run)
+    if domain is not None:
+        print(f"latentia: note: --domain {domain} is written --given domain={domain} now", file=sys.stderr)
+        given = (*given, f"domain={domain}")
+    loaded, asked = load(run), conditions(given)
     picked = first(loaded, source.rows(loaded), n)
-    pair = torch.stack([seen(loaded, picked), loaded.translate(picked.given, domain).cpu()])
+    pair = torch.stack([seen(loaded, picked), loaded.translate(picked.given, asked).cpu()])
     print(write_rows(pair, loaded, "translate", out, columns=pair.shape[1]))
 
 

@@ -85,6 +85,17 @@ class Decodes(ABC):
         """Return the law of rows given codes, with batch shape (B,); a `PointMass` if deterministic."""
 
 
+class Conditional(ABC):
+    """A model of p(x | c) that encodes what is known of rows as its context c.
+
+    Attributes:
+        context_encoder: a module that is called with a batch and returns its context (B, c), or None where the model
+            is not conditional after all: a `ContextEncoder`.
+    """
+
+    context_encoder: nn.Module
+
+
 class SamplesContext(ABC):
     """A law given factors of which all, some or none may be given: it knows how they are distributed."""
 
@@ -96,7 +107,7 @@ class SamplesContext(ABC):
 
         Args:
             n: number of rows.
-            given: factors by name, each as `latentia.data.factors.Factor.code_of` takes it.
+            given: attributes by name, each as `latentia.data.attributes.Attribute.given` takes it.
             generator: where randomness comes from; torch's global state without one.
         """
 
@@ -105,8 +116,8 @@ class Translates(ABC):
     """A model that carries rows of one domain into another."""
 
     @abstractmethod
-    def translate(self, x: Tensor, domain: str | None = None) -> Tensor:
-        """Return (B, *event) rows of the other domain."""
+    def translate(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return the rows (B, *event) in the domain that the context (B, c) names, without gradient."""
 
 
 @runtime_checkable

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
+from operator import itemgetter
 from types import MethodType
 from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from latentia.core.model import Conditional
 
 Metrics = Mapping[str, "Tensor | float"]
 Yield = tuple[str, Tensor] | Mapping[str, Tensor]
@@ -23,15 +27,16 @@ class Batch:
 
     Attributes:
         x: (B, *event), the rows; floating-point, except where a batch is a whole set as it is stored.
-        context: (B, *context) what the law is conditional on, such as one-hot classes; None without.
+        context: (B, *context) what a conditional model reads beside the rows, encoded; None where the model encodes
+            the attributes itself (see `Objective.context_of`).
         index: (B,) the rows' numbers in their set; None for streams.
-        other: (B', *event') rows of a second, unpaired set; None without.
+        attributes: what is known of the rows, by name: (B, ...) values such as the numbers of their classes.
     """
 
     x: Tensor
     context: Tensor | None = None
     index: Tensor | None = None
-    other: Tensor | None = None
+    attributes: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
 
     def __len__(self) -> int:
         return len(self.x)
@@ -41,29 +46,49 @@ class Batch:
         for start in range(0, len(self), size):
             yield self.rows(slice(start, start + size))
 
-    def rows(self, which: slice) -> Batch:
-        """Return the rows that a slice selects, as floating-point numbers."""
-        return replace(self, **{name: part[which] for name, part in self._parts()}).floating()
+    def rows(self, which: slice | Tensor) -> Batch:
+        """Return the rows that a slice, a mask or an index selects, as floating-point numbers."""
+        return self._each(lambda part: part[which]).floating()
 
     def split(self, parts: int) -> list[Batch]:
-        """Return at most ``parts`` batches of nearly equal size that together are this one, ``other`` too."""
+        """Return at most ``parts`` batches of nearly equal size that together are this one."""
         parts = min(parts, len(self))
         if parts == 1:
             return [self]
-        cut = {name: part.tensor_split(parts) for name, part in self._parts()}
-        return [replace(self, **{name: pieces[i] for name, pieces in cut.items()}) for i in range(parts)]
+        ends = accumulate((len(piece) for piece in self.x.tensor_split(parts)), initial=0)
+        return [self._each(itemgetter(slice(start, end))) for start, end in pairwise(ends)]
 
     def floating(self) -> Batch:
         """Return the same rows with ``x`` as floating-point numbers: integers become the default dtype."""
         return self if self.x.is_floating_point() else replace(self, x=self.x.to(torch.get_default_dtype()))
 
+    @classmethod
+    def joined(cls, batches: Sequence[Batch]) -> Batch:
+        """Return the rows of batches of one kind, one after the other."""
+
+        def cat(parts: list[Tensor | None]) -> Tensor | None:
+            known = [part for part in parts if part is not None]
+            return torch.cat(known) if known else None
+
+        return cls(
+            torch.cat([batch.x for batch in batches]),
+            cat([batch.context for batch in batches]),
+            cat([batch.index for batch in batches]),
+            {name: torch.cat([each.attributes[name] for each in batches]) for name in batches[0].attributes},
+        )
+
     def to(self, device: torch.device | str) -> Batch:
         """Return the same rows on a device."""
-        return replace(self, **{name: part.to(device) for name, part in self._parts()})
+        return self._each(lambda part: part.to(device))
 
-    def _parts(self) -> list[tuple[str, Tensor]]:
-        parts = {"x": self.x, "context": self.context, "index": self.index, "other": self.other}
-        return [(name, part) for name, part in parts.items() if part is not None]
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """Return the batch with all its parts changed in the same way."""
+        return Batch(
+            change(self.x),
+            None if self.context is None else change(self.context),
+            None if self.index is None else change(self.index),
+            {name: change(values) for name, values in self.attributes.items()},
+        )
 
 
 class Blocks(Protocol):
@@ -76,6 +101,14 @@ class Blocks(Protocol):
     def blocks(self, size: int) -> Iterator[Batch]:
         """Iterate over consecutive blocks of at most ``size`` rows."""
         ...
+
+
+def context_of(model: nn.Module, batch: Batch) -> Tensor | None:
+    """Return the context of a batch's rows as a model reads it, (B, c); None for an unconditional model.
+
+    A `Conditional` model encodes the rows' attributes; for others it is the batch's own context.
+    """
+    return model.context_encoder(batch) if isinstance(model, Conditional) else batch.context
 
 
 class Objective(nn.Module, ABC):
@@ -111,6 +144,10 @@ class Objective(nn.Module, ABC):
         After each ``yield`` the named player has moved. Each yield has a graph of its own, and a step
         never yields inside a context manager.
         """
+
+    def context_of(self, batch: Batch) -> Tensor | None:
+        """Return what the model is given of a batch's rows, encoded: (B, c); None for an unconditional model."""
+        return context_of(self.model, batch)
 
     def compile_losses(self) -> bool:
         """Compile the functions that compute the losses; return False where there are none."""

@@ -176,17 +176,17 @@ class Stream:
             return item.floating()
         x, labels = split_item(item)
         x = as_events(as_tensor(x, self.name), self.name).to(torch.get_default_dtype())
-        return Batch(x, context=self._context(labels))
+        return Batch(x, attributes=self._attributes(labels))
 
-    def _context(self, labels: Any) -> Tensor | None:
-        if labels is None or not self.spec.classes:
-            return None
+    def _attributes(self, labels: Any) -> dict[str, Tensor]:
+        if labels is None or self.spec.label is None:
+            return {}
         numbers = as_tensor(labels, "labels").long()
         if int(numbers.min()) < 0 or int(numbers.max()) >= len(self.spec.classes):
             raise DataError(
                 f"{self.name} has class number {int(numbers.max())}, but {len(self.spec.classes)} classes"
             )
-        return self.spec.one_hot(numbers)
+        return {self.spec.label.name: numbers}
 
 
 @dataclass(frozen=True)

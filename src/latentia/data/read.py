@@ -234,7 +234,9 @@ def _stream(data: Any, support: Support | None, labels: Any, split: str | None, 
         raise DataError(f"{name} is empty: its loader gives no batch")
     x = as_events(as_tensor(split_item(first)[0], name), name)
     check_size((2, *x.shape[1:]), name)
-    spec = DataSpec(tuple(x.shape[1:]), inspect([x], support, name), classes=tuple(map(str, labels or ())))
+    spec = DataSpec(tuple(x.shape[1:]), inspect([x], support, name)).with_classes(
+        tuple(map(str, labels or ()))
+    )
     return Stream(data, spec, name)
 
 

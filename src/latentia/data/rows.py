@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
-from typing import Protocol, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from latentia.core.objective import Batch
-from latentia.data.factors import Factor, codes
+from latentia.data.attributes import Attribute, Role, text_values
 from latentia.data.randomness import permutation
 from latentia.data.spec import DataSpec
 from latentia.errors import DataError, UsageError
@@ -50,14 +50,16 @@ class Rows:
     Attributes:
         store: the (n, *event) tensor of any dtype, possibly backed by a mapped file, or another `Store`.
         spec: what the rows are, after the transform.
-        labels: (n,) int64 class numbers, or None.
+        attributes: by name, the values of the spec's attributes: (n,) int64, the numbers of listed values; (n,)
+            float64, real ones; or (n, L) uint8, texts. Some may be unknown.
         name: what to call the data in messages and reports.
         log_density: the true log-density of (B, *event) rows in nats, where it is known in closed form.
-        modes: the modes of the rows' law, where they are known.
+        modes: the modes of the rows' distribution, where they are known.
         transform: what is done to rows when they are read.
         numbers: (n,) int64, which rows of the store these are, in order; None for all of them.
-        factor_values: (n, F) int64, for each of the spec's factors the number of the row's value, or None.
-        condition_values: (n, C) float64, for each of the spec's conditions the same, or the value that was measured.
+
+    Raises:
+        DataError: for values of another length, numbers that no value has, or values that are not finite.
 
     Example:
         >>> from latentia.data.spec import Support
@@ -69,22 +71,17 @@ class Rows:
 
     store: Store
     spec: DataSpec
-    labels: Tensor | None = None
+    attributes: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     name: str = "data"
     log_density: Callable[[Tensor], Tensor] | None = None
     transform: Transform | None = None
     numbers: Tensor | None = None
-    factor_values: Tensor | None = None
-    condition_values: Tensor | None = None
     modes: Modes | None = None
 
     def __post_init__(self) -> None:
-        if self.labels is not None and len(self.labels) != len(self):
-            raise DataError(f"{self.name} has {len(self)} rows but {len(self.labels)} labels")
-        if self.factor_values is not None:
-            self._check_factors("factor", self.spec.factors, self.factor_values)
-        if self.condition_values is not None:
-            self._check_factors("condition", self.spec.conditions, self.condition_values)
+        for attribute in self.spec.attributes:
+            if attribute.name in self.attributes:
+                _check(attribute, self.attributes[attribute.name], len(self), self.name)
 
     def __len__(self) -> int:
         return len(self.store if self.numbers is None else self.numbers)
@@ -106,13 +103,26 @@ class Rows:
             raise ValueError(f"{self.name} is not one array in memory; leave out copy=False")
         return np.array(self.x.numpy(), dtype=dtype, copy=copy)
 
+    @property
+    def labels(self) -> Tensor | None:
+        """The rows' class numbers, (n,) int64; None where they are not known."""
+        return None if self.spec.label is None else self.attributes.get(self.spec.label.name)
+
+    @property
+    def factor_values(self) -> Tensor | None:
+        """The numbers of the factors' values, (n, F) int64; None without factors, or where one is not known."""
+        known = [self.attributes.get(each.name) for each in self.spec.factors]
+        columns = [values for values in known if values is not None]
+        return torch.stack(columns, dim=1) if columns and len(columns) == len(known) else None
+
     def take(self, index: Tensor, epoch: int = 0) -> Batch:
         """Return the rows at positions ``index`` (B,), transformed, as floating-point numbers."""
         numbers = index if self.numbers is None else self.numbers.index_select(0, index)
         x = self.store.index_select(0, numbers).to(torch.get_default_dtype())
         if self.transform is not None:
             x = self.transform(x, numbers, epoch)
-        return Batch(x, context=self._context(index), index=numbers)
+        known = {name: values.index_select(0, index) for name, values in self._known.items()}
+        return Batch(x, index=numbers, attributes=known)
 
     def blocks(self, size: int, epoch: int = 0) -> Iterator[Batch]:
         """Iterate over blocks of at most ``size`` rows, transformed, as floating-point numbers."""
@@ -126,16 +136,14 @@ class Rows:
         """
         if self.transform is not None:
             return self.take(torch.arange(len(self)), epoch)
-        return Batch(self.x, context=self._context(), index=self._numbers())
+        return Batch(self.x, index=self._numbers(), attributes=self._known)
 
     def select(self, index: Tensor) -> Rows:
         """Return the rows at positions ``index`` (m,), in that order, without copying them."""
         return replace(
             self,
-            labels=_chosen(self.labels, index),
             numbers=self._numbers().index_select(0, index),
-            factor_values=_chosen(self.factor_values, index),
-            condition_values=_chosen(self.condition_values, index),
+            attributes={name: values.index_select(0, index) for name, values in self.attributes.items()},
         )
 
     @overload
@@ -148,7 +156,7 @@ class Rows:
         """Split into disjoint random parts, a function of the seed: by name, or in the order given.
 
         Args:
-            fractions: the share of each part; they add up to at most 1, and what is left over is left out.
+            fractions: of the rows, for each part; they add up to at most 1, and the rest is left out.
             seed: chooses which rows go where.
 
         Raises:
@@ -175,68 +183,87 @@ class Rows:
         bound = transform.on(self.spec)
         return replace(self, transform=bound, spec=bound.spec(self.spec), log_density=None, modes=None)
 
-    def with_factors(self, factors: Sequence[Factor], values: Tensor) -> Rows:
+    def with_attributes(self, attributes: Sequence[Attribute], values: Mapping[str, Any]) -> Rows:
+        """Return the same rows with more that is known of them.
+
+        Args:
+            attributes: of any kinds and roles; those of names that there are already take their places.
+            values: by name, for each of the n rows: numbers of listed values, real numbers, or texts.
+
+        Raises:
+            DataError: for values of another shape, numbers that no value has, or values that are not finite.
+            UsageError: for a second label.
+
+        Example:
+            >>> from latentia.data.spec import Support
+            >>> rows = Rows(torch.zeros(2, 3), DataSpec((3,), Support("real")))
+            >>> caption = Attribute("caption", kind="text")
+            >>> rows.with_attributes([caption], {"caption": ["a", "b"]}).take(torch.tensor([1])).attributes
+            {'caption': tensor([[98]], dtype=torch.uint8)}
+        """
+        names = {each.name for each in attributes}
+        kept = [each for each in self.spec.attributes if each.name not in names]
+        new = {each.name: _stored(each, values[each.name]) for each in attributes}
+        spec = replace(self.spec, attributes=(*kept, *attributes))
+        return replace(self, spec=spec, attributes={**self.attributes, **new})
+
+    def with_labels(self, labels: Tensor, classes: Sequence[str] = (), name: str = "class") -> Rows:
+        """Return the same rows with class numbers (n,) of the spec's classes, or of those that are given.
+
+        Raises:
+            DataError: for another count of labels, or numbers that no class has.
+            UsageError: without classes.
+        """
+        label = Attribute(name, tuple(classes)) if classes else self.spec.label
+        if label is None:
+            raise UsageError(f"labels need classes=, their names; {self.name} has none")
+        spec = self.spec.with_role("label", [label])
+        return replace(self, spec=spec, attributes={**self.attributes, label.name: labels.long()})
+
+    def with_factors(self, factors: Sequence[Attribute], values: Tensor) -> Rows:
         """Return the same rows with what is known of how they came about.
 
         Args:
-            factors: F factors.
+            factors: F attributes.
             values: (n, F) the number of each row's value, for each factor.
 
         Raises:
             DataError: for numbers of another shape, or that no value has.
         """
-        return replace(self, spec=replace(self.spec, factors=tuple(factors)), factor_values=values.long())
+        return self._with_role("factor", factors, values)
 
-    def with_conditions(self, conditions: Sequence[Factor], values: Tensor) -> Rows:
+    def with_conditions(self, conditions: Sequence[Attribute], values: Tensor) -> Rows:
         """Return the same rows with what a conditional model is given beside their class.
 
         Args:
-            conditions: C of them.
-            values: (n, C) the number of each row's value, or the value itself of what is measured.
+            conditions: C attributes.
+            values: (n, C) the number of each row's value, or the value itself of a real one.
 
         Raises:
             DataError: for values of another shape, numbers that no value has, or a value that is not finite.
         """
-        spec = replace(self.spec, conditions=tuple(conditions))
-        return replace(self, spec=spec, condition_values=values.double())
+        return self._with_role("condition", conditions, values)
+
+    def _with_role(self, role: Role, attributes: Sequence[Attribute], values: Tensor) -> Rows:
+        """Return the rows with these attributes of a role, in the place of those that they have."""
+        if tuple(values.shape) != (len(self), len(attributes)):
+            raise DataError(
+                f"{role} values of {self.name} have shape {tuple(values.shape)}; {len(self)} rows and "
+                f"{len(attributes)} {role}s need {(len(self), len(attributes))}"
+            )
+        columns = zip(attributes, values.unbind(1), strict=True)
+        new = {each.name: _stored(each, column) for each, column in columns}
+        spec = self.spec.with_role(role, attributes)
+        return replace(self, spec=spec, attributes={**self.attributes, **new})
+
+    @property
+    def _known(self) -> dict[str, Tensor]:
+        """The values of the spec's attributes, as far as they are known."""
+        names = (each.name for each in self.spec.attributes)
+        return {name: self.attributes[name] for name in names if name in self.attributes}
 
     def _numbers(self) -> Tensor:
         return torch.arange(len(self.store)) if self.numbers is None else self.numbers
-
-    def _context(self, index: Tensor | None = None) -> Tensor | None:
-        """Return what rows (all without an index) may be given: the codes of class and conditions, or of factors."""
-        known = self._known()
-        if not known or not self.spec.context:
-            return None
-        chosen = [each if index is None else each.index_select(0, index) for each in known]
-        return codes(self.spec.context, torch.cat(chosen, dim=1))
-
-    def _known(self) -> list[Tensor]:
-        """Return the numbers of the context's values, in parts (n, ·); none where one of the parts is not known."""
-        if not self.spec.classes and not self.spec.conditions:
-            return [] if self.factor_values is None else [self.factor_values]
-        classes = None if self.labels is None else self.labels[:, None]
-        asked = (self.spec.classes, classes), (self.spec.conditions, self.condition_values)
-        parts = [values for has, values in asked if has]
-        return [] if any(part is None for part in parts) else [part for part in parts if part is not None]
-
-    def _check_factors(self, what: str, factors: Sequence[Factor], values: Tensor) -> None:
-        if tuple(values.shape) != (len(self), len(factors)):
-            raise DataError(
-                f"{what} values of {self.name} have shape {tuple(values.shape)}; "
-                f"{len(self)} rows and {len(factors)} {what}s need {(len(self), len(factors))}"
-            )
-        if not values.isfinite().all():
-            raise DataError(f"{what} values of {self.name} hold NaN or infinity")
-        for factor, column in zip(factors, values.T, strict=True):
-            if factor.kind == "measured":
-                continue
-            low, high = int(column.min()), int(column.max())
-            if low < 0 or high >= len(factor.values):
-                raise DataError(
-                    f"{self.name} has value number {low if low < 0 else high} of {factor.name}, "
-                    f"which has {len(factor.values)} values"
-                )
 
     def _parts(self, fractions: Sequence[float], seed: int) -> Iterator[Rows]:
         if min(fractions, default=0) <= 0 or sum(fractions) > 1 + 1e-9:
@@ -249,8 +276,30 @@ class Rows:
         return (self.select(shuffled[start:end].sort().values) for start, end in pairwise(ends))
 
 
-def _chosen(values: Tensor | None, index: Tensor) -> Tensor | None:
-    return None if values is None else values.index_select(0, index)
+def _stored(attribute: Attribute, values: Any) -> Tensor:
+    """Return values of rows in the form in which they are kept."""
+    if attribute.kind == "text":
+        return values if isinstance(values, Tensor) else text_values(values)
+    return torch.as_tensor(values).to(torch.float64 if attribute.kind == "real" else torch.int64)
+
+
+def _check(attribute: Attribute, values: Tensor, n: int, name: str) -> None:
+    """Raise `DataError` unless values of an attribute are one for each of n rows, and such as it has."""
+    what, text = attribute.name, attribute.kind == "text"
+    if len(values) != n:
+        counted = "labels" if attribute.role == "label" else f"values of {what}"
+        raise DataError(f"{name} has {n} rows but {len(values)} {counted}")
+    if values.dim() != 1 + text or (values.dtype == torch.uint8) != text:
+        raise DataError(
+            f"{what} of {name} has {values.dtype} values of shape {tuple(values.shape)}: give one a row"
+        )
+    if not values.isfinite().all():
+        raise DataError(f"{what} of {name} holds NaN or infinity")
+    if attribute.listed and n:
+        low, high, count = int(values.min()), int(values.max()), len(attribute.values)
+        if low < 0 or high >= count:
+            number = low if low < 0 else high
+            raise DataError(f"{name} has value number {number} of {what}, which has {count} values")
 
 
 @dataclass(frozen=True, eq=False)

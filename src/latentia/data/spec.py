@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from latentia.data.factors import Factor
+from latentia.data.attributes import ROLES, Attribute, Role
 from latentia.data.support import Kind, Measure, Support, infer_support
 from latentia.errors import DataError, UsageError
 
-__all__ = ["DataSpec", "Kind", "Measure", "Support", "context_size", "infer_support", "require"]
+__all__ = ["DataSpec", "Kind", "Measure", "Support", "conditioned_on", "infer_support", "require"]
 
 
 @dataclass(frozen=True)
@@ -24,27 +23,33 @@ class DataSpec:
     Attributes:
         event_shape: the shape of one row: (D,) for tables, (channels, height, width) for images.
         support: the values that an entry may take.
-        classes: the names of the labels' classes, in the order of their numbers; empty without labels.
         columns: the names of a table's columns; empty for images.
         categories: for each of a table's columns the names of its categories in the order of their numbers, none for
             other columns; empty where no names are known.
-        factors: what is known of how each row came about; empty where nothing is.
-        conditions: what else is known of each row, which a conditional model is given beside its class: columns of a
-            table that were named as context; empty without.
+        attributes: what is known of each row besides its entries: at most one label, factors, conditions.
+
+    Raises:
+        UsageError: for two attributes of one name, or two labels.
 
     Example:
-        >>> spec = DataSpec((1, 8, 8), Support("discrete", 17), classes=tuple("0123456789"))
+        >>> spec = DataSpec((1, 8, 8), Support("discrete", 17)).with_classes(tuple("0123456789"))
         >>> spec.size, spec.is_image, DataSpec.from_json(spec.to_json()) == spec
         (64, True, True)
     """
 
     event_shape: tuple[int, ...]
     support: Support
-    classes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
-    factors: tuple[Factor, ...] = ()
-    conditions: tuple[Factor, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
     categories: tuple[tuple[str, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [each.name for each in self.attributes]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise UsageError(f"two attributes of the rows are called {twice[0]}: rename one")
+        if len(self._of("label")) > 1:
+            raise UsageError(f"rows have one label; got {', '.join(each.name for each in self._of('label'))}")
 
     @property
     def size(self) -> int:
@@ -57,10 +62,39 @@ class DataSpec:
         return len(self.event_shape) == 3
 
     @property
-    def context(self) -> tuple[Factor, ...]:
-        """What a model may be conditioned on: the class and the conditions, or the factors of rows without either."""
-        classes = (Factor("class", self.classes),) if self.classes else ()
-        return classes + self.conditions or self.factors
+    def label(self) -> Attribute | None:
+        """The class of the rows; None where they have none."""
+        return next(iter(self._of("label")), None)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the label's classes, in the order of their numbers; empty without a label."""
+        return () if self.label is None else tuple(map(str, self.label.values))
+
+    @property
+    def factors(self) -> tuple[Attribute, ...]:
+        """What is known of how each row came about."""
+        return self._of("factor")
+
+    @property
+    def conditions(self) -> tuple[Attribute, ...]:
+        """What a conditional model is given beside the class."""
+        return self._of("condition")
+
+    @property
+    def context(self) -> tuple[Attribute, ...]:
+        """What a model may be conditioned on: the label and the conditions, or the factors of rows without either."""
+        return self._of("label") + self.conditions or self.factors
+
+    def with_role(self, role: Role, attributes: Sequence[Attribute]) -> DataSpec:
+        """Return the same spec with these attributes of a role, in the place of those that it has."""
+        others = [each for each in self.attributes if each.role != role]
+        new = [*others, *(replace(each, role=role) for each in attributes)]
+        return replace(self, attributes=tuple(sorted(new, key=lambda each: ROLES.index(each.role))))
+
+    def with_classes(self, classes: Sequence[str], name: str = "class") -> DataSpec:
+        """Return the same spec with a label of these classes; without a label where there are none."""
+        return self.with_role("label", [Attribute(name, tuple(classes))] if classes else [])
 
     def check(self, x: Tensor, *, name: str = "x") -> None:
         """Raise `DataError` unless x has shape (n, *event) and every value is in the support."""
@@ -70,46 +104,49 @@ class DataSpec:
             )
         self.support.check(x, name=name)
 
-    def one_hot(self, labels: Tensor) -> Tensor:
-        """Return (n, classes) one-hot rows for (n,) class numbers."""
-        return torch.nn.functional.one_hot(labels.long(), len(self.classes)).to(torch.get_default_dtype())
-
     def class_number(self, given: str | int) -> int:
         """Return a class's number from its name or, where no class has that name, its number from 0.
 
         Raises:
             UsageError: for another class, with those that there are.
         """
-        if not self.classes:
+        if self.label is None:
             raise UsageError("class given, but this data has no classes")
-        return Factor("class", self.classes).number(given)
+        return self.label.number(given)
 
     def to_json(self) -> dict[str, Any]:
         """Return the spec as JSON values."""
-        known = {"factors": self.factors, "conditions": self.conditions}
-        known = {name: [factor.to_json() for factor in factors] for name, factors in known.items() if factors}
         names = {"categories": [list(column) for column in self.categories]} if self.categories else {}
         return {
             "event_shape": list(self.event_shape),
             "support": str(self.support),
-            "classes": list(self.classes),
             "columns": list(self.columns),
-            **known,
+            "attributes": [each.to_json() for each in self.attributes],
             **names,
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> DataSpec:
-        """Read what ``to_json`` returns."""
+        """Read what ``to_json`` returns, also from older versions."""
         return cls(
             event_shape=tuple(values["event_shape"]),
             support=Support.parse(values["support"]),
-            classes=tuple(values.get("classes", ())),
             columns=tuple(values.get("columns", ())),
-            factors=tuple(Factor.from_json(factor) for factor in values.get("factors", ())),
-            conditions=tuple(Factor.from_json(factor) for factor in values.get("conditions", ())),
+            attributes=tuple(_attributes_from(values)),
             categories=tuple(tuple(column) for column in values.get("categories", ())),
         )
+
+    def _of(self, role: Role) -> tuple[Attribute, ...]:
+        return tuple(each for each in self.attributes if each.role == role)
+
+
+def _attributes_from(values: Mapping[str, Any]) -> Iterator[Attribute]:
+    """Read the attributes of a spec; older versions wrote classes, factors and conditions apart."""
+    yield from map(Attribute.from_json, values.get("attributes", ()))
+    if values.get("classes"):
+        yield Attribute("class", tuple(values["classes"]), role="label")
+    yield from (Attribute.from_json(each, "factor") for each in values.get("factors", ()))
+    yield from (Attribute.from_json(each, "condition") for each in values.get("conditions", ()))
 
 
 def require(data: DataSpec, recipe: str, kinds: Sequence[Kind], *, missing: bool = False) -> None:
@@ -125,19 +162,17 @@ def require(data: DataSpec, recipe: str, kinds: Sequence[Kind], *, missing: bool
         )
 
 
-def context_size(data: DataSpec, conditional: bool) -> int:
-    """Return the entries of a conditional model's context (a class one-hot and codes of others); 0 for others.
+def conditioned_on(data: DataSpec, conditional: bool) -> tuple[Attribute, ...]:
+    """Return the attributes that a model is conditioned on; none for an unconditional one.
 
     Raises:
-        UsageError: for a conditional model of data of which nothing is known, or a condition that is constant.
+        UsageError: for a conditional model of data without attributes, or a condition that is constant.
     """
     if conditional and not data.context:
         raise UsageError(
             "conditional=True needs labelled data; this data has no classes, nor factors nor columns named as context="
         )
-    for factor in data.conditions:
-        if conditional and len(set(factor.values)) < 2:
-            raise UsageError(
-                f"{factor.name} is {factor.values[0]} in all rows, so as context it tells nothing"
-            )
-    return sum(factor.size for factor in data.context) if conditional else 0
+    for each in data.conditions:
+        if conditional and each.kind != "text" and len(set(each.values)) < 2:
+            raise UsageError(f"{each.name} is {each.values[0]} in all rows: leave it out of the context")
+    return data.context if conditional else ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -48,9 +48,7 @@ def joined(parts: list[Rows]) -> Rows:
     return replace(
         first,
         store=torch.cat([part.x for part in parts]),
-        labels=_joined([part.labels for part in parts]),
-        factor_values=_joined([part.factor_values for part in parts]),
-        condition_values=_joined([part.condition_values for part in parts]),
+        attributes=_joined([part.attributes for part in parts]),
         numbers=None,
     )
 
@@ -61,6 +59,6 @@ def check_split(split: str) -> None:
         raise UsageError(f"unknown split {split!r}; there are: {', '.join(SPLITS)}")
 
 
-def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
-    known = [part for part in parts if part is not None]
-    return torch.cat(known) if known else None
+def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    names = [name for name in parts[0] if all(name in part for part in parts)]
+    return {name: torch.cat([part[name] for part in parts]) for name in names}

@@ -69,8 +69,8 @@ class GivenFactors:
     """Leave rows as they are, and forget their classes, so that their context is the code of their factors.
 
     Example:
-        >>> from latentia.data.factors import Factor
-        >>> spec = DataSpec((2,), Support("real"), classes=("a", "b"), factors=(Factor("size", (1, 2)),))
+        >>> from latentia.data.attributes import Attribute
+        >>> spec = DataSpec((2,), Support("real")).with_classes("ab").with_role("factor", [Attribute("size", (1, 2))])
         >>> [[factor.name for factor in each.context] for each in (spec, GivenFactors().spec(spec))]
         [['class'], ['size']]
     """
@@ -83,7 +83,7 @@ class GivenFactors:
 
     def spec(self, spec: DataSpec) -> DataSpec:
         """Return the same spec without classes and conditions."""
-        return replace(spec, classes=(), conditions=())
+        return spec.with_classes(()).with_role("condition", [])
 
     def __call__(self, x: Tensor, index: Tensor, epoch: int) -> Tensor:  # noqa: ARG002  (as all transforms)
         """Return the rows."""

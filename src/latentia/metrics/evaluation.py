@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from latentia.core.model import Bounded, Density, Encodes, Generative
-from latentia.core.objective import Batch, Blocks
+from latentia.core.objective import Batch, Blocks, context_of
 from latentia.data.rows import Modes, Rows
 from latentia.data.spec import DataSpec, Measure
 from latentia.errors import DataError, UsageError
@@ -154,9 +154,7 @@ class Evaluation:
         kept = torch.zeros(len(self.rows), dtype=torch.bool)
         kept[chosen] = True
         blocks = zip(self.rows.blocks(self.batch_size), kept.split(self.batch_size), strict=True)
-        parts = [(block.x[keep], _rows_of(block.context, keep)) for block, keep in blocks]
-        contexts = [context for _, context in parts if context is not None]
-        return Batch(torch.cat([x for x, _ in parts]), torch.cat(contexts) if contexts else None)
+        return Batch.joined([block.rows(keep) for block, keep in blocks])
 
     def blocks(self, batch: Batch, size: int) -> Iterator[Batch]:
         """Yield a batch in blocks on the model's device, with context only if the model takes one."""
@@ -209,7 +207,7 @@ class Evaluation:
             yield Batch(batch.x, self._context(batch))
 
     def _context(self, batch: Batch) -> Tensor | None:
-        return batch.context if self.conditional else None
+        return context_of(self.model, batch) if self.conditional else None
 
     def _generator(self, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
         # A stream of its own: the bare seed may have made the held-out rows, and samples drawn from the same
@@ -243,10 +241,6 @@ def capable(model: nn.Module, capability: type[C]) -> C:
     if not isinstance(model, capability):
         raise UsageError(f"{type(model).__name__} is not {capability.__name__}")
     return model
-
-
-def _rows_of(context: Tensor | None, keep: Tensor) -> Tensor | None:
-    return None if context is None else context[keep]
 
 
 def _one_each(values: Tensor, batch: Batch) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from torch import nn
 
 from latentia.core.model import Bounded, Density, Generative
-from latentia.data.factors import Factor
+from latentia.data.attributes import Attribute
 from latentia.data.spec import DataSpec
 from latentia.errors import LatentiaError
 from latentia.metrics.evaluation import Evaluation, measure_of
@@ -96,7 +96,7 @@ def _lack(name: str, model: nn.Module, spec: DataSpec) -> tuple[str, str] | None
     return None
 
 
-def _too_few(known: Sequence[Factor], needed: int) -> str:
+def _too_few(known: Sequence[Attribute], needed: int) -> str:
     """Return the line that says how many factors a metric needs, and which are known."""
     there = f"only {known[0].name} is known" if known else "nothing is known of these"
     return (

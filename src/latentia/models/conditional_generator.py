@@ -8,15 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentia.core.model import Generative, SamplesContext
+from latentia.core.model import Conditional, Generative, SamplesContext
 from latentia.core.objective import Blocks
-from latentia.data.factors import codes_of
+from latentia.data.attributes import given_values
 from latentia.data.spec import DataSpec
 from latentia.distributions.likelihoods.reconstruction_losses import SquaredError
+from latentia.networks.conditioning import ContextEncoder
 from latentia.networks.scaling import Scaling
 
 
-class DeconvolutionGenerator(Generative, SamplesContext):
+class DeconvolutionGenerator(Generative, Conditional, SamplesContext):
     """x = G(c): given the code c of its factors a row is certain; factors are uniform over their values, alone each.
 
     It has no density: all its mass is on one row for each code. What it learns is the mean E[x | c].
@@ -28,11 +29,13 @@ class DeconvolutionGenerator(Generative, SamplesContext):
     """
 
     measure = None
+    context_encoder: ContextEncoder
 
     def __init__(self, data: DataSpec, *, network: nn.Module, scaling: Scaling) -> None:
         super().__init__()
         self.data = data
         self.network = network
+        self.context_encoder = ContextEncoder(data.context)
         self.loss = SquaredError(data, scaling)
 
     def generate(self, context: Tensor) -> Tensor:
@@ -56,8 +59,9 @@ class DeconvolutionGenerator(Generative, SamplesContext):
         self, n: int, given: Mapping[str, Any], *, generator: torch.Generator | None = None
     ) -> Tensor:
         """Return n codes of what is given, (n, c); the other factors are drawn uniformly from their values."""
-        codes = codes_of(self.data.context, n, given, generator=generator)
-        return codes.to(self.loss.scaling.shift.device)
+        device = self.loss.scaling.shift.device
+        values = given_values(self.data.context, n, given, generator=generator)
+        return self.context_encoder.encode({name: each.to(device) for name, each in values.items()})
 
     def begin(self, rows: Blocks) -> None:
         """Take from the rows what the scaling of real data needs."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from latentia.core.model import Generative, Pathwise
+from latentia.core.model import Conditional, Generative, Pathwise
 from latentia.core.objective import Blocks
 from latentia.core.randomness import using_generator
 from latentia.data.spec import DataSpec
 from latentia.distributions.priors import Prior, PriorSetting, make_prior
+from latentia.networks.conditioning import ContextEncoder
 from latentia.networks.scaling import Scaling
 
 
-class Implicit(Generative, Pathwise):
+class Implicit(Generative, Conditional, Pathwise):
     """x = G(z) with z from the prior; bounded data leaves G through tanh, scaled to the data's range.
 
     Args:
@@ -21,16 +22,26 @@ class Implicit(Generative, Pathwise):
         prior: p(z).
         network: from codes (and a context) to scaled rows.
         scaling: the affine map between rows and network output; the critic's first layer uses it too.
+        context_encoder: encodes what the model is conditioned on; none for an unconditional model.
     """
 
     measure = None
 
-    def __init__(self, data: DataSpec, *, prior: Prior, network: nn.Module, scaling: Scaling) -> None:
+    def __init__(
+        self,
+        data: DataSpec,
+        *,
+        prior: Prior,
+        network: nn.Module,
+        scaling: Scaling,
+        context_encoder: ContextEncoder | None = None,
+    ) -> None:
         super().__init__()
         self.data = data
         self.prior = prior
         self.network = network
         self.scaling = scaling
+        self.context_encoder = context_encoder or ContextEncoder()
 
     @classmethod
     def of_noise(cls, data: DataSpec, network: nn.Module, latent_dim: int) -> Implicit:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from latentia.core.model import Bounded, Decodes, Encodes, Generative, Pathwise
+from latentia.core.model import Bounded, Conditional, Decodes, Encodes, Generative, Pathwise
 from latentia.core.objective import Blocks
 from latentia.core.randomness import using_generator
 from latentia.data.spec import DataSpec
@@ -18,13 +18,14 @@ from latentia.distributions.priors import Prior
 from latentia.errors import UsageError
 from latentia.functional.bounds import iwae
 from latentia.models.semi_amortised import Refinement
+from latentia.networks.conditioning import ContextEncoder
 from latentia.networks.scaling import Scaling
 
 _DECODED_AT_ONCE = 4096  # codes; keeps an importance-weighted bound's memory bounded
 _NUMBERS_AT_ONCE = 2**19  # of decoded rows: 2 MB, which stay in two cores' caches
 
 
-class _Autoencoding(Generative, Encodes, Decodes, ABC):
+class _Autoencoding(Generative, Conditional, Encodes, Decodes, ABC):
     """What all latent variable models do: sample through the prior, encode and decode."""
 
     def __init__(
@@ -38,6 +39,7 @@ class _Autoencoding(Generative, Encodes, Decodes, ABC):
         likelihood: Likelihood,
         scaling: Scaling,
         refinement: Refinement | None = None,
+        context_encoder: ContextEncoder | None = None,
     ) -> None:
         super().__init__()
         self.data = data
@@ -48,6 +50,7 @@ class _Autoencoding(Generative, Encodes, Decodes, ABC):
         self.likelihood = likelihood
         self.scaling = scaling
         self.refinement = refinement
+        self.context_encoder = context_encoder or ContextEncoder()
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> Distribution:
         """Return q(z | x), refined where that is asked for: batch shape (B,), event shape (d,)."""
@@ -103,6 +106,7 @@ class LatentVariable(_Autoencoding, Bounded, Pathwise):
         likelihood: p(x | z).
         scaling: the affine map between rows and network input; the encoder's and the likelihood's.
         refinement: what improves the encoder's guess for each row.
+        context_encoder: encodes what the model is conditioned on; none for an unconditional model.
     """
 
     @property

@@ -11,19 +11,20 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution
 from torch.nn.functional import one_hot
 
-from latentia.core.model import Bounded, Decodes, Encodes, Generative, SamplesContext
+from latentia.core.model import Bounded, Conditional, Decodes, Encodes, Generative, SamplesContext
 from latentia.core.objective import Blocks
 from latentia.core.randomness import using_generator
-from latentia.data.factors import Factor, codes_of
+from latentia.data.attributes import Attribute, given_values
 from latentia.data.spec import DataSpec
 from latentia.distributions.class_and_code import ClassAndCode
 from latentia.distributions.posteriors import sample_and_kl
 from latentia.errors import UsageError
 from latentia.functional.semi_supervised import enumerated_bound, marginal_bound
 from latentia.models.latent_variable import LatentVariable
+from latentia.networks.conditioning import ContextEncoder
 
 
-class SemiSupervised(Generative, SamplesContext, Bounded, Encodes, Decodes):
+class SemiSupervised(Generative, Conditional, SamplesContext, Bounded, Encodes, Decodes):
     """p(x) = Σ_y p(y) ∫ p(x | z, y) p(z) dz, with a classifier q(y | x) and an encoder q(z | x, y).
 
     A row's code is both latent variables: (z, y), with y one number for each class.
@@ -32,19 +33,27 @@ class SemiSupervised(Generative, SamplesContext, Bounded, Encodes, Decodes):
         given_class: p(x | y), a model that is conditional on a one-hot class.
         classifier: a network from scaled rows to a number for each class.
         classes: their names.
+        context_encoder: encodes the rows' class, which may have other values too, such as "unlabelled"; one-hot by
+            default.
 
     References:
         Kingma, Mohamed, Rezende and Welling (2014), Semi-supervised learning with deep generative models (M2).
     """
 
     def __init__(
-        self, given_class: LatentVariable, *, classifier: nn.Module, classes: tuple[str, ...]
+        self,
+        given_class: LatentVariable,
+        *,
+        classifier: nn.Module,
+        classes: tuple[str, ...],
+        context_encoder: ContextEncoder | None = None,
     ) -> None:
         super().__init__()
         self.data: DataSpec = given_class.data
         self.given_class = given_class
         self.classifier = classifier
         self.classes = classes
+        self.context_encoder = context_encoder or ContextEncoder([Attribute("class", classes, role="label")])
         self.class_logits = nn.Parameter(torch.zeros(len(classes)))
 
     @property
@@ -133,7 +142,9 @@ class SemiSupervised(Generative, SamplesContext, Bounded, Encodes, Decodes):
     ) -> Tensor:
         """Return n one-hot classes, (n, C): those given as ``class``, or drawn from p(y)."""
         if given:
-            return codes_of((Factor("class", self.classes),), n, given).to(self.class_logits.device)
+            label = Attribute("class", self.classes, role="label")
+            (weights,) = given_values([label], n, given).values()
+            return weights.to(self.class_logits)
         with using_generator(generator):
             y = Categorical(logits=self.class_logits, validate_args=False).sample((n,))
         return one_hot(y, len(self.classes)).to(self.class_logits.dtype)

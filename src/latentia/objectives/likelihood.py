@@ -55,7 +55,7 @@ class MaximumLikelihood(Objective):
 
     def step(self, batch: Batch) -> Step:
         """Descend the loss once."""
-        loss = self.negative_log_likelihood(batch.x, batch.context if self.conditional else None)
+        loss = self.negative_log_likelihood(batch.x, self.context_of(batch))
         yield "model", loss
         return {"loss": loss.detach(), "log_likelihood": -loss.detach()}
 

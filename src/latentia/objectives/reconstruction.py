@@ -60,7 +60,7 @@ class Reconstruction(Objective):
 
     def step(self, batch: Batch) -> Step:
         """Descend the loss once."""
-        error, mistakes, right = self.terms(batch.x, batch.context)
+        error, mistakes, right = self.terms(batch.x, self.context_of(batch))
         loss = error + self.weight * mistakes
         yield "model", loss
         logged = {"loss": loss, "reconstruction_loss": error}

@@ -40,9 +40,10 @@ class Regression(Objective):
 
     def step(self, batch: Batch) -> Step:
         """Descend the loss once."""
-        if batch.context is None:
+        context = self.context_of(batch)
+        if context is None:
             raise DataError("rows are learned from their factors or classes, and these have neither")
-        loss = self.squared_error(batch.x, batch.context)
+        loss = self.squared_error(batch.x, context)
         yield "generator", loss
         return {"loss": loss.detach()}
 

@@ -10,6 +10,7 @@ from latentia.data.spec import DataSpec, require
 from latentia.data.transforms import GivenFactors
 from latentia.errors import UsageError
 from latentia.models.conditional_generator import DeconvolutionGenerator
+from latentia.networks.conditioning import ContextEncoder
 from latentia.networks.conv import ConvDecoder
 from latentia.networks.mlp import MLP, activation_named
 from latentia.networks.scaling import Scaling
@@ -51,9 +52,8 @@ def deconvolution_generator(
         raise UsageError(f"hidden and layers must be at least 1; got hidden={hidden}, layers={layers}")
     transform = GivenFactors() if data.classes and data.factors else None
     model_spec = data if transform is None else transform.spec(data)
-    size = sum(factor.size for factor in model_spec.context)
     network = nn.Sequential(
-        MLP((size,), (hidden,), hidden=[hidden] * (layers - 1)),
+        MLP((ContextEncoder(model_spec.context).size,), (hidden,), hidden=[hidden] * (layers - 1)),
         activation_named("relu"),
         ConvDecoder(hidden, (1, *data.event_shape), width=width, norm=norm),
     )

@@ -9,13 +9,14 @@ from typing import Any
 
 from latentia.core.player import Optim
 from latentia.core.recipe import Recipe
-from latentia.data.spec import DataSpec, context_size, require
+from latentia.data.spec import DataSpec, require
 from latentia.distributions.priors import PriorSetting, make_prior
 from latentia.errors import UsageError
 from latentia.functional.gan.diversity import DIVERSITY, matches_contexts
 from latentia.functional.gan.label_noise import flipped, smoothed
 from latentia.functional.gan.loss_pairs import LossPair, loss_pair
 from latentia.models.implicit import Implicit
+from latentia.networks.conditioning import ContextEncoder, context_encoder
 from latentia.networks.critic import Critic, packed_shape
 from latentia.networks.registry import Size, decoder_factory, encoder_factory, network_name, size_of
 from latentia.networks.scaling import Scaling
@@ -141,7 +142,7 @@ def build_gan(
     _check_diversity(diversity, data, conditional=conditional)
     network = network_name(network, data)
     size = size_of(network, Size(hidden, layers, width), build_gan)
-    parts = _Parts(data, network, size, context_size(data, conditional), conditioning)
+    parts = _Parts(data, network, size, context_encoder(data, conditional), conditioning)
     objective = Adversarial(
         parts.generator(latent_dim, prior, norm=norm, dropout=dropout),
         [parts.critic(norm=critic_norm, minibatch=minibatch, pack=pack) for _ in range(critics)],
@@ -171,7 +172,7 @@ class _Parts:
     data: DataSpec
     network: str
     size: Size
-    context: int
+    context: ContextEncoder
     conditioning: str
 
     def generator(self, latent_dim: int, prior: str, *, norm: str, dropout: float) -> Implicit:
@@ -183,18 +184,18 @@ class _Parts:
         network = decoder_factory(self.network)(
             latent_dim,
             self.data.event_shape,
-            context=self.context,
+            context=self.context.size,
             size=self.size.with_dropout(dropout),
             norm=norm,
             conditioning=self.conditioning,
         )
-        return Implicit(self.data, prior=law, network=network, scaling=scaling)
+        return Implicit(self.data, prior=law, network=network, scaling=scaling, context_encoder=self.context)
 
     def critic(self, *, norm: str, minibatch: str, pack: int) -> Critic:
         network = encoder_factory(self.network)(
             packed_shape(self.data.event_shape, pack),
             1,
-            context=self.context * pack,
+            context=self.context.size * pack,
             size=self.size,
             norm=norm,
             conditioning=self.conditioning,
@@ -234,7 +235,9 @@ def _check_wasserstein(combined: str, *, bounded: bool) -> None:
 
 def _check_diversity(diversity: str, data: DataSpec, *, conditional: bool) -> None:
     """Raise `UsageError` where rows of one context are to be compared, and no two rows have the same."""
-    measured = [factor.name for factor in data.context if factor.kind == "measured"] if conditional else []
+    measured = (
+        [factor.name for factor in data.context if factor.kind in ("real", "text")] if conditional else []
+    )
     if measured and diversity in DIVERSITY and matches_contexts(diversity):
         others = " or ".join(name for name in DIVERSITY if not matches_contexts(name))
         raise UsageError(

@@ -10,6 +10,7 @@ from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
 from latentia.models.latent_variable import LatentVariable
 from latentia.models.semi_supervised import SemiSupervised
+from latentia.networks.conditioning import ContextEncoder
 from latentia.objectives.vae.semi_supervised import SemiSupervisedBound
 from latentia.recipes.shared_options import with_options_of
 from latentia.recipes.vae_builder import build_vae
@@ -57,11 +58,16 @@ def semi_supervised_vae(
     if not isinstance(built.model, LatentVariable):
         raise UsageError("semi-supervised-vae compares classes by likelihood, which relaxed-bernoulli is not")
     classes = tuple(data.classes[number] for number in columns)
-    model = SemiSupervised(built.model, classifier=built.read(len(classes)), classes=classes)
+    model = SemiSupervised(
+        built.model,
+        classifier=built.read(len(classes)),
+        classes=classes,
+        context_encoder=ContextEncoder(data.context[:1]),
+    )
     objective = SemiSupervisedBound(model, columns=columns, weight=weight, labelled=labelled, draws=draws)
     return replace(built.recipe(objective), conditional=False)
 
 
 def _given_class(data: DataSpec, columns: list[int]) -> DataSpec:
     """Return what the rows are for the model inside, whose context is the class alone."""
-    return replace(data, classes=tuple(data.classes[number] for number in columns), conditions=())
+    return data.with_classes([data.classes[number] for number in columns]).with_role("condition", [])

@@ -14,7 +14,7 @@ from latentia.core.objective import Objective
 from latentia.core.player import Optim
 from latentia.core.recipe import Recipe
 from latentia.data.rows import Transform
-from latentia.data.spec import DataSpec, context_size, require
+from latentia.data.spec import DataSpec, require
 from latentia.data.transforms import Binarise, Kind
 from latentia.distributions.flows import Flows
 from latentia.distributions.likelihoods import make_likelihood
@@ -23,6 +23,7 @@ from latentia.distributions.priors import PriorSetting, make_prior
 from latentia.errors import UsageError
 from latentia.models.latent_variable import LatentVariable, RelaxedLatentVariable
 from latentia.models.semi_amortised import Refinement
+from latentia.networks.conditioning import context_encoder
 from latentia.networks.registry import Size, decoder_factory, encoder_factory, network_name, size_of
 from latentia.networks.scaling import Scaling
 
@@ -111,7 +112,7 @@ def build_vae(
     transform = None if binarise is None else Binarise(binarise)
     model_spec = data if transform is None else transform.spec(data)
     require(model_spec, "this model", ("binary", "discrete", "count", "unit", "real", "categorical", "table"))
-    classes = context_size(data, conditional)
+    context = context_encoder(data, conditional)
     network = network_name(network, data)
     size = size_of(network, Size(hidden, layers, width), build_vae)
     scaling = Scaling(model_spec)
@@ -121,7 +122,7 @@ def build_vae(
             latent_dim, model_spec, scaling, prior_components, Flows(prior_transforms, prior_hidden)
         ),
     )
-    if classes and codes_law.of_posteriors:
+    if context.size and codes_law.of_posteriors:
         raise UsageError(
             f"prior={prior!r} has rows without a class, which a conditional encoder needs: choose another"
         )
@@ -135,15 +136,16 @@ def build_vae(
         model_spec,
         prior=codes_law,
         encoder=encoder_factory(network)(
-            scaling.out_shape, inferred.param_dim, context=classes, size=size, norm="none"
+            scaling.out_shape, inferred.param_dim, context=context.size, size=size, norm="none"
         ),
         posterior=inferred,
         decoder=decoder_factory(network)(
-            latent_dim, law.param_shape, context=classes, size=size, norm="none"
+            latent_dim, law.param_shape, context=context.size, size=size, norm="none"
         ),
         likelihood=law,
         scaling=scaling,
         refinement=_refinement(refine_steps, refine_lr),
+        context_encoder=context,
     )
     another = partial(encoder_factory(network), scaling.out_shape, context=0, size=size, norm="none")
     return Built(model, transform, conditional, lr, another)

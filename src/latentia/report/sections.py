@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from latentia.core.model import Density, Generative
-from latentia.data.factors import Factor
 from latentia.figures import plots, tables
 from latentia.figures.drawing import MODEL, REAL, Titled, png, together
 from latentia.figures.images import drawable, image_grid, png_of
@@ -81,7 +80,7 @@ def _images_to_draw(run: Run, held: HeldOut | None) -> tuple[int, Tensor | None,
 
 
 def _by_class_alone(run: Run) -> bool:
-    return run.recipe.conditional and run.model_spec.context == (Factor("class", run.spec.classes or ("",)),)
+    return run.recipe.conditional and [each.role for each in run.model_spec.context] == ["label"]
 
 
 def _by_class(

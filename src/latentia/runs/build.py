@@ -14,6 +14,7 @@ from latentia.core.randomness import using_generator
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
+from latentia.networks.conditioning import encoder_of
 from latentia.registry import recipes
 from latentia.runs.options import Training
 
@@ -28,8 +29,11 @@ def with_training(recipe: Recipe, training: Training) -> Recipe:
     """Return a recipe whose optimisers and batch size are as the training asks; its objective is a copy.
 
     Raises:
-        UsageError: for training options that mean nothing without players.
+        UsageError: for training options that mean nothing without players, and a conditional recipe whose model
+            encodes no context.
     """
+    if recipe.conditional:
+        encoder_of(recipe.objective.model)  # refuses a model without one
     optim = recipe.optim
     players = {"all": optim} if isinstance(optim, Optim) else dict(optim)
     if not recipe.objective.players():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,12 @@ from zlib import crc32
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from latentia.data.batches import Stream
 from latentia.data.read import read_rows
 from latentia.data.rows import Rows
+from latentia.data.spec import DataSpec
 from latentia.errors import LatentiaError, UsageError
 from latentia.registry import datasets
 from latentia.runs.options import Training
@@ -82,13 +84,28 @@ def description(
 
 
 def fingerprint(rows: Rows) -> int:
-    """Return a number that tells rows from others: the CRC-32 of at most 1,000, labels and factors included."""
+    """Return a number that tells rows from others: the CRC-32 of at most 1,000, attributes included."""
     count = min(_MOST, len(rows))
     chosen = torch.arange(count) * (len(rows) - 1) // max(1, count - 1)
     code = crc32(rows.take(chosen).x.float().contiguous().numpy().tobytes())
-    for known in (rows.labels, rows.factor_values, rows.condition_values):
-        code = code if known is None else crc32(known[chosen].numpy().tobytes(), code)
+    for known in _known_of(rows):
+        code = crc32(known[chosen].contiguous().numpy().tobytes(), code)
     return code
+
+
+def _known_of(rows: Rows) -> Iterator[Tensor]:
+    """Yield what is known of rows in the form that fingerprints are taken of: class, factors, conditions, texts."""
+    if rows.labels is not None:
+        yield rows.labels
+    if rows.factor_values is not None:
+        yield rows.factor_values
+    conditions = [
+        (each, rows.attributes[each.name]) for each in rows.spec.conditions if each.name in rows.attributes
+    ]
+    numbers = [values.double() for each, values in conditions if each.kind != "text"]
+    if numbers:
+        yield torch.stack(numbers, dim=1)
+    yield from (values for each, values in conditions if each.kind == "text")
 
 
 def read_again(data: Mapping[str, Any], training: Training) -> tuple[Rows, Rows | None] | None:
@@ -104,7 +121,7 @@ def read_again(data: Mapping[str, Any], training: Training) -> tuple[Rows, Rows 
     reading: dict[str, Any] = {"support": data["spec"]["support"]}
     if not data["named"]:
         reading |= {"labels": data["labels"], "resize": data["resize"] and tuple(data["resize"])}
-        reading["context"] = [condition["name"] for condition in data["spec"].get("conditions", ())]
+        reading["context"] = [each.name for each in DataSpec.from_json(data["spec"]).conditions]
     try:
         kept, held_out = read_parts(source if data["named"] else Path(source), training, **reading)
     except LatentiaError:  # it was read once, so it is another file

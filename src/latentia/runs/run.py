@@ -18,8 +18,9 @@ from latentia.data.ingest.arrays import as_events, as_tensor
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
 from latentia.functional.interpolation import PATHS
+from latentia.networks.conditioning import encoder_of
 from latentia.registry import check_name
-from latentia.runs.conditioning import conditions_by_factor, context_of
+from latentia.runs.conditioning import conditions_by_factor, values_of
 from latentia.runs.costs import Costs
 from latentia.runs.critic_ratio import CriticReading
 from latentia.runs.folder import FORMAT, RunFolder
@@ -213,9 +214,10 @@ class Run:
         return rows.view(len(z), steps, *rows.shape[1:])
 
     @torch.no_grad()
-    def translate(self, x: ArrayLike, domain: str | None = None) -> Tensor:
-        """Return each row carried into the other domain."""
-        return self.require(Translates).translate(self.rows(x), domain)
+    def translate(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
+        """Return each row carried into a domain, given as {"domain": "zebra"}: (n, *event)."""
+        model, rows = self.require(Translates), self.rows(x)
+        return model.translate(rows, self._context(len(rows), given))
 
     def rows(self, x: ArrayLike, *, one: bool = False) -> Tensor:
         """Return rows as the model takes them: checked, floating-point, transformed as in training.
@@ -284,7 +286,10 @@ class Run:
 
     def _context(self, n: int, given: Mapping[str, Any] | None) -> Tensor | None:
         if self.recipe.conditional:
-            return context_of(str(self.name), self.model_spec, n, given).to(self.device)
+            values = values_of(str(self.name), self.model_spec, n, given)
+            there = {name: each.to(self.device) for name, each in values.items()}
+            with torch.no_grad():
+                return encoder_of(self.model).encode(there)
         if given:
             raise UsageError(f"{self.name} is not conditional; it cannot be given {', '.join(given)}")
         return None

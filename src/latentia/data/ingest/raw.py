@@ -47,8 +47,9 @@ class Raw:
         support = inspect(x.split(max(1, _ENTRIES // x[0].numel())), self.support, name)
         labels, classes = self._labels(name)
         shape = tuple(x.shape[1:])
-        spec = DataSpec(shape, support, classes=classes, columns=self.columns, categories=self.categories)
-        return Rows(x, spec, labels=labels, name=name)
+        spec = DataSpec(shape, support, columns=self.columns, categories=self.categories)
+        rows = Rows(x, spec, name=name)
+        return rows if labels is None else rows.with_labels(labels, classes)
 
     def _labels(self, name: str) -> tuple[Tensor | None, tuple[str, ...]]:
         if self.labels is None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentia.data.factors import Factor
+from latentia.data.attributes import Attribute
 from latentia.data.spec import Support
 from latentia.errors import DataError
 from latentia.registry import check_name
@@ -34,7 +34,7 @@ def take_labels(frame: pd.DataFrame, column: str | None) -> tuple[pd.DataFrame, 
 
 def take_context(
     frame: pd.DataFrame, columns: Sequence[str], name: str
-) -> tuple[pd.DataFrame, list[Factor], Tensor]:
+) -> tuple[pd.DataFrame, list[Attribute], Tensor]:
     """Take columns out of a frame as conditions: numbers as what is measured, all else as categories.
 
     Args:
@@ -57,7 +57,7 @@ def take_context(
     return rest, [factor for factor, _ in taken], torch.from_numpy(np.stack([x for _, x in taken], axis=1))
 
 
-def _condition(column: pd.Series, label: str, name: str) -> tuple[Factor, np.ndarray]:
+def _condition(column: pd.Series, label: str, name: str) -> tuple[Attribute, np.ndarray]:
     import pandas as pd
 
     missing = column.isna().to_numpy()
@@ -70,9 +70,9 @@ def _condition(column: pd.Series, label: str, name: str) -> tuple[Factor, np.nda
     dtype = column.dtype
     if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
         values = _numbers(column).astype(np.float64)
-        return Factor(label, (float(values.min()), float(values.max())), "measured"), values
+        return Attribute(label, (float(values.min()), float(values.max())), "real"), values
     names, numbers = np.unique(column.to_numpy().astype(str), return_inverse=True)
-    return Factor(label, tuple(map(str, names))), numbers.astype(np.float64)
+    return Attribute(label, tuple(map(str, names))), numbers.astype(np.float64)
 
 
 def read_frame(frame: pd.DataFrame, name: str) -> tuple[np.ndarray, Support | None]:

@@ -72,8 +72,8 @@ def read_items(dataset: Dataset[Any], support: Support | None, name: str) -> Row
     support = inspect(read(), support, name)
     if len(shapes) > 1:
         raise DataError(f"items of different shapes in {name}: {' and '.join(map(str, sorted(shapes)))}")
-    numbers, classes = (None, ()) if labels[0] is None else number_labels(_scalars(labels, name))
-    return Rows(items, DataSpec(shapes.pop(), support, classes=classes), labels=numbers, name=name)
+    rows = Rows(items, DataSpec(shapes.pop(), support), name=name)
+    return rows if labels[0] is None else rows.with_labels(*number_labels(_scalars(labels, name)))
 
 
 def split_item(item: Any) -> tuple[Any, Any]:

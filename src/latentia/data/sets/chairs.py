@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentia.data.factors import Factor
+from latentia.data.attributes import Attribute
 from latentia.data.rows import Rows
 from latentia.data.sets.rendering import Camera, Colour, Mesh, joined, prism, render
 from latentia.data.spec import DataSpec, Support
@@ -57,8 +57,8 @@ def chairs(
     factors = _factors(types, azimuths)
     images = Images(factors, size)
     values = torch.cartesian_prod(*(torch.arange(len(factor.values)) for factor in factors))
-    spec = DataSpec((3, size, size), Support("discrete", 256), classes=tuple(map(str, factors[0].values)))
-    rows = Rows(images, spec, labels=values[:, 0].clone(), name="chairs").with_factors(factors, values)
+    rows = Rows(images, DataSpec((3, size, size), Support("discrete", 256)), name="chairs")
+    rows = rows.with_factors(factors, values).with_labels(values[:, 0], tuple(map(str, factors[0].values)))
     return seeded_part(rows, split, seed)
 
 
@@ -70,7 +70,7 @@ class Images:
         size: pixels on each side.
     """
 
-    def __init__(self, factors: tuple[Factor, ...], size: int) -> None:
+    def __init__(self, factors: tuple[Attribute, ...], size: int) -> None:
         self.factors = factors
         self.size = size
         n = int(np.prod([len(factor.values) for factor in factors]))
@@ -271,13 +271,13 @@ _BACKS: Mapping[str, Callable[[Measures], Iterable[Mesh]]] = {
 }
 
 
-def _factors(types: int, azimuths: int) -> tuple[Factor, ...]:
+def _factors(types: int, azimuths: int) -> tuple[Attribute, ...]:
     around = tuple(360 * k / azimuths for k in range(azimuths))
     return (
-        Factor("type", tuple(_name(kind) for kind in range(types))),
-        Factor("azimuth", around, "angle"),
-        Factor("elevation", ELEVATIONS, "number"),
-        Factor("distance", DISTANCES, "number"),
+        Attribute("type", tuple(_name(kind) for kind in range(types))),
+        Attribute("azimuth", around, "angle"),
+        Attribute("elevation", ELEVATIONS, "ordinal"),
+        Attribute("distance", DISTANCES, "ordinal"),
     )
 
 

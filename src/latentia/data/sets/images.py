@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from latentia.data.factors import Factor
+from latentia.data.attributes import Attribute
 from latentia.data.ingest import formats
 from latentia.data.ingest.download import PublishedFile, fetch, side_by_side
 from latentia.data.ingest.raw import Raw
@@ -231,7 +231,7 @@ def coil20(split: str = "train", seed: int = 0) -> Rows:
     names = tuple(str(number) for number in range(1, 21))
     labels = objects.astype(np.int64) - 1
     rows = Raw(_column_major(images, 32), labels, Support("discrete", 256), names).rows("coil20")
-    factors = Factor("object", names), Factor("pose", tuple(5.0 * view for view in range(72)), "angle")
+    factors = Attribute("object", names), Attribute("pose", tuple(5.0 * view for view in range(72)), "angle")
     # The file has object after object, each from 0° on.
     views = np.arange(len(labels)) - np.searchsorted(labels, labels)
     return seeded_part(
@@ -239,16 +239,16 @@ def coil20(split: str = "train", seed: int = 0) -> Rows:
     )
 
 
-def _sprite_factors(subset: str) -> tuple[Factor, ...]:
+def _sprite_factors(subset: str) -> tuple[Attribute, ...]:
     """Return what the latent classes of a subset's file are; the grid numbers its own values."""
     turns, places = (4, 2) if subset == "grid" else (1, 1)
     place = tuple(float(value) for value in np.linspace(0, 1, 32)[::places])
     return (
-        Factor("shape", _SHAPES),
-        Factor("scale", tuple(0.5 + 0.1 * step for step in range(6)), "number"),
-        Factor("orientation", tuple(float(value) for value in np.linspace(0, 360, 40)[::turns]), "angle"),
-        Factor("x", place, "number"),
-        Factor("y", place, "number"),
+        Attribute("shape", _SHAPES),
+        Attribute("scale", tuple(0.5 + 0.1 * step for step in range(6)), "ordinal"),
+        Attribute("orientation", tuple(float(value) for value in np.linspace(0, 360, 40)[::turns]), "angle"),
+        Attribute("x", place, "ordinal"),
+        Attribute("y", place, "ordinal"),
     )
 
 

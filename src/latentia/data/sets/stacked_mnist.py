@@ -117,6 +117,6 @@ def _picks(name: str, part: str, seed: int, n: int, images: int) -> Tensor:
 
 def _rows(name: str, rows: Rows, picks: Tensor) -> Rows:
     classes = tuple(f"{number:0{CHANNELS}}" for number in range(10**CHANNELS))
-    spec = replace(rows.spec, event_shape=(CHANNELS, *rows.spec.event_shape[1:]), classes=classes)
-    labels = None if rows.labels is None else number_of(rows.labels[picks])
-    return Rows(Stacked(rows.x[:, 0], picks), spec, labels=labels, name=name)
+    spec = replace(rows.spec.with_classes(classes), event_shape=(CHANNELS, *rows.spec.event_shape[1:]))
+    stacked = Rows(Stacked(rows.x[:, 0], picks), spec, name=name)
+    return stacked if rows.labels is None else stacked.with_labels(number_of(rows.labels[picks]))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latentia.data.factors import Factor
+from latentia.data.attributes import Attribute
 from latentia.data.rows import Rows
 from latentia.errors import DataError
 from latentia.metrics.disentanglement.estimate import Estimate
@@ -29,10 +29,10 @@ class LatentsAndFactors:
 
     codes: Tensor
     factors: Tensor
-    known: tuple[Factor, ...]
+    known: tuple[Attribute, ...]
     constant: tuple[str, ...] = ()
 
-    def chosen(self, which: Callable[[Factor], bool]) -> LatentsAndFactors:
+    def chosen(self, which: Callable[[Attribute], bool]) -> LatentsAndFactors:
         """Return the same codes with some of the factors."""
         kept = [j for j, factor in enumerate(self.known) if which(factor)]
         return LatentsAndFactors(
@@ -78,12 +78,12 @@ def scored(metric: str, unit: str, rows: LatentsAndFactors, estimate: Estimate) 
     )
 
 
-def _known(rows: object) -> tuple[tuple[Factor, ...], Tensor]:
+def _known(rows: object) -> tuple[tuple[Attribute, ...], Tensor]:
     """Return the factors of rows and their numbers (n, F), or their class as the only factor."""
     if isinstance(rows, Rows) and rows.spec.factors and rows.factor_values is not None:
         return rows.spec.factors, rows.factor_values
     if isinstance(rows, Rows) and rows.spec.classes and rows.labels is not None:
-        return (Factor("class", rows.spec.classes),), rows.labels[:, None].to(torch.int64)
+        return (Attribute("class", rows.spec.classes),), rows.labels[:, None].to(torch.int64)
     raise DataError(
         "nothing is known of how the rows came about: give rows with factors, as the sets dsprites, chairs and "
         "coil20 and Rows.with_factors have them"

@@ -36,7 +36,7 @@ def sap_of(evaluation: Evaluation) -> Score:
 @metrics.register("sap-regression", needs=Encodes, factors=1)
 def sap_regression_of(evaluation: Evaluation) -> Score:
     """SAP of factors that are numbers: how much larger R² is with the best code than with the next; at most 1."""
-    rows = coded(evaluation).chosen(lambda factor: factor.kind == "number")
+    rows = coded(evaluation).chosen(lambda factor: factor.kind == "ordinal")
     if not rows.known:
         raise DataError("none of the factors that vary is a number: ask for sap, which takes categories")
     return scored(

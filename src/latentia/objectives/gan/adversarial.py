@@ -177,7 +177,7 @@ class Adversarial(Objective):
                 f"pack={self.pack} rows are judged together, and batches have {len(batch)}: take larger batches, "
                 "or a smaller pack"
             )
-        context = batch.context if self.conditional else None
+        context = self.context_of(batch)
         contexts = packed(context, self.pack)
         x = self.model.scaling(batch.x)
         drawn: Drawn | None = None

@@ -89,7 +89,7 @@ class Constrained(Objective):
 
     def step(self, batch: Batch) -> Step:
         """Move both players once, by gradients from one point."""
-        reconstruction, kl = self.terms(batch.x, batch.context if self.conditional else None)
+        reconstruction, kl = self.terms(batch.x, self.context_of(batch))
         objective, limited = (-reconstruction, kl) if self.constraint == "kl" else (kl, -reconstruction)
         excess, multiplier = limited - self.limit, self.multiplier()
         loss = objective + multiplier.detach() * excess

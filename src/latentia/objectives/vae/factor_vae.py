@@ -71,7 +71,7 @@ class FactorVAE(Objective):
 
     def step(self, batch: Batch) -> Step:
         """Move the model, then the critic on the codes that the model had."""
-        reconstruction, kl, z = self.terms(batch.x, batch.context if self.conditional else None)
+        reconstruction, kl, z = self.terms(batch.x, self.context_of(batch))
         correlation = self.critic(z).mean()
         loss = kl - reconstruction + self.gamma * correlation
         yield "model", loss

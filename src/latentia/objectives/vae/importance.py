@@ -82,7 +82,7 @@ class ImportanceWeighted(Objective):
 
     def step(self, batch: Batch) -> Step:
         """Descend the loss once."""
-        context = batch.context if self.conditional else None
+        context = self.context_of(batch)
         if self.doubly_reparameterised:
             log_w, surrogate = self.doubly(batch.x, context)
             loss = -renyi(log_w, self.alpha).mean()

@@ -96,9 +96,9 @@ class SemiSupervisedBound(Objective):
         Raises:
             DataError: for rows without labels.
         """
-        if batch.context is None:
+        if batch.context is None and not batch.attributes:
             raise DataError("semi-supervised learning needs labels of some rows; these have none")
-        return batch.context[:, self.columns]
+        return self.model.context_encoder(batch)[:, self.columns]
 
     def step(self, batch: Batch) -> Step:
         """Descend the loss once."""

@@ -83,7 +83,7 @@ class Variational(Objective):
 
     def step(self, batch: Batch) -> Step:
         """Descend the loss once."""
-        reconstruction, kl, extra = self.terms(batch.x, batch.context if self.conditional else None)
+        reconstruction, kl, extra = self.terms(batch.x, self.context_of(batch))
         term, weights = self.kl_term(kl, int(self.clock))
         loss = term - self.reconstruction_scale * reconstruction + extra
         yield "model", loss

@@ -1,4 +1,4 @@
-"""Factors: their codes, what may be given, and how they travel with rows."""
+"""Attributes: their codes, what may be given, and how they travel with rows."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ import pytest
 import torch
 from scipy import stats
 from scipy.io import savemat
+from torch import Tensor
 
-from latentia.data.factors import Factor, codes, codes_of
+from latentia.data.attributes import Attribute, by_name, given_values, text_values, texts
 from latentia.data.ingest import download
 from latentia.data.rows import Rows
-from latentia.data.spec import DataSpec, Support, context_size
+from latentia.data.spec import DataSpec, Support
 from latentia.data.splits import joined
 from latentia.data.transforms import GivenFactors
 from latentia.errors import DataError, UsageError
+from latentia.networks.conditioning import ContextEncoder, context_encoder
 from latentia.registry import datasets
 
-KIND = Factor("kind", ("stool", "bench", "throne"))
-SIZE = Factor("size", (1.0, 2.0, 5.0), "number")
-TURN = Factor("turn", (0.0, 90.0, 180.0, 270.0), "angle")
+KIND = Attribute("kind", ("stool", "bench", "throne"))
+SIZE = Attribute("size", (1.0, 2.0, 5.0), "ordinal")
+TURN = Attribute("turn", (0.0, 90.0, 180.0, 270.0), "angle")
 ALL = (KIND, SIZE, TURN)
 
 
@@ -30,53 +32,64 @@ def rows(n: int = 12, classes: tuple[str, ...] = ()) -> Rows:
     x = torch.arange(2 * n).reshape(n, 2).float()
     numbers = torch.arange(n)
     values = torch.stack([numbers % 3, numbers // 3 % 3, numbers % 4], dim=1)
-    labels = numbers % 2 if classes else None
-    return Rows(x, DataSpec((2,), Support("real"), classes=classes), labels).with_factors(ALL, values)
+    plain = Rows(x, DataSpec((2,), Support("real"))).with_factors(ALL, values)
+    return plain.with_labels(numbers % 2, classes) if classes else plain
+
+
+def codes(attributes, numbers: Tensor) -> Tensor:
+    """Return the contexts of rows from the numbers (n, F) of their values."""
+    columns = zip(attributes, numbers.unbind(1), strict=True)
+    return ContextEncoder(attributes).encode({each.name: column for each, column in columns})
+
+
+def code(attribute: Attribute, given, n: int) -> Tensor:
+    """Return the codes of what is given for n rows."""
+    return ContextEncoder([attribute]).encode({attribute.name: attribute.given(given, n)})
 
 
 # --- codes ------------------------------------------------------------------------------------------------------
 
 
 def test_codes_are_one_hot_scaled_and_on_the_circle():
-    code = codes(ALL, torch.tensor([[2, 1, 3], [0, 2, 0]]))
+    found = codes(ALL, torch.tensor([[2, 1, 3], [0, 2, 0]]))
     expected = [[0, 0, 1, -0.5, math.cos(1.5 * math.pi), math.sin(1.5 * math.pi)], [1, 0, 0, 1, 1, 0]]
-    torch.testing.assert_close(code, torch.tensor(expected), atol=1e-6, rtol=0)
-    assert code.dtype == torch.get_default_dtype()
-    assert [factor.size for factor in ALL] == [3, 1, 2]
+    torch.testing.assert_close(found, torch.tensor(expected), atol=1e-6, rtol=0)
+    assert found.dtype == torch.get_default_dtype()
+    assert [ContextEncoder([each]).size for each in ALL] == [3, 1, 2]
 
 
-@pytest.mark.parametrize("factor", ALL)
-def test_a_value_that_is_given_has_the_code_of_its_number(factor):
-    for number, value in enumerate(factor.values):
-        expected = factor.code(torch.tensor([number]))
-        assert factor.code_of(value, 1).equal(expected)
-        assert factor.code_of(str(value), 1).equal(expected)  # as the command line gives it
-    assert factor.code_of(factor.values[1], 4).equal(factor.code(torch.ones(4)))
+@pytest.mark.parametrize("attribute", ALL)
+def test_a_value_that_is_given_has_the_code_of_its_number(attribute):
+    for number, value in enumerate(attribute.values):
+        expected = codes([attribute], torch.tensor([[number]]))
+        assert code(attribute, value, 1).equal(expected)
+        assert code(attribute, str(value), 1).equal(expected)  # as the command line gives it
+    assert code(attribute, attribute.values[1], 4).equal(codes([attribute], torch.ones(4, 1).long()))
 
 
 def test_one_value_for_each_row_may_be_given_in_any_form():
-    expected = SIZE.code(torch.tensor([2, 0, 1]))
+    expected = codes([SIZE], torch.tensor([[2], [0], [1]]))
     for given in ([5, 1, 2], (5.0, 1.0, 2.0), np.array([5, 1, 2]), torch.tensor([5.0, 1.0, 2.0])):
-        assert SIZE.code_of(given, 3).equal(expected)
-    assert KIND.code_of(["throne", 0, "1"], 3).equal(KIND.code(torch.tensor([2, 0, 1])))
+        assert code(SIZE, given, 3).equal(expected)
+    assert code(KIND, ["throne", 0, "1"], 3).equal(codes([KIND], torch.tensor([[2], [0], [1]])))
     with pytest.raises(UsageError, match="size takes one value, or one for each of 4 rows; got 3"):
-        SIZE.code_of([5, 1, 2], 4)
+        SIZE.given([5, 1, 2], 4)
 
 
 def test_the_way_between_two_values_is_walked_in_equal_steps():
-    torch.testing.assert_close(TURN.code_of("350:370", 3), TURN.code_of([350, 0, 10], 3))
-    torch.testing.assert_close(SIZE.code_of("1:5", 3)[:, 0], torch.tensor([-1.0, 0.0, 1.0]))
-    mixed = KIND.code_of("stool:throne", 5)
+    torch.testing.assert_close(code(TURN, "350:370", 3), code(TURN, [350, 0, 10], 3))
+    torch.testing.assert_close(code(SIZE, "1:5", 3)[:, 0], torch.tensor([-1.0, 0.0, 1.0]))
+    mixed = code(KIND, "stool:throne", 5)
     torch.testing.assert_close(mixed, torch.lerp(*torch.eye(3)[[0, 2]], torch.linspace(0, 1, 5)[:, None]))
-    assert KIND.code_of("0:2", 5).equal(mixed)
-    named = Factor("kind", ("a:b", "c"))
-    assert named.code_of("a:b", 1).tolist() == [[1, 0]]
+    assert code(KIND, "0:2", 5).equal(mixed)
+    named = Attribute("kind", ("a:b", "c"))
+    assert code(named, "a:b", 1).tolist() == [[1, 0]]
 
 
 def test_the_codes_of_angles_close_the_circle():
-    near = TURN.code_of([359.5, 0.5], 2)
+    near = code(TURN, [359.5, 0.5], 2)
     assert float((near[0] - near[1]).norm()) == pytest.approx(math.radians(1), rel=1e-3)
-    assert TURN.code_of(720, 1).allclose(TURN.code_of(0, 1), atol=1e-6)
+    assert code(TURN, 720, 1).allclose(code(TURN, 0, 1), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -93,40 +106,64 @@ def test_the_codes_of_angles_close_the_circle():
 )
 def test_values_that_there_are_not_are_refused(factor, given, message):
     with pytest.raises(UsageError, match=message):
-        factor.code_of(given, 2)
+        factor.given(given, 2)
 
 
-@pytest.mark.parametrize("arguments", [("f", ()), ("f", (1.0, 1.0), "number"), ("f", ("a",), "colour")])
+@pytest.mark.parametrize("arguments", [("f", ()), ("f", (1.0, 1.0), "ordinal"), ("f", ("a",), "colour")])
 def test_factors_without_different_values_and_of_other_kinds_are_refused(arguments):
-    with pytest.raises(UsageError, match=r"takes no different values|unknown kind of factor"):
-        Factor(*arguments)
+    with pytest.raises(UsageError, match=r"has no different values|unknown kind of attribute"):
+        Attribute(*arguments)
 
 
 def test_what_is_not_given_is_uniform_and_independent():
     generator = torch.Generator().manual_seed(0)
-    drawn = codes_of(ALL, 30_000, {"size": 2.0}, generator=generator)
-    assert drawn[:, 3].unique().tolist() == [-0.5]
-    kinds = drawn[:, :3].argmax(1)
-    turns = (torch.atan2(drawn[:, 5], drawn[:, 4]) / (math.pi / 2)).round().long() % 4
-    counts = torch.bincount(4 * kinds + turns, minlength=12)
+    drawn = given_values(ALL, 30_000, {"size": 2.0}, generator=generator)
+    assert drawn["size"].unique().tolist() == [2.0]
+    counts = torch.bincount(4 * drawn["kind"] + drawn["turn"], minlength=12)
     assert stats.chisquare(counts.numpy()).pvalue > 1e-6  # the false-alarm rate
-    with pytest.raises(UsageError, match="unknown factor 'colour'; there are: kind, size, turn"):
-        codes_of(ALL, 1, {"colour": 1})
+    with pytest.raises(UsageError, match="unknown attribute 'colour'; there are: kind, size, turn"):
+        given_values(ALL, 1, {"colour": 1})
+
+
+def test_a_label_may_be_given_by_its_name_or_as_the_class_or_the_domain():
+    label = Attribute("animal", ("horse", "zebra"), role="label")
+    for name in ("animal", "class", "domain"):
+        assert by_name([label, SIZE], {name: "zebra", "size": 1}) == {"animal": "zebra", "size": 1}
+    with pytest.raises(UsageError, match="unknown attribute 'domain'; there are: size"):
+        by_name([SIZE], {"domain": "zebra"})
+    with pytest.raises(UsageError, match="animal is given twice, as animal and class"):
+        by_name([label], {"animal": "zebra", "class": "zebra"})
+
+
+def test_texts_are_bytes_of_one_length_and_come_back():
+    caption = Attribute("caption", ("a small box", "Übung", ""), "text")
+    given = caption.given(["Übung", "", "x:y"], 3)
+    assert (given.shape, given.dtype) == ((3, 6), torch.uint8)
+    assert caption.names(given) == texts(given) == ["Übung", "", "x:y"]
+    assert caption.given("one", 2).equal(text_values(["one", "one"]))
+    drawn = caption.names(caption.draw(300, torch.Generator().manual_seed(0)))
+    assert set(drawn) == set(caption.values)
+    with pytest.raises(UsageError, match="caption is a text without examples to draw from: give it"):
+        Attribute("caption", kind="text").draw(1)
 
 
 # --- with rows --------------------------------------------------------------------------------------------------
 
 
 def test_factors_are_the_context_of_rows_without_classes():
-    batch = rows().take(torch.tensor([5, 2]))
-    assert batch.context.equal(codes(ALL, torch.tensor([[2, 1, 1], [2, 0, 2]])))
-    assert rows().whole().context.equal(codes(ALL, rows().factor_values))
+    def context(rows: Rows) -> Tensor:
+        return context_encoder(rows.spec, conditional=True)(rows.take(torch.tensor([5, 2])))
+
+    expected = codes(ALL, torch.tensor([[2, 1, 1], [2, 0, 2]]))
+    assert context(rows()).equal(expected)
+    whole = context_encoder(rows().spec, conditional=True)(rows().whole())
+    assert whole.equal(codes(ALL, rows().factor_values))
     labelled = rows(classes=("a", "b"))
-    assert labelled.take(torch.tensor([5, 2])).context.tolist() == [[0, 1], [1, 0]]
+    assert context(labelled).tolist() == [[0, 1], [1, 0]]
     plain = labelled.transformed(GivenFactors())
-    assert plain.take(torch.tensor([5, 2])).context.equal(batch.context)
-    assert plain.take(torch.tensor([5, 2])).x.equal(batch.x)
-    assert [context_size(each.spec, True) for each in (rows(), labelled, plain)] == [6, 2, 6]
+    assert context(plain).equal(expected)
+    assert plain.take(torch.tensor([5, 2])).x.equal(rows().take(torch.tensor([5, 2])).x)
+    assert context_encoder(labelled.spec, conditional=False)(labelled.whole()) is None
     with pytest.raises(UsageError, match="nothing is known of this data's factors"):
         Rows(torch.zeros(2, 2), DataSpec((2,), Support("real"))).transformed(GivenFactors())
 
@@ -144,8 +181,38 @@ def test_factors_stay_with_their_rows():
 def test_factors_are_part_of_the_spec_s_json():
     spec = rows().spec
     assert DataSpec.from_json(spec.to_json()) == spec
-    old = {key: value for key, value in spec.to_json().items() if key != "factors"}
-    assert DataSpec.from_json(old).factors == ()
+    old = {key: value for key, value in spec.to_json().items() if key != "attributes"}
+    assert DataSpec.from_json(old).attributes == ()
+
+
+def test_specs_of_older_versions_are_read():
+    """They wrote classes, factors and conditions apart, with other names of kinds and without roles."""
+    old = {
+        "event_shape": [2],
+        "support": "real",
+        "classes": ["a", "b"],
+        "factors": [{"name": "size", "values": [1.0, 2.0, 5.0], "kind": "number"}],
+        "conditions": [
+            {"name": "kind", "values": ["stool", "bench"], "kind": "category"},
+            {"name": "age", "values": [20.0, 80.0], "kind": "measured"},
+        ],
+    }
+    spec = DataSpec.from_json(old)
+    assert spec.classes == ("a", "b")
+    assert spec.label == Attribute("class", ("a", "b"), role="label")
+    assert spec.factors == (Attribute("size", (1.0, 2.0, 5.0), "ordinal", "factor"),)
+    assert spec.conditions == (Attribute("kind", ("stool", "bench")), Attribute("age", (20.0, 80.0), "real"))
+    assert DataSpec.from_json(spec.to_json()) == spec
+
+
+def test_attributes_have_names_of_their_own_and_there_is_one_label():
+    with pytest.raises(UsageError, match="two attributes of the rows are called kind: rename one"):
+        rows().with_conditions([KIND], torch.zeros(12, 1))
+    spec = DataSpec((2,), Support("real")).with_classes(("a", "b"))
+    with pytest.raises(UsageError, match="rows have one label; got class, domain"):
+        DataSpec(
+            (2,), Support("real"), attributes=(*spec.attributes, Attribute("domain", ("c",), role="label"))
+        )
 
 
 def test_other_numbers_are_refused():
