@@ -56,7 +56,7 @@ def test_the_loss_is_the_squared_distance_in_units_of_the_range_summed_over_entr
     player, loss = next(step)
     assert player == "generator"
     assert float(loss.detach()) == pytest.approx(np.mean(naive), rel=1e-5)
-    with pytest.raises(DataError, match="from their factors or classes, and these have neither"):
+    with pytest.raises(DataError, match="the model is conditional on type, which these rows do not have"):
         next(Regression(model).step(Batch(x)))
 
 

@@ -13,13 +13,14 @@ from tests.problems import Coins, linear_gaussian, only
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
-from latentia.core.model import Bounded, Decodes, Density, Encodes, Generative
+from latentia.core.model import Bounded, Conditional, Decodes, Density, Encodes, Generative
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
 from latentia.distributions.point_mass import PointMass
 from latentia.errors import DataError, UnknownNameError, UsageError
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.scoring import default_metrics, score
+from latentia.networks.conditioning import ContextEncoder
 from latentia.registry import recipes
 
 REAL = DataSpec((2,), Support("real"))
@@ -43,11 +44,12 @@ class Given(Density, nn.Module):
         return x[:, 0]
 
 
-class Recording(Generative, Bounded, Density):
+class Recording(Generative, Conditional, Bounded, Density):
     """Records what it is asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, context_encoder: ContextEncoder | None = None) -> None:
         super().__init__()
+        self.context_encoder = context_encoder or ContextEncoder()
         self.weight = nn.Parameter(torch.zeros(()))
         self.dropout = nn.Dropout(0.5)
         self.calls: list[tuple] = []
@@ -349,7 +351,7 @@ def test_conditional_samples_are_given_the_contexts_of_the_rows_they_face():
     labels = torch.arange(30) % 3
     spec = DataSpec((2,), Support("real")).with_classes(("a", "b", "c"))
     held_out = Rows(torch.stack([labels.float(), labels.float()], 1), spec).with_labels(labels)
-    model = Recording()
+    model = Recording(ContextEncoder(spec.context))
     evaluation = Evaluation(model, held_out, conditional=True, max_rows=20, batch_size=8)
     score(evaluation, ["energy-distance"])
     contexts = torch.cat([call[2] for call in model.calls])

@@ -385,7 +385,8 @@ def test_a_conditional_model_is_a_law_for_each_class():
     assert run.sample(50, {"class": "low"}, seed=0).mean() < -2
     assert run.sample(50, {"class": "high"}, seed=0).mean() > 2
     right, wrong = (
-        run.spec.one_hot(torch.full((60,), run.spec.class_number(name))) for name in ("low", "high")
+        run.model.context_encoder.encode({"class": torch.full((60,), run.spec.class_number(name))})
+        for name in ("low", "high")
     )
     generator = torch.Generator().manual_seed(0)
     score = run.model.log_prob_bound(x[:60], right, repeats=20, generator=generator).mean()
