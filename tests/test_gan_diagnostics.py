@@ -193,6 +193,6 @@ def test_half_precision_is_read_as_single():
 
 
 def test_every_tenth_step_is_due():
-    due = [step for step in range(31) if is_due(torch.tensor(step))]
+    due = [step for step in range(31) if is_due(step)]
     assert due == [0, 10, 20, 30]
     assert EVERY == 10

@@ -60,27 +60,59 @@ def test_an_optimiser_that_has_not_moved_has_no_state():
     assert Player("model", convolution(), Optim()).tensors() == {}
 
 
+WAYS = {
+    "constant": {},
+    "weight decay": {"weight_decay": 0.1},
+    "cosine with warm-up": {"schedule": "cosine", "warmup": 2},
+    "clipped": {"clip": 0.05},
+}
+MOMENTA = {
+    "adam": {"betas": (0.5, 0.9)},
+    "adamw": {},
+    "rmsprop": {"momentum": 0.9},
+    "sgd": {"momentum": 0.9},
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", OPTIMISERS)
-def test_each_optimiser_moves_as_torch_s_own(name):
-    ours, theirs = convolution(), convolution()
-    player = Player("model", ours, Optim(name, lr=0.01, weight_decay=0.1))
+def test_each_optimiser_moves_as_torch_s_own(name, way, dtype):
+    """Bit for bit, also where a layer has no gradient at some steps."""
+    ours, theirs = convolution().to(dtype), convolution().to(dtype)
+    optim = Optim(name, lr=0.01, **WAYS[way], **MOMENTA[name])
+    player = Player("model", ours, optim, horizon=6)
     fused = {} if name == "rmsprop" else {"fused": True}
-    optimiser = OPTIMISERS[name](theirs.parameters(), lr=0.01, weight_decay=0.1, **fused)
-    for seed in range(3):
-        player.descend(loss_of(ours, seed), step=seed)
+    optimiser = OPTIMISERS[name](
+        theirs.parameters(), lr=0.01, weight_decay=optim.weight_decay, **MOMENTA[name], **fused
+    )
+    for step in range(6):
+        player.descend(some_layers(ours, step), step)
         optimiser.zero_grad()
-        loss_of(theirs, seed).backward()
+        some_layers(theirs, step).backward()
+        if optim.clip is not None:
+            torch.nn.utils.clip_grad_norm_(theirs.parameters(), optim.clip)
+        optimiser.param_groups[0]["lr"] = player.rate(step)
         optimiser.step()
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert torch.equal(a, b)
+        assert a.dtype == dtype
+        for key, value in optimiser.state[b].items():
+            assert torch.equal(player.optimiser.state[a][key], value), key
+
+
+def some_layers(module: nn.Module, step: int) -> torch.Tensor:
+    """Return a loss of the whole network, and at steps 1 and 4 of its first layer alone."""
+    x = torch.randn(5, 3, 3, 3, generator=torch.Generator().manual_seed(step)).to(module[0].weight.dtype)
+    return (module[0] if step in (1, 4) else module)(x).square().mean()
 
 
 def test_the_learning_rate_of_a_step_is_the_schedule_s():
     player = Player("model", convolution(), Optim(lr=0.2, schedule="cosine", warmup=2), horizon=6)
-    rates = []
+    rates, taken = [], player.optimiser.step
+    player.optimiser.step = lambda lr, bad=None: (rates.append(lr), taken(lr, bad))
     for step in range(6):
         player.descend(first_square(player), step)
-        rates.append(player.optimiser.param_groups[0]["lr"])
     fall = [0.5 * (1 + math.cos(math.pi * step / 4)) for step in range(4)]
     assert rates == pytest.approx([0.1, 0.2, *(0.2 * each for each in fall)])
 

@@ -18,11 +18,16 @@ from tests.draws import seeded
 from tests.running import same, weights
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import latentia as lt
+from latentia.core.finiteness import READ_EVERY
+from latentia.core.logged import Logged, read_all
 from latentia.core.objective import Batch, Objective
 from latentia.core.player import Optim, Player
 from latentia.core.train import train
+from latentia.data.batches import Batches
+from latentia.data.rows import Rows
 from latentia.errors import NonFiniteError, UsageError
 
 SGD = Optim("sgd", lr=0.1)
@@ -467,7 +472,7 @@ def test_a_number_that_is_not_finite_stops_the_training_with_player_step_and_ter
     states = train(game, [Batch(rows())], optim=Optim("adam", lr=0.1, clip=1.0))
     next(states), next(states)
     with pytest.raises(NonFiniteError) as error:
-        next(states)
+        next(states).check()
     message = str(error.value)
     assert "player 'model'" in message
     assert "at step 2" in message
@@ -490,8 +495,130 @@ def test_the_weights_of_a_whole_sound_step_come_back_with_their_statistics():
     with pytest.raises(
         NonFiniteError, match=r"player 'model' is nan at step 130 .* weights of step 100 are back"
     ):
-        next(states)
+        next(states).check()
     assert same(kept, weights(game))
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "sgd"])
+@pytest.mark.parametrize("fault", ["nan", "gradient"])
+def test_nobody_moves_from_the_first_bad_number_until_it_is_read(name, fault):
+    """The findings are read at step 20 here; the error is that of step 2, and comes again when it is read again."""
+    game = Game(spoiled, model=linear(0), critic=linear(1))
+    game.fault, seen = fault, [weights(game)]
+    states = noted(train(game, [Batch(rows())], optim=Optim(name, lr=0.1, clip=1.0)), game, seen)
+    with pytest.raises(NonFiniteError, match=r"player 'model' .* nan at step 2 .*weights of step 0 are back"):
+        list(states)
+    assert len(seen) == READ_EVERY
+    assert not same(seen[1], seen[2])
+    model = [{key: value for key, value in each.items() if "model" in key} for each in seen]
+    assert all(same(model[2], each) for each in model[3:])
+
+
+def noted(states: Iterator, game: Game, seen: list) -> Iterator:
+    """Go through states, and note the weights after each."""
+    for state in states:
+        seen.append(weights(game))
+        yield state
+
+
+def test_an_error_that_a_bad_number_leads_to_is_that_numbers():
+    """A later step fails on what the bad one left behind, before the findings were due to be read."""
+
+    def step(game, batch):
+        if not bool(game.seen.isfinite()):
+            raise ValueError("the covariance is not positive definite")
+        loss = game.model(batch.x).square().mean() * (torch.nan if int(game.clock) == 3 else 1.0)
+        yield "model", loss
+        game.seen = loss.detach()
+        return {"loss": loss.detach()}
+
+    game = Game(step, model=linear())
+    game.seen = torch.zeros(())
+    with pytest.raises(NonFiniteError, match=r"loss of player 'model' is nan at step 3 \(loss=nan\)"):
+        list(train(game, [Batch(rows())], optim=SGD, steps=10))
+
+
+def test_going_on_after_a_bad_number_was_read_raises_again():
+    game = Game(spoiled, model=linear(0), critic=linear(1))
+    game.fault = "nan"
+    states = train(game, [Batch(rows())], optim=SGD)
+    state = last(itertools.islice(states, 5))
+    for read in (state.check, state.tensors, lambda: state.metrics, lambda: next(states)):
+        with pytest.raises(NonFiniteError, match="at step 2"):
+            read()
+
+
+class Waits(TorchDispatchMode):
+    """Count what reads a tensor from its device: item, float, bool and tolist all come down to it."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.equal.default):
+            self.count += 1
+        return function(*args, **(kwargs or {}))
+
+
+class Stacks(TorchDispatchMode):
+    """Count the tables that are made of what several steps have logged."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += function is torch.ops.aten.stack.default
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", ["vae", "gan", "wgan-gp", "autoencoder"])
+def test_nothing_in_a_step_waits_for_the_device(name):
+    """On a GPU each wait costs more than a small step; what is read is read every twentieth step."""
+    data = Rows(torch.randn(256, 2), lt.DataSpec((2,), lt.Support("real")))
+    recipe = lt.recipes[name](data.spec, **({} if name == "autoencoder" else {"latent_dim": 2}))
+    states = train(recipe.objective, Batches(data, 32), optim=recipe.optim)
+    list(itertools.islice(states, READ_EVERY))
+    with Waits() as waits:
+        assert len(list(itertools.islice(states, READ_EVERY - 1))) == READ_EVERY - 1
+    assert waits.count == 0
+    with Waits() as waits:
+        list(itertools.islice(states, READ_EVERY))
+    assert 0 < waits.count < READ_EVERY
+
+
+def test_what_a_step_logs_is_read_in_one_transfer():
+    logged = [
+        Logged({"loss": torch.tensor(float(i)), "kl": torch.tensor(2.0), "beta": 0.5}) for i in range(9)
+    ]
+    with Stacks() as seen:
+        read = read_all(logged)
+    assert seen.count == 1
+    assert [each["loss"] for each in read] == [float(i) for i in range(9)]
+    assert read[0] == {"loss": 0.0, "kl": 2.0, "beta": 0.5}
+
+
+def test_a_later_change_in_place_does_not_change_what_was_logged():
+    value = torch.ones(())
+    logged = Logged({"value": value})
+    value.fill_(2.0)
+    assert logged.read() == {"value": 1.0}
+
+
+def test_the_clock_is_a_number_that_follows_its_buffer():
+    game = Game(regression, model=linear())
+    assert game.steps_done == 0
+    for _ in range(3):
+        game.tick()
+    assert (game.steps_done, int(game.clock)) == (3, 3)
+    game.clock.fill_(7)
+    assert game.steps_done == 7
+    game.load_state_dict({**game.state_dict(), "clock": torch.tensor(5)})
+    assert game.steps_done == 5
+    twin = copy.deepcopy(game)
+    twin.tick()
+    assert (twin.steps_done, game.steps_done) == (6, 5)
+    with Waits() as waits:
+        game.tick()
+        assert game.steps_done == 6
+    assert waits.count == 0
 
 
 def test_weights_that_diverge_leave_a_model_that_works():
@@ -681,9 +808,6 @@ def test_resume_from_tensors_is_exact(optim):
 
 
 def lt_batches():
-    from latentia.data.batches import Batches
-    from latentia.data.rows import Rows
-
     return Batches(Rows(rows(10).float(), lt.DataSpec((2,), lt.Support("real"))), 4, seed=3)
 
 

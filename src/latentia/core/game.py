@@ -2,69 +2,80 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import NoReturn
 
 import torch
 from torch import Tensor
 
+from latentia.core.finiteness import Watch
+from latentia.core.logged import Logged, mean_of
 from latentia.core.objective import Batch, Metrics, Objective, Step, Yield
 from latentia.core.player import Player
-from latentia.errors import NonFiniteError, UsageError
+from latentia.errors import UsageError
+
+NO_CONTEXT: AbstractContextManager[object] = nullcontext()
 
 
-@dataclass
+@dataclass(frozen=True)
 class Game:
-    """One step, played by one generator for each micro-batch, in lock-step between yields.
+    """A game of a training: one generator for each micro-batch plays a step, in lock-step between yields.
 
     Attributes:
         objective: the game.
-        batch: the rows of the step.
-        accumulate: micro-batches into which they are split.
         players: who moves.
-        step: steps done before this one.
+        watch: what checks losses and gradients, and masks the moves after a bad one.
+        accumulate: micro-batches into which a step's rows are split.
         context: in which the objective's code runs, and players do not: entered anew after each yield.
     """
 
     objective: Objective
-    batch: Batch
-    accumulate: int
     players: Mapping[str, Player]
-    step: int
-    context: AbstractContextManager[object]
+    watch: Watch
+    accumulate: int = 1
+    context: AbstractContextManager[object] = NO_CONTEXT
 
-    def play(self) -> dict[str, float]:
-        """Play the step to its end; return what it logged, and the norms of the players' gradients."""
-        micro = self.batch.split(self.accumulate)
+    def play(self, batch: Batch, step: int) -> Logged:
+        """Play a step to its end; return what it logged, and the norms of the players' gradients.
+
+        Args:
+            batch: the rows of the step.
+            step: steps done before this one.
+        """
+        micro = batch.split(self.accumulate)
         games = [self.objective.step(part) for part in micro]
-        shares = [len(part) / len(self.batch) for part in micro]
-        norms: dict[str, float] = {}
+        fractions = [len(part) / len(batch) for part in micro]
+        norms: dict[str, Tensor] = {}
         while True:
             ended: list[Metrics] = []
             named: list[list[str]] = []
-            for game, share in zip(games, shares, strict=True):
-                with self.context:
-                    yielded = _advance(game)
+            for game, fraction in zip(games, fractions, strict=True):
+                yielded = self._advance(game)
                 if isinstance(yielded, _End):
                     ended.append(yielded.metrics)
                 else:
-                    named.append(self._backward(_losses(yielded.losses), share, game))
+                    named.append(self._backward(_losses(yielded.losses), fraction, step))
             if len(ended) == len(games):
-                return _averaged(ended, shares) | norms
+                return mean_of([{**metrics, **norms} for metrics in ended], fractions)
             self._agree(ended, named)
-            norms |= self._step(named[0], games[-1])
+            self._step(named[0], len(batch), step, norms)
+
+    def _advance(self, game: Step) -> _Yielded | _End:
+        if self.context is NO_CONTEXT:
+            return _advance(game)
+        with self.context:
+            return _advance(game)
 
     def _agree(self, ended: list[Metrics], named: list[list[str]]) -> None:
         """Raise `UsageError` unless all micro-batches go on, with the same players."""
         if ended or any(each != named[0] for each in named):
-            self._zero_grad()
+            for player in self.players.values():
+                player.zero_grad()
             what = "numbers of yields" if ended else "players"
-            raise UsageError(f"the micro-batches of a step told different {what}")
+            raise UsageError(f"the micro-batches of a step yielded different {what}")
 
-    def _backward(self, losses: Mapping[str, Tensor], share: float, game: Step) -> list[str]:
+    def _backward(self, losses: Mapping[str, Tensor], fraction: float, step: int) -> list[str]:
         """Take every named player's gradient; a graph that several of them share is kept until the last."""
         for number, (name, loss) in enumerate(losses.items(), start=1):
             if name not in self.players:
@@ -74,32 +85,19 @@ class Game:
             if loss.numel() != 1:
                 shape = tuple(loss.shape)
                 raise UsageError(f"the loss of player {name!r} is to be one number; it has shape {shape}")
-            if not math.isfinite(value := float(loss.detach())):
-                self._stop(f"the loss of player {name!r} is {value}", game)
-            self.players[name].backward(loss, share=share, keep_graph=number < len(losses))
+            self.watch.look(step, f"the loss of player {name!r} is", loss)
+            self.players[name].backward(loss, fraction=fraction, keep_graph=number < len(losses))
         return list(losses)
 
-    def _step(self, named: list[str], game: Step) -> dict[str, float]:
-        """Move the named players, after all of their gradients have been found good."""
-        try:
-            norms = {name: self.players[name].sync_and_clip(self.step, len(self.batch)) for name in named}
-        except NonFiniteError as error:
-            self._stop(str(error), game)
+    def _step(self, named: list[str], rows: int, step: int, norms: dict[str, Tensor]) -> None:
+        """Move the named players, after all of their gradients were looked at; note the norms that were taken."""
         for name in named:
-            self.players[name].step(self.step)
-        return {f"gradient_norm/{name}": norm for name, norm in norms.items() if norm is not None}
-
-    def _stop(self, reason: str, game: Step) -> NoReturn:
-        """Raise with the loss terms that the step would have logged."""
-        self._zero_grad()
-        with self.context:
-            terms = _terms(game)
-        yielded = ", ".join(f"{key}={_number(value):.6g}" for key, value in terms.items())
-        raise NonFiniteError(f"{reason} at step {self.step} ({yielded or 'the step logs no terms'})")
-
-    def _zero_grad(self) -> None:
-        for player in self.players.values():
-            player.zero_grad()
+            norm = self.players[name].sync_and_clip(step, rows, self.watch.poison)
+            if norm is not None:
+                self.watch.look(step, f"the gradient of player {name!r} has norm", norm)
+                norms[f"gradient_norm/{name}"] = norm
+        for name in named:
+            self.players[name].step(step, self.watch.bad)
 
 
 @dataclass(frozen=True)
@@ -140,23 +138,3 @@ def _losses(yielded: object) -> Mapping[str, Tensor]:
                 "a step yields (player, loss), or a mapping from players to losses; "
                 f"it yielded {type(yielded).__name__}"
             )
-
-
-def _terms(game: Step) -> Metrics:
-    """Run a step to its end without moving anyone, for what it logs."""
-    while True:
-        yielded = _advance(game)
-        if isinstance(yielded, _End):
-            return yielded.metrics
-
-
-def _averaged(parts: list[Metrics], shares: list[float]) -> dict[str, float]:
-    """Return the mean over rows of what the micro-batches logged."""
-    return {
-        key: sum(_number(part[key]) * share for part, share in zip(parts, shares, strict=True))
-        for key in parts[0]
-    }
-
-
-def _number(value: Tensor | float) -> float:
-    return float(value.detach() if isinstance(value, Tensor) else value)

@@ -1,4 +1,4 @@
-"""Objectives: how a model learns, told as a game of named players."""
+"""Objectives: how a model learns, as a game of named players."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         model: what is learned, and what is sampled, scored and saved afterwards.
-        clock: steps done so far; a buffer that the training loop keeps, for schedules in the loss.
+        clock: steps done so far, a buffer that the training loop keeps; `steps_done` is the same as a number.
         finished: True ends the training: a closed form is done, EM has reached its tolerance.
         loss_functions: names of the methods that compute losses, which ``compile=True`` compiles.
     """
@@ -129,6 +129,21 @@ class Objective(nn.Module, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("clock", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def steps_done(self) -> int:
+        """Steps done so far, for schedules in the loss: the clock, whose device is read only after it was set anew."""
+        clock = self.clock
+        known = self.__dict__.get("_clock_read")
+        if known is None or known[0] is not clock or known[1] != clock._version:
+            known = self.__dict__["_clock_read"] = (clock, clock._version, int(clock))
+        return known[2]
+
+    def tick(self) -> None:
+        """Count a step that is done, without waiting for the device."""
+        done = self.steps_done + 1
+        self.clock.add_(1)
+        self.__dict__["_clock_read"] = (self.clock, self.clock._version, done)
 
     @abstractmethod
     def players(self) -> Mapping[str, nn.Module]:

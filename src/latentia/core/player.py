@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from latentia.core.optimisers import ADAMS, OPTIMISERS, optimiser
 from latentia.errors import NonFiniteError, UsageError
 from latentia.functional.schedules import SCHEDULES, learning_rate_factor
 from latentia.registry import check_name
 
-OPTIMISERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "rmsprop": torch.optim.RMSprop,
-    "sgd": torch.optim.SGD,
-}
-_ADAMS = ("adam", "adamw")
-_FUSED = ("adam", "adamw", "sgd")  # one kernel over all parameters; measured faster than foreach on a CPU
-_NORM_EVERY = 10  # steps; a norm reads the whole gradient, which takes 4 % of a small model's step
+EVERY = 10  # steps between norms of gradients: each reads the whole gradient, 4 % of a small model's step
 
 
 @dataclass(frozen=True)
@@ -63,17 +56,10 @@ class Optim:
             )
         if not all(0 <= beta < 1 for beta in self.betas):
             raise UsageError(f"betas (beta1 and beta2) must be from 0 to below 1; got {self.betas}")
-        if self.momentum and self.name in _ADAMS:
+        if self.momentum and self.name in ADAMS:
             raise UsageError(f"momentum is for sgd and rmsprop; {self.name} has betas")
-        if self.betas != Optim.betas and self.name not in _ADAMS:
+        if self.betas != Optim.betas and self.name not in ADAMS:
             raise UsageError(f"betas are for adam and adamw; {self.name} has momentum")
-
-    def build(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-        """Return torch's optimiser for these parameters."""
-        extra: dict[str, Any] = {"betas": self.betas} if self.name in _ADAMS else {"momentum": self.momentum}
-        if self.name in _FUSED:
-            extra["fused"] = True
-        return OPTIMISERS[self.name](parameters, lr=self.lr, weight_decay=self.weight_decay, **extra)
 
 
 class Player:
@@ -95,54 +81,68 @@ class Player:
         self.parameters = [p for p in module.parameters() if p.requires_grad]
         if not self.parameters:
             raise UsageError(f"player {name!r} has no parameter that requires gradients")
-        self.optimiser = optim.build(self.parameters)
+        self.optimiser = optimiser(self.parameters, optim)
 
     def descend(self, loss: Tensor, step: int = 0) -> float | None:
-        """Move once down the gradient of a scalar loss; return the gradient's norm, as `ready` does."""
-        self.backward(loss)
-        norm = self.sync_and_clip(step)
-        self.step(step)
-        return norm
+        """Move once down the gradient of a scalar loss; return the gradient's norm where `sync_and_clip` takes it.
 
-    def backward(self, loss: Tensor, *, share: float = 1.0, keep_graph: bool = False) -> None:
-        """Add a loss's gradient, times its share of the rows, to this player's parameters and no other's."""
-        moving = [p for p in self.parameters if p.requires_grad]
-        if loss.requires_grad and moving:
-            loss = loss if share == 1.0 else loss * share
-            loss.backward(inputs=moving, retain_graph=keep_graph)
-        if all(p.grad is None for p in moving):
-            raise UsageError(f"the loss of player {self.name!r} does not depend on its parameters")
-
-    def sync_and_clip(self, step: int, rows: int = 1) -> float | None:
-        """Average the gradient over processes by their rows, then clip it; return its norm before clipping.
-
-        Where nothing is clipped, the norm is taken every tenth step, and is None in between: a gradient that is
-        not finite is then seen by the loss of the next step.
+        This is for a loop of your own: the norm is read at once, which waits for the device.
 
         Raises:
             NonFiniteError: for a norm that is not finite; nothing has moved.
         """
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            self._average_over_processes(rows)
-        if self.optim.clip is None and step % _NORM_EVERY:
-            return None
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        size = float(norm)
-        if not size < float("inf"):
+        self.backward(loss)
+        norm = self.sync_and_clip(step)
+        size = None if norm is None else float(norm)
+        if size is not None and not math.isfinite(size):
             raise NonFiniteError(f"the gradient of player {self.name!r} has norm {size}")
-        if self.optim.clip is not None:
-            moved = [p for p in self.parameters if p.grad is not None]
-            torch.nn.utils.clip_grads_with_norm_(moved, self.optim.clip, norm)
+        self.step(step)
         return size
 
-    def step(self, step: int) -> None:
-        """Take one step of the optimiser at the schedule's learning rate, and drop the gradient."""
-        factor = learning_rate_factor(self.optim.schedule, step, self.horizon or 1, self.optim.warmup)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.optim.lr * factor
-        self.optimiser.step()
+    def backward(self, loss: Tensor, *, fraction: float = 1.0, keep_graph: bool = False) -> None:
+        """Add a loss's gradient, times its fraction of the rows, to this player's parameters and no other's."""
+        moving = [p for p in self.parameters if p.requires_grad]
+        if loss.requires_grad and moving:
+            loss = loss if fraction == 1.0 else loss * fraction
+            loss.backward(inputs=moving, retain_graph=keep_graph)
+        if all(p.grad is None for p in moving):
+            raise UsageError(f"the loss of player {self.name!r} does not depend on its parameters")
+
+    def sync_and_clip(self, step: int, rows: int = 1, sound: Tensor | None = None) -> Tensor | None:
+        """Average the gradient over processes by their rows, then clip it; return its norm before clipping.
+
+        Where nothing is clipped, one process takes the norm every tenth step, and it is None in between: a gradient
+        that is not finite is then found by the loss of the next step. Several processes take it at every step, for
+        one of them may have found what the others have not.
+
+        Args:
+            step: steps done before this one.
+            rows: of this process.
+            sound: (), 0, or NaN where this process has found a loss that is not finite; so it is then in all of
+                them.
+        """
+        together = torch.distributed.is_available() and torch.distributed.is_initialized()
+        if together:
+            self._average_over_processes(rows, sound)
+        if self.optim.clip is None and step % EVERY and not together:
+            return None
+        moved = [p for p in self.parameters if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm([p.grad for p in moved if p.grad is not None])
+        if self.optim.clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(moved, self.optim.clip, norm)
+        return norm
+
+    def step(self, step: int, bad: Tensor | None = None) -> None:
+        """Take one step of the optimiser at the schedule's learning rate, unless ``bad`` is 1; drop the gradient."""
+        self.optimiser.step(self.rate(step), bad)
         self.zero_grad()
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        optim = self.optim
+        if optim.schedule == "constant" and not optim.warmup:
+            return optim.lr
+        return optim.lr * learning_rate_factor(optim.schedule, step, self.horizon or 1, optim.warmup)
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
@@ -154,27 +154,33 @@ class Player:
         return {
             f"{number}.{key}": value
             for number, parameter in enumerate(self.parameters)
-            for key, value in self.optimiser.state[parameter].items()
+            for key, value in self.optimiser.state.get(parameter, {}).items()
             if isinstance(value, Tensor)
         }
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Read back what ``tensors`` returns, into each parameter's memory layout."""
+        found: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
             number, _, key = name.partition(".")
-            parameter = self.parameters[int(number)]
-            fused = self.optim.name in _FUSED  # whose step counts live beside the parameters
-            like = parameter if value.shape == parameter.shape else value
-            device = parameter.device if fused or like is parameter else value.device
-            self.optimiser.state[parameter][key] = (
-                torch.empty_like(like, dtype=value.dtype, device=device).copy_(value).detach()
-            )
+            found.setdefault(int(number), {})[key] = _as_stored(value, self.parameters[int(number)])
+        for number, state in found.items():
+            self.optimiser.load(self.parameters[number], state)
 
-    def _average_over_processes(self, rows: int) -> None:
+    def _average_over_processes(self, rows: int, sound: Tensor | None) -> None:
         """Replace the gradient by its mean over all rows of all processes: one flat buffer, one reduction."""
         parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
-        flat = torch.cat([part.flatten() * rows for part in parts] + [parts[0].new_tensor([float(rows)])])
+        weight = parts[0].new_tensor([float(rows)])
+        if sound is not None:
+            weight = weight + sound.to(weight)
+        flat = torch.cat([part.flatten() * rows for part in parts] + [weight])
         torch.distributed.all_reduce(flat)
         flat = flat[:-1] / flat[-1]
         for parameter, mean in zip(self.parameters, flat.split([p.numel() for p in parts]), strict=True):
             parameter.grad = torch.empty_like(parameter).copy_(mean.view_as(parameter)).detach()
+
+
+def _as_stored(value: Tensor, parameter: nn.Parameter) -> Tensor:
+    """Return a copy of a stored tensor, in the parameter's layout where it has its shape, on its device."""
+    like = parameter if value.shape == parameter.shape else value
+    return torch.empty_like(like, dtype=value.dtype, device=parameter.device).copy_(value).detach()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from latentia.core.finiteness import Watch
+from latentia.core.logged import Logged
 from latentia.core.objective import Objective
 from latentia.core.player import Player
-from latentia.errors import NonFiniteError, RunError
+from latentia.errors import RunError
 
 
 @dataclass(frozen=True)
@@ -21,21 +22,39 @@ class State:
     Attributes:
         step: steps done.
         rows: rows in the step's batch.
-        metrics: what the step logged, each a mean over its rows; with ``gradient_norm/PLAYER`` where it was taken.
+        logged: what the step logged, each a mean over its rows, still on the device; with ``gradient_norm/PLAYER``
+            where it was taken.
         objective: what is trained.
         players: who moves.
         generators: the training's own sources of randomness, by device type.
+        watch: what is known of losses that are not finite.
     """
 
     step: int
     rows: int
-    metrics: Mapping[str, float]
+    logged: Logged
     objective: Objective
     players: Mapping[str, Player]
     generators: Mapping[str, torch.Generator]
+    watch: Watch
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """What the step logged, as numbers; this waits for the device, and raises as `check` does."""
+        self.check()
+        return self.logged.read()
+
+    def check(self) -> None:
+        """Wait for the device, and raise `NonFiniteError` if a loss or a gradient so far was not finite."""
+        self.watch.read()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return copies of all that the next step depends on: weights, buffers, optimisers, randomness."""
+        """Return copies of all that the next step depends on: weights, buffers, optimisers, randomness.
+
+        Raises:
+            NonFiniteError: as `check`; a training does not go on from what a bad loss has left.
+        """
+        self.check()
         live = {
             **prefixed("objective", self.objective.state_dict()),
             **{
@@ -55,52 +74,6 @@ class State:
         for name, generator in self.generators.items():
             if f"generator.{name}" in tensors:
                 generator.set_state(tensors[f"generator.{name}"].cpu().clone())
-
-
-class LastGood:
-    """A copy, taken every so many steps, of the last weights that are known to have given finite losses.
-
-    When a loss is not finite, the weights of that step are the ones to blame, and so are those a few steps
-    before: a copy goes back to where a whole step was sound.
-
-    Args:
-        objective: whose parameters and buffers are copied.
-        every: steps between copies.
-    """
-
-    def __init__(self, objective: Objective, every: int = 100) -> None:
-        self.objective = objective
-        self.every = every
-        self.kept: dict[str, Tensor] = {}
-
-    @contextmanager
-    def watching(self, step: int) -> Generator[None]:
-        """Play a step within this: if it is not finite, the last good weights are put back.
-
-        Raises:
-            NonFiniteError: the step's own, saying which weights are back.
-        """
-        due = step % self.every == 0 or not self.kept
-        copy = _copies(self.objective) if due else {}
-        try:
-            yield
-        except NonFiniteError as error:
-            self.objective.load_state_dict(self.kept or copy)
-            raise NonFiniteError(
-                f"{error}; the weights of step {int(self.objective.clock)} are back, the last known to be good: "
-                "lower the learning rate, clip the gradient, or look at the rows of this step"
-            ) from None
-        self.kept = copy or self.kept
-
-    def check(self) -> None:
-        """Raise `NonFiniteError` unless every parameter is finite: what the last step of all moved."""
-        for name, parameter in self.objective.named_parameters():
-            if not bool(parameter.isfinite().all()):
-                raise NonFiniteError(f"the last step made {name} infinite or NaN")
-
-
-def _copies(objective: Objective) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in objective.state_dict().items()}
 
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from latentia.core.game import Game
+from latentia.core.finiteness import Watch
+from latentia.core.game import NO_CONTEXT, Game
+from latentia.core.logged import Logged
 from latentia.core.objective import Batch, Blocks, Objective
 from latentia.core.player import Optim, Player
 from latentia.core.randomness import using_generator
-from latentia.core.state import LastGood, State
+from latentia.core.state import State
 from latentia.errors import UsageError
 
 PRECISIONS = ("float32", "bf16")
@@ -83,6 +85,10 @@ def train(
     Logging, averaging of weights, checkpoints and early stopping are the body of the caller's ``for``. The
     loop draws from a generator of its own, so that whatever the body draws leaves the training as it is.
 
+    Nothing waits for the device between two steps: what a step logged is read from it when ``state.metrics`` is, and
+    whether all losses were finite when that is, every twentieth step, and at the end. From the first loss or gradient
+    that is not finite on nobody moves.
+
     Args:
         objective: the game; moved to ``device``.
         batches: a source with ``at(step)``, or any iterable of batches that can be read again.
@@ -96,7 +102,8 @@ def train(
         resume: the tensors of an earlier state, to go on from.
 
     Raises:
-        NonFiniteError: for a loss or gradient that is not finite; the last weights known to be good are back.
+        NonFiniteError: for a loss or gradient that was not finite, when that is read; the last weights known to be
+            good are back.
         UsageError: for players that share or leave out parameters, and for options that do not exist.
 
     Example:
@@ -125,34 +132,33 @@ def train(
     generators = {
         each.type: torch.Generator(each).manual_seed(seed) for each in (torch.device("cpu"), device)
     }
-    autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
     if resume is None:
         _begin(objective, source, generators)
     if compile and not objective.compile_losses():
         raise UsageError(f"compile: {type(objective).__name__} names no loss_functions to compile")
-    state = State(0, 0, {}, objective, _players(objective, optim, steps), generators)
-    if accumulate > 1 and not state.players:
+    players = _players(objective, optim, steps)
+    if accumulate > 1 and not players:
         raise UsageError("accumulate averages gradients; this objective has no players, so it has none")
+    watch = Watch(objective)
     if resume is not None:
-        state.load(resume)
+        State(0, 0, Logged({}), objective, players, generators, watch).load(resume)
     objective.eval()
-    good, mode = LastGood(objective), _mode_switch(objective)
-    step = int(objective.clock)
+    mode, step = _mode_switch(objective), objective.steps_done
+    autocast = torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else NO_CONTEXT
+    game = Game(objective, players, watch, accumulate, autocast)
     for batch in source.at(step):
         if objective.finished or (steps is not None and step >= steps):
             return
-        batch = batch.to(device)
+        watch.read_again()
         mode(True)
         try:
             with using_generator(*generators.values()):
-                game = Game(objective, batch, accumulate, state.players, step, autocast)
-                metrics = _play(game, good, last=steps)
+                logged = _play(game, _on(batch, device), step, last=step + 1 == steps)
         finally:
             mode(False)
         step += 1
-        objective.clock += 1
-        state = replace(state, step=step, rows=len(batch), metrics=metrics)
-        yield state
+        objective.tick()
+        yield State(step, len(batch), logged, objective, players, generators, watch)
 
 
 def _check(precision: str, accumulate: int) -> None:
@@ -169,15 +175,31 @@ def _begin(objective: Objective, source: BatchSource, generators: Mapping[str, t
         objective.begin(source.rows)
 
 
-def _play(game: Game, good: LastGood, *, last: int | None) -> dict[str, float]:
-    """Play a step; where it turns out not to be finite, the last good weights are put back."""
+def _on(batch: Batch, device: torch.device) -> Batch:
+    """Return a batch on a device; one that is there already is not made anew."""
+    return batch if batch.x.device == device else batch.to(device)
+
+
+def _play(game: Game, batch: Batch, step: int, *, last: bool) -> Logged:
+    """Play a step; an error that comes from a loss which was not finite before is that loss's.
+
+    Without players nothing is masked or put back, and what a step logs may be buffers: they are read at once.
+    """
+    watch = game.watch
     if not game.players:
-        return game.play()
-    with good.watching(game.step):
-        metrics = game.play()
-        if game.step + 1 == last:  # no further loss will tell
-            good.check()
-    return metrics
+        logged = game.play(batch, step)
+        logged.read()
+        return logged
+    watch.good.before(step)
+    try:
+        logged = game.play(batch, step)
+    except Exception:
+        watch.read()
+        raise
+    watch.ended(step, logged)
+    if last or game.objective.finished:
+        watch.last()
+    return logged
 
 
 def _mode_switch(objective: Objective) -> Callable[[bool], object]:

@@ -172,7 +172,7 @@ class Adversarial(Objective):
 
     def step(self, batch: Batch) -> Step:
         """Play one round."""
-        if len(batch) < self.pack and not int(self.clock):
+        if len(batch) < self.pack and not self.steps_done:
             raise UsageError(
                 f"pack={self.pack} rows are judged together, and batches have {len(batch)}: take larger batches, "
                 "or a smaller pack"
@@ -234,7 +234,7 @@ class Adversarial(Objective):
     def penalty(self, real: Tensor, fake: Tensor, context: Tensor | None) -> Tensor:
         """Return the sum of all critics' penalties at this step."""
         values = [
-            penalty.at(int(self.clock), score, real, fake)
+            penalty.at(self.steps_done, score, real, fake)
             for penalty in self.penalties
             for score in self._scores(context)
         ]
@@ -325,6 +325,6 @@ class Adversarial(Objective):
             "critic_accuracy_real": terms.real_accuracy,
             "critic_accuracy_fake": terms.fake_accuracy,
         }
-        if not is_due(self.clock):
+        if not is_due(self.steps_done):
             return logged
         return logged | diagnosis(terms.real_scores, terms.fake_scores, x, made, self.losses)

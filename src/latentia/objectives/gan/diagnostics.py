@@ -19,9 +19,9 @@ _FLAT = 1e-3  # what a loss with a σ changes at most between the logits 10 and 
 _MARGIN = 0.1  # of the real rows' range, by which a sample may leave that of a small batch
 
 
-def is_due(clock: Tensor) -> bool:
-    """Whether a step, by an objective's clock, is one that is diagnosed."""
-    return int(clock) % EVERY == 0
+def is_due(step: int) -> bool:
+    """Whether a step, by how many were done before it, is one that is diagnosed."""
+    return step % EVERY == 0
 
 
 @torch.no_grad()

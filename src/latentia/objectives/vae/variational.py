@@ -84,7 +84,7 @@ class Variational(Objective):
     def step(self, batch: Batch) -> Step:
         """Descend the loss once."""
         reconstruction, kl, extra = self.terms(batch.x, self.context_of(batch))
-        term, weights = self.kl_term(kl, int(self.clock))
+        term, weights = self.kl_term(kl, self.steps_done)
         loss = term - self.reconstruction_scale * reconstruction + extra
         yield "model", loss
         logged = {"loss": loss, "reconstruction": reconstruction, "kl": kl, "elbo": reconstruction - kl}
