@@ -118,8 +118,9 @@ def test_two_learning_rates_reach_the_optimisers():
     made = recipe(lr=0.003, critic_lr=0.007, beta1=0.25, beta2=0.75)
     *_, state = train(made.objective, [batch()], optim=made.optim, steps=1)
     for player, lr in (("generator", 0.003), ("critic", 0.007)):
-        (group,) = state.players[player].optimiser.param_groups
-        assert (group["lr"], group["betas"]) == (lr, (0.25, 0.75))
+        mover = state.players[player]
+        settings = mover.optimiser.settings
+        assert (mover.rate(0), settings["beta1"], settings["beta2"]) == (lr, 0.25, 0.75)
     owned = {id(p) for p in state.players["critic"].parameters}
     assert owned == {id(p) for p in made.objective.critics.parameters()}
 

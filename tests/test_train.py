@@ -293,15 +293,13 @@ def two_players(game: Game, batch: Batch):
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 4, 20])
 def test_the_parts_of_a_batch_are_nearly_equal_and_lose_no_row(parts):
-    """Rows of a second, unpaired set are shared out too, though there are more of them."""
-    batch = Batch(rows(10), index=torch.arange(10), other=rows(25, seed=1))
+    batch = Batch(rows(10), index=torch.arange(10))
     split = batch.split(parts)
     sizes = [len(part) for part in split]
     assert len(split) == min(parts, 10)
     assert max(sizes) - min(sizes) <= 1
     assert torch.equal(torch.cat([part.x for part in split]), batch.x)
     assert torch.equal(torch.cat([part.index for part in split]), batch.index)
-    assert torch.equal(torch.cat([part.other for part in split]), batch.other)
 
 
 @pytest.mark.parametrize("differ", ["yields", "players"])

@@ -29,10 +29,11 @@ class Logged:
     def read(self) -> dict[str, float]:
         """Return the numbers as they were logged, in their order; the first time waits for the device."""
         if self.tensors is not None:
-            self._take(self.tensors.tolist())
+            self.take(self.tensors.tolist())
         return self.numbers
 
-    def _take(self, values: Sequence[float]) -> None:
+    def take(self, values: Sequence[float]) -> None:
+        """Hold the numbers of the tensors, which were transferred."""
         found = {**self.numbers, **dict(zip(self.names, values, strict=True))}
         self.numbers, self.tensors = {name: float(found[name]) for name in self.order}, None
 
@@ -46,7 +47,7 @@ def read_all(logged: Sequence[Logged]) -> list[dict[str, float]]:
     for group in waiting.values():
         table = torch.stack([each.tensors for each in group if each.tensors is not None]).tolist()
         for each, row in zip(group, table, strict=True):
-            each._take(row)
+            each.take(row)
     return [each.read() for each in logged]
 
 

@@ -129,21 +129,23 @@ class Objective(nn.Module, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("clock", torch.zeros((), dtype=torch.int64))
+        self._clock_read: tuple[Tensor, int, int] = self.clock, self.clock._version, 0
 
     @property
     def steps_done(self) -> int:
         """Steps done so far, for schedules in the loss: the clock, whose device is read only after it was set anew."""
         clock = self.clock
-        known = self.__dict__.get("_clock_read")
-        if known is None or known[0] is not clock or known[1] != clock._version:
-            known = self.__dict__["_clock_read"] = (clock, clock._version, int(clock))
-        return known[2]
+        known, version, number = self._clock_read
+        if known is not clock or version != clock._version:
+            number = int(clock)
+            self._clock_read = clock, clock._version, number
+        return number
 
     def tick(self) -> None:
         """Count a step that is done, without waiting for the device."""
         done = self.steps_done + 1
         self.clock.add_(1)
-        self.__dict__["_clock_read"] = (self.clock, self.clock._version, done)
+        self._clock_read = self.clock, self.clock._version, done
 
     @abstractmethod
     def players(self) -> Mapping[str, nn.Module]:

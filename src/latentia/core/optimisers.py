@@ -32,7 +32,7 @@ class Optimiser(Protocol):
     """
 
     @property
-    def state(self) -> dict[nn.Parameter, dict[str, Tensor]]:
+    def state(self) -> dict[nn.Parameter, dict[str, Any]]:
         """The tensors that the next step depends on."""
         ...
 
@@ -76,7 +76,7 @@ class FusedOptimiser:
 
     def __init__(self, parameters: list[nn.Parameter], optim: Optim) -> None:
         self.parameters = parameters
-        self.state: dict[nn.Parameter, dict[str, Tensor]] = {}
+        self.state: dict[nn.Parameter, dict[str, Any]] = {}
         self.names = ("exp_avg", "exp_avg_sq") if optim.name in ADAMS else ("momentum_buffer",)
         if optim.name == "sgd" and not optim.momentum:
             self.names = ()
@@ -92,7 +92,8 @@ class FusedOptimiser:
         for lists in self._lists(moving):
             gradients = [p.grad for p in lists.parameters]
             if lists.counters:
-                torch._foreach_add_(lists.counters, 1)  # masked or not: nothing follows a step that is bad
+                add = torch._foreach_add_  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+                add(lists.counters, 1)  # masked or not: nothing follows a step that is bad
             more = ([], lists.steps) if self.counts else ()
             self.kernel(
                 lists.parameters, gradients, *lists.averages, *more, lr=lr, found_inf=bad, **self.settings
@@ -144,7 +145,7 @@ class TorchOptimiser:
         self.inner = OPTIMISERS[optim.name](parameters, **settings)
 
     @property
-    def state(self) -> dict[nn.Parameter, dict[str, Tensor]]:
+    def state(self) -> dict[nn.Parameter, dict[str, Any]]:
         """The tensors that the next step depends on."""
         return self.inner.state  # pyright: ignore[reportReturnType]
 
