@@ -11,6 +11,7 @@ import latentia as lt
 from latentia.core.objective import Batch
 from latentia.data.spec import DataSpec, Support
 from latentia.objectives.gan.adversarial import Adversarial
+from latentia.objectives.gan.views import Drawn, Turn, View
 
 PLANE = DataSpec((2,), Support("real"))
 GREY = DataSpec((1, 16, 16), Support("unit")).with_classes(("cat", "dog"))
@@ -35,3 +36,20 @@ def rows(data: DataSpec = PLANE, n: int = 16, seed: int = 0) -> Tensor:
 def batch(data: DataSpec = PLANE, n: int = 16) -> Batch:
     classes = torch.eye(2)[torch.arange(n) % 2]
     return Batch(rows(data, n), context=classes if data.classes else None)
+
+
+def turn(played: Adversarial, real: Tensor, fake: Tensor, step: int | None = 0) -> Turn:
+    """Return what a term of the critics' loss reads of rows that they see."""
+    scores = [lambda view, critic=critic: critic.score(view.x, view.context) for critic in played.critics]
+    drawn = Drawn(torch.zeros(len(fake), 1), fake)
+
+    def features(view: View) -> Tensor:
+        return played.critics[0].scaled_features(view.x, view.context)
+
+    return Turn(scores, View(real), View(fake), real, drawn, None, features, step)
+
+
+def penalty(played: Adversarial, real: Tensor, fake: Tensor) -> Tensor:
+    """Return what the terms of the critics' loss are at the game's clock."""
+    given = turn(played, real, fake, int(played.clock))
+    return torch.stack([term(given) for term in played.critic_terms]).sum()

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from tests.draws import seeded
-from tests.games import GREY, PLANE, batch, game, recipe, rows
+from tests.games import GREY, PLANE, batch, game, penalty, recipe, rows
 from torch.nn.functional import softplus
 
 import latentia as lt
@@ -15,9 +15,10 @@ from latentia.core.objective import Batch
 from latentia.core.train import train
 from latentia.errors import UsageError
 from latentia.functional.gan.diversity import Made, mode_seeking
-from latentia.objectives.gan.critic_input import CriticInput
+from latentia.objectives.gan.critic_input import InstanceNoise
 from latentia.objectives.gan.critic_penalties import Penalty
 from latentia.objectives.gan.replay import Replay
+from latentia.objectives.gan.views import View
 
 # --- several critics, packs, minibatch layers -----------------------------------------------------------------------
 
@@ -54,8 +55,8 @@ def test_the_generator_descends_a_combination_of_its_losses_to_the_critics(how):
 def test_each_of_several_critics_learns_as_it_would_alone():
     played = game(critics=2, penalty="r1")
     real, fake = played.seen(rows()), played.seen(rows(seed=1))
-    terms = played.critic_terms(real, fake, None)
-    total = terms.real_loss + terms.fake_loss + played.penalty(real, fake, None)
+    terms = played.critic_losses(View(real), View(fake))
+    total = terms.real_loss + terms.fake_loss + penalty(played, real, fake)
     for critic in played.critics:
         own = list(critic.parameters())
         alone = softplus(-critic.score(real)).mean() + softplus(critic.score(fake)).mean()
@@ -86,7 +87,7 @@ def test_first_losses_of_minibatch_critics_are_of_order_one(minibatch):
     for n in (8, 256):
         played = game("minibatch-gan", minibatch=minibatch, hidden=256, layers=2)
         x = rows(n=n)
-        terms = played.critic_terms(played.seen(x), played.seen(x / 10), None)
+        terms = played.critic_losses(View(played.seen(x)), View(played.seen(x / 10)))
         assert (terms.real_loss + terms.fake_loss).item() < 4
 
 
@@ -94,10 +95,10 @@ def test_first_losses_of_minibatch_critics_are_of_order_one(minibatch):
 
 
 def test_instance_noise_fades_linearly_and_is_gone_at_the_step_told():
-    noise = CriticInput(noise=0.4, noise_steps=200)
+    noise = InstanceNoise(noise=0.4, noise_steps=200)
     told = [noise.deviation(torch.tensor(step)).item() for step in (0, 50, 100, 199, 200, 1000)]
     assert told == pytest.approx([0.4, 0.3, 0.2, 0.002, 0, 0])
-    assert CriticInput(noise=0.4).deviation(torch.tensor(10**6)).item() == pytest.approx(0.4)
+    assert InstanceNoise(noise=0.4).deviation(torch.tensor(10**6)).item() == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize("step", [0, 30, 60])
@@ -139,7 +140,7 @@ def test_labels_that_are_smoothed_or_flipped_reach_the_critic_only():
     plain, told = game(), game(label_smoothing=0.2)
     x, y = plain.seen(rows()), plain.seen(rows(seed=1))
     real, fake = (plain.critics[0].score(each) for each in (x, y))
-    terms = told.critic_terms(x, y, None)
+    terms = told.critic_losses(View(x), View(y))
     assert terms.real_loss.item() == pytest.approx(
         (0.8 * softplus(-real) + 0.2 * softplus(real)).mean().item()
     )
@@ -150,7 +151,7 @@ def test_labels_that_are_smoothed_or_flipped_reach_the_critic_only():
         with seeded(1):
             assert other.generator_loss(rows(), None).item() == expected.item()
     flips = game(label_flips=0.3)
-    assert flips.critic_terms(x, y, None).real_loss != flips.critic_terms(x, y, None).real_loss
+    assert flips.critic_losses(View(x), View(y)).real_loss != flips.critic_losses(View(x), View(y)).real_loss
 
 
 def test_replay_fills_and_then_exchanges_half():
@@ -183,7 +184,7 @@ def test_replay_is_for_the_critic_and_resumes_bit_exactly():
     rest = played(resume=half)[-1].tensors()
     assert whole["objective.replay.count"] == 20
     assert all(torch.equal(value, rest[key]) for key, value in whole.items())
-    with pytest.raises(UsageError, match="replay keeps rows without what they were given"):
+    with pytest.raises(UsageError, match="replay keeps rows without what they are conditioned on"):
         game(data=GREY, conditional=True, replay=10)
 
 
@@ -325,7 +326,7 @@ def test_untrue_labels_leave_the_even_score_of_losses_whose_best_score_is_a_sign
     for option in ("label_smoothing", "label_flips"):
         played = game(loss=name, **{option: share})
         played.critics = torch.nn.ModuleList([Scored()])
-        terms = played.critic_terms(torch.full((4,), 0.5), torch.full((4,), -0.5), None)
+        terms = played.critic_losses(View(torch.full((4,), 0.5)), View(torch.full((4,), -0.5)))
         assert (terms.real_accuracy, terms.fake_accuracy) == (1, 1)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 import torch
 from tests.draws import seeded
-from tests.games import GREY, PLANE, batch, game, recipe, rows
+from tests.games import GREY, PLANE, batch, game, penalty, recipe, rows
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -35,7 +35,7 @@ def test_penalties_are_means_over_rows_as_critics_see_them(data, pack):
     real, fake = played.seen(rows(data)), played.seen(rows(data, seed=1))
     score = played.critics[0].score
     expected = 3 * ((slopes(score, real).square() / 2).mean() + (slopes(score, fake).square() / 2).mean())
-    assert played.penalty(real, fake, None).item() == pytest.approx(expected.item(), rel=1e-4)
+    assert penalty(played, real, fake).item() == pytest.approx(expected.item(), rel=1e-4)
     for name, points in (("r1", real), ("r2", fake)):
         value = Penalty(name, 2.0).of(score, real, fake).item()
         assert value == pytest.approx(2 * (slopes(score, points).square() / 2).mean().item(), rel=1e-4)
@@ -97,8 +97,8 @@ def test_a_penalty_with_batch_norm_names_the_layer(name):
         game(data=GREY, critic_norm="batch", penalty=name)
     with pytest.raises(UsageError, match=r"\(VectorBatchNorm\) couples"):
         game(critic_norm="batch", penalty=name)
-    assert game(minibatch="deviation", penalty=name).penalties
-    assert game(data=GREY, critic_norm="spectral", penalty=name).penalties
+    assert game(minibatch="deviation", penalty=name).critic_terms
+    assert game(data=GREY, critic_norm="spectral", penalty=name).critic_terms
 
 
 def test_a_lazy_penalty_is_the_dense_one_in_the_mean_over_its_steps():
@@ -108,9 +108,9 @@ def test_a_lazy_penalty_is_the_dense_one_in_the_mean_over_its_steps():
     values = []
     for step in range(8):
         lazy.clock.fill_(step)
-        values.append(lazy.penalty(real, fake, None).item())
+        values.append(penalty(lazy, real, fake).item())
     assert [value > 0 for value in values] == [True, False, False, False] * 2
-    assert sum(values) / 8 == pytest.approx(dense.penalty(real, fake, None).item(), rel=1e-6)
+    assert sum(values) / 8 == pytest.approx(penalty(dense, real, fake).item(), rel=1e-6)
 
 
 def test_what_a_critic_descends_is_its_loss_and_its_penalty():

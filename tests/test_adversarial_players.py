@@ -18,6 +18,7 @@ from latentia.core.train import train
 from latentia.data.spec import DataSpec
 from latentia.functional.gan.loss_pairs import LOSS_PAIRS
 from latentia.objectives.gan.adversarial import Adversarial
+from latentia.objectives.gan.views import View
 from latentia.runs.options import recipe_options
 
 GAMES = [name for name in lt.recipes if "critic_steps" in recipe_options(lt.recipes[name])]
@@ -58,7 +59,7 @@ def test_no_player_s_move_leaves_anything_in_the_other(name):
             moved.append(player)
         return {}
 
-    loss_of = played.generator_loss
+    loss_of = played.generator_losses
 
     def untouched(*arguments):
         critic = weights(played.critics)
@@ -67,7 +68,7 @@ def test_no_player_s_move_leaves_anything_in_the_other(name):
             assert torch.equal(each, critic[key]) or (tracked(key) and played.unroll is None), key
         return value
 
-    played.step, played.generator_loss = watched, untouched
+    played.step, played.generator_losses = watched, untouched
     start = {player: weights(module) for player, module in played.players().items()}
     list(train(played, [batch(data)], optim=made.optim, steps=2))
     assert set(moved) == {"critic", "generator"}
@@ -97,8 +98,8 @@ def test_swapping_real_and_fake_flips_what_it_must(name):
     """Labels swap with the rows: s ↦ −s, or 1 − s for least squares, gives the swapped losses; V changes its sign."""
     played = game(loss=name, clip_weights=1.0)
     x, y = played.seen(rows()), played.seen(rows(seed=1) * 2 + 1)
-    terms = played.critic_terms(x, y, None)
-    swapped = played.critic_terms(y, x, None)
+    terms = played.critic_losses(View(x), View(y))
+    swapped = played.critic_losses(View(y), View(x))
     if name == "wasserstein":
         assert (swapped.real_loss + swapped.fake_loss).item() == pytest.approx(
             -(terms.real_loss + terms.fake_loss).item(), abs=1e-6
@@ -107,7 +108,7 @@ def test_swapping_real_and_fake_flips_what_it_must(name):
     reflected = nn.Module()
     reflected.score = lambda y, context=None: (1 if name == "least-squares" else 0) - score(y)
     played.critics = nn.ModuleList([reflected])
-    found = played.critic_terms(y, x, None)
+    found = played.critic_losses(View(y), View(x))
     assert found.real_loss.item() == pytest.approx(terms.fake_loss.item(), rel=1e-5, abs=1e-6)
     assert found.fake_loss.item() == pytest.approx(terms.real_loss.item(), rel=1e-5, abs=1e-6)
     assert (found.real_accuracy, found.fake_accuracy) == (terms.fake_accuracy, terms.real_accuracy)

@@ -24,7 +24,7 @@ def answered(played: Adversarial, real: Tensor, fake: Tensor, steps: int, lr: fl
     for _ in range(steps):
         on_real, on_fake = played.losses.critic(critic.score(real), critic.score(fake.detach()))
         loss = on_real.mean() + on_fake.mean()
-        for penalty in played.penalties:
+        for penalty in played.critic_terms:
             loss = loss + penalty.of(critic.score, real, fake.detach())
         optimiser.zero_grad()
         loss.backward()
@@ -114,5 +114,5 @@ def test_unrolled_gradients_equal_finite_differences(options, steps):
 
 
 def test_an_unrolled_loss_is_not_compiled():
-    assert game(unroll_steps=1).loss_functions == ("critic_terms",)
-    assert game().loss_functions == ("critic_terms", "generator_loss")
+    assert game(unroll_steps=1).loss_functions == ("critic_losses",)
+    assert game().loss_functions == ("critic_losses", "generator_losses")

@@ -26,6 +26,7 @@ from latentia.data.spec import DataSpec, Support
 from latentia.errors import UsageError
 from latentia.functional.gan.loss_pairs import LOSS_PAIRS, loss_pair
 from latentia.networks.conv import ConvDecoder, ConvEncoder
+from latentia.objectives.gan.views import View
 from latentia.runs.options import explanations
 
 PLANE = DataSpec((2,), Support("real"))
@@ -67,7 +68,7 @@ def test_the_losses_are_those_of_the_paper(loss):
     x = rows()
     with seeded(5):
         fake = game.model.rsample(16).detach()
-    terms = game.critic_terms(game.seen(x), game.seen(fake), None)
+    terms = game.critic_losses(View(game.seen(x)), View(game.seen(fake)))
     real, made = game.critics[0](x), game.critics[0](fake)
     assert terms.real_loss.item() == pytest.approx(-logsigmoid(real).mean().item(), rel=1e-6)
     assert terms.fake_loss.item() == pytest.approx(-torch.log1p(-torch.sigmoid(made)).mean().item(), rel=1e-5)
@@ -143,7 +144,7 @@ def test_the_shares_told_right_are_counted_at_the_losses_own_even_score(loss, re
     game = small(loss=loss).objective
 
     game.critics = nn.ModuleList([Told(lambda y: y)])
-    terms = game.critic_terms(torch.tensor(real), torch.tensor(fake), None)
+    terms = game.critic_losses(View(torch.tensor(real)), View(torch.tensor(fake)))
     assert (terms.real_accuracy.item(), terms.fake_accuracy.item()) == shares
 
 
@@ -200,11 +201,11 @@ def test_each_critic_step_sees_new_fakes(reuse):
     game = small(critic_steps=3, reuse_samples=reuse).objective
     seen = []
 
-    def watched(real, fake, context):
-        seen.append(fake)
-        return type(game).critic_terms(game, real, fake, context)
+    def watched(real, fake):
+        seen.append(fake.x)
+        return type(game).critic_losses(game, real, fake)
 
-    game.critic_terms = watched
+    game.critic_losses = watched
     told = game.step(Batch(rows()))
     for _ in range(3):
         next(told)
@@ -250,7 +251,7 @@ def test_the_score_of_real_rows_does_not_depend_on_the_fakes(critic_norm):
     for seed in (1, 2):
         twin = copy.deepcopy(game).train()
         fake = twin.seen(rows(data, seed=seed) ** 3)
-        values.append(twin.critic_terms(twin.seen(x), fake, None).real_loss.item())
+        values.append(twin.critic_losses(View(twin.seen(x)), View(fake)).real_loss.item())
     assert values[0] == values[1]
 
 

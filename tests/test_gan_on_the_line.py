@@ -243,7 +243,7 @@ def test_the_minimax_gradient_dies_as_the_critic_gets_better_and_the_other_s_liv
 @pytest.mark.parametrize("weight", [5.0, 10.0])
 def test_the_wasserstein_gradient_lives(weight):
     """Between laws 20 apart the best penalised critic is linear: 20s − λ(s − 1)² is largest at s = 1 + 20/2λ."""
-    found = norms("wasserstein", penalties=[Penalty("gradient", weight)])[2]
+    found = norms("wasserstein", critic_terms=[Penalty("gradient", weight)])[2]
     assert found == pytest.approx(1 + 10 / weight, rel=0.1)
 
 

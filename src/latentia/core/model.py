@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
+
+if TYPE_CHECKING:
+    from latentia.functional.gan.loss_pairs import LossPair
+    from latentia.networks.critic import Critic
 
 
 class Generative(nn.Module, ABC):
@@ -110,6 +114,20 @@ class SamplesContext(ABC):
             given: attributes by name, each as `latentia.data.attributes.Attribute.given` takes it.
             generator: where randomness comes from; torch's global state without one.
         """
+
+
+class HasCritic(ABC):
+    """An objective whose critics score rows: they tell a density ratio, and have features.
+
+    Attributes:
+        losses: what critics and generator descend, which says what a score means.
+    """
+
+    losses: LossPair
+
+    @abstractmethod
+    def row_critics(self) -> Sequence[Critic]:
+        """Return the critics of rows, or of packs of rows; none where they read something else with them."""
 
 
 class Translates(ABC):

@@ -20,10 +20,11 @@ from latentia.networks.conditioning import ContextEncoder, context_encoder
 from latentia.networks.critic import Critic, packed_shape
 from latentia.networks.registry import Size, decoder_factory, encoder_factory, network_name, size_of
 from latentia.networks.scaling import Scaling
-from latentia.objectives.gan.adversarial import Adversarial, Diversity
-from latentia.objectives.gan.critic_input import CriticInput
+from latentia.objectives.gan.adversarial import Adversarial
+from latentia.objectives.gan.critic_input import Augment, CriticInput, InstanceNoise
 from latentia.objectives.gan.critic_penalties import Penalty
 from latentia.objectives.gan.replay import Replay
+from latentia.objectives.gan.terms import Diversity
 from latentia.objectives.gan.unroll import Unroll
 from latentia.registry import check_name
 
@@ -150,13 +151,13 @@ def build_gan(
         critic_steps=critic_steps,
         reuse_samples=reuse_samples,
         conditional=conditional,
-        penalties=[] if penalty == "none" else [Penalty(penalty, penalty_weight, penalty_every)],
+        critic_terms=[] if penalty == "none" else [Penalty(penalty, penalty_weight, penalty_every)],
+        generator_terms=[] if diversity == "none" else [Diversity(diversity, diversity_weight)],
         clip=clip_weights,
-        shown=CriticInput(instance_noise, instance_noise_steps, _changes(augment, data)),
+        critic_input=_critic_input(augment, data, instance_noise, instance_noise_steps),
         replay=Replay(replay, data.event_shape) if replay else None,
         combined=combined,
         unroll=Unroll(unroll_steps, unroll_lr) if unroll_steps else None,
-        diversity=None if diversity == "none" else Diversity(diversity, diversity_weight),
     )
     optim = {
         "generator": Optim(lr=lr, betas=(beta1, beta2)),
@@ -206,6 +207,13 @@ class _Parts:
 
 def _labelled(pair: LossPair, smoothing: float, flips: float) -> LossPair:
     return flipped(smoothed(pair, smoothing) if smoothing else pair, flips)
+
+
+def _critic_input(augment: str, data: DataSpec, noise: float, noise_steps: int) -> CriticInput:
+    """Return the transforms of what critics see: augmentation, then noise."""
+    changes = _changes(augment, data)
+    augments = [Augment(changes)] if changes else []
+    return CriticInput([*augments, *([InstanceNoise(noise, noise_steps)] if noise else [])])
 
 
 def _changes(augment: str, data: DataSpec) -> Sequence[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latentia.core.model import Generative
+from latentia.core.model import Generative, HasCritic
 from latentia.core.objective import Objective
 from latentia.errors import UsageError
 from latentia.functional.gan.loss_pairs import LARGEST_LOG_RATIO, LossPair
@@ -16,7 +16,6 @@ from latentia.functional.gan.rejection import rejection_sample
 from latentia.metrics.evaluation import scoring
 from latentia.models.critic_features import CriticFeatures
 from latentia.networks.critic import Critic, minibatch_layers
-from latentia.objectives.gan.adversarial import Adversarial
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +37,16 @@ class CriticReading:
         Raises:
             UsageError: for a training without critics.
         """
-        if not isinstance(objective, Adversarial):
+        if not isinstance(objective, HasCritic):
             raise UsageError(
                 f"{type(objective).__name__} has no critic; adversarial recipes, such as gan, have one"
             )
-        critics = tuple(critic for critic in objective.critics if isinstance(critic, Critic))
+        critics = tuple(objective.row_critics())
+        if not critics:
+            raise UsageError(
+                f"the critic of {type(objective).__name__} does not score rows alone: it has no ratio and no features "
+                "of rows"
+            )
         return cls(critics, objective.losses)
 
     def features(self, layer: str | None = None) -> CriticFeatures:

@@ -8,13 +8,12 @@ from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latentia.core.model import Generative
+from latentia.core.model import Generative, HasCritic
 from latentia.core.objective import Objective
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec
 from latentia.models.mixture import MixtureModel
 from latentia.networks.critic import batch_norm_layers
-from latentia.objectives.gan.adversarial import Adversarial
 from latentia.runs.conditioning import random_conditions
 from latentia.runs.diagnostics import adversarial, latent, learning
 from latentia.runs.diagnostics.finding import (
@@ -153,7 +152,7 @@ def training_facts(objective: Objective, training: Training, spec: DataSpec, epo
     return Facts(
         epochs=epochs,
         bounded=spec.support.bounds is not None,
-        even=not isinstance(objective, Adversarial) or objective.losses.even is not None,
+        even=not isinstance(objective, HasCritic) or objective.losses.even is not None,
         restored=training.waits is not None,
         mixing=tuple(layer for module in others for layer in batch_norm_layers(module)),
     )

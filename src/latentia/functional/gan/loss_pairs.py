@@ -73,6 +73,8 @@ class LossPair:
         optimal_critic: log p/q → the score that minimises the critic's expected loss at such a point, where
             theory gives one (up to a constant where the losses read differences of scores only).
         value_at_optimum: the game's value with that critic, where it is a function of p and q alone.
+        encoder: real scores (B,) → losses (B,) of an encoder, where the critic reads rows with their codes; None is
+            minus the critic's loss on real rows, as in the game's value.
         true_labels: the pair that this one is where the critic's labels are true; None where they are (`labels`).
     """
 
@@ -81,7 +83,34 @@ class LossPair:
     relativistic: bool = False
     optimal_critic: Callable[[Tensor], Tensor] | None = None
     value_at_optimum: Optimum | None = None
+    encoder: Callable[[Tensor], Tensor] | None = None
     true_labels: LossPair | None = None
+
+    def encoder_loss(self, real_scores: Tensor) -> Tensor:
+        """Return what an encoder E descends, whose codes a joint critic reads with real rows: (B,).
+
+        A joint critic scores (x, E(x)) as real and (G(z), z) as generated; encoder and generator move together, and
+        each wants its own pairs to be taken for those of the other. It is 0 where the generator's loss reads the real
+        scores already (relativistic).
+
+        Args:
+            real_scores: (B,) of (x, E(x)).
+
+        References:
+            Donahue, Krähenbühl and Darrell (2017), Adversarial feature learning, equation 3 and algorithm 1; Dumoulin
+            et al. (2017), Adversarially learned inference, equation 1.
+
+        Example:
+            >>> LOSS_PAIRS["non-saturating"].encoder_loss(torch.zeros(1))  # −log(1 − D)
+            tensor([0.6931])
+            >>> LOSS_PAIRS["minimax"].encoder_loss(torch.zeros(1))  # log D
+            tensor([-0.6931])
+        """
+        if self.relativistic:
+            return torch.zeros_like(real_scores)
+        if self.encoder is not None:
+            return self.encoder(real_scores)
+        return -(self.true_labels or self).critic(real_scores, real_scores)[0]
 
     @property
     def even(self) -> float | None:
@@ -172,16 +201,22 @@ LOSS_PAIRS: Registry[LossPair] = loss_pairs
 loss_pairs.add(
     {
         "minimax": _MINIMAX,
-        "non-saturating": replace(_MINIMAX, generator=fake_only(non_saturating_generator)),
+        "non-saturating": replace(
+            _MINIMAX,
+            generator=fake_only(non_saturating_generator),
+            encoder=lambda real_scores: cross_entropy_critic(real_scores, real_scores)[1],
+        ),
         "least-squares": LossPair(
             least_squares_critic,
             fake_only(least_squares_generator),
+            encoder=lambda real_scores: least_squares_critic(real_scores, real_scores)[1],
             optimal_critic=torch.sigmoid,
             value_at_optimum=Optimum("−½ Σ pq/(p + q)", _least_squares_value),
         ),
         "hinge": LossPair(
             hinge_critic,
             fake_only(wasserstein_generator),
+            encoder=lambda real_scores: real_scores,
             optimal_critic=torch.sign,
             value_at_optimum=Optimum("2 TV(p, q) − 2", lambda p, q: 2 * total_variation(p, q) - 2),
         ),

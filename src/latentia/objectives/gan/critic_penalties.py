@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from latentia.errors import UsageError
 from latentia.functional.gan.penalties import ScoreFunction, dragan, gradient_penalty, interpolate, r1, r2
 from latentia.networks.critic import batch_norm_layers
+from latentia.objectives.gan.views import Turn, as_points
 from latentia.registry import Registry, penalties, unknown
 
 PENALTIES: Registry[Callable[[ScoreFunction, Tensor, Tensor], Tensor]] = penalties
@@ -76,6 +78,7 @@ class Penalty:
     name: str
     weight: float | None = None
     every: int = 1
+    label = "penalty"
 
     def __post_init__(self) -> None:
         if self.name not in PENALTIES:
@@ -85,9 +88,14 @@ class Penalty:
         if self.every < 1:
             raise UsageError(f"penalty_every must be at least 1 step; got {self.every}")
 
-    def at(self, step: int, critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:
-        """Return what the critic descends at a step: one number, 0 at the steps that are left out."""
-        return real.new_zeros(()) if step % self.every else self.every * self.of(critic, real, fake)
+    def __call__(self, turn: Turn) -> Tensor:
+        """Return what the critics descend, summed over them: one number, 0 at the steps that are left out."""
+        points = [as_points(score, turn.real, turn.fake) for score in turn.scores]
+        if turn.step is None:
+            return torch.stack([self.of(*each) for each in points]).sum()
+        if turn.step % self.every:
+            return turn.real.x.new_zeros(())
+        return torch.stack([self.every * self.of(*each) for each in points]).sum()
 
     def of(self, critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:
         """Return the weighted mean over rows, whatever the step: one number."""

@@ -10,9 +10,9 @@ from functools import partial
 from torch import Tensor
 
 from latentia.errors import UsageError
-from latentia.functional.gan.penalties import ScoreFunction
 from latentia.functional.gan.unroll import unrolled
 from latentia.networks.critic import Critic
+from latentia.objectives.gan.views import View, ViewScore
 
 
 @dataclass(frozen=True)
@@ -41,25 +41,23 @@ class Unroll:
     def score(
         self,
         critic: Critic,
-        context: Tensor | None,
-        loss: Callable[[ScoreFunction], Tensor],
+        loss: Callable[[ViewScore], Tensor],
         clip: float | None,
-    ) -> ScoreFunction:
+    ) -> ViewScore:
         """Return the score that a critic will give, as a function of all that its loss depends on.
 
         The critic itself stays as it is, its weights and the buffers of its norms.
 
         Args:
             critic: as it is now.
-            context: of the rows, or packs, that it scores.
             loss: from a score to what the critic descends: one number.
             clip: c, where its weights are kept in [-c, c].
         """
         network = critic.network
         buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
 
-        def score(parameters: Mapping[str, Tensor], rows: Tensor) -> Tensor:
-            return critic.score(rows, context, tensors={**parameters, **buffers})
+        def score(parameters: Mapping[str, Tensor], view: View) -> Tensor:
+            return critic.score(view.x, view.context, tensors={**parameters, **buffers})
 
         later = unrolled(
             lambda parameters: loss(partial(score, parameters)),
