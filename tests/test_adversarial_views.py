@@ -113,7 +113,7 @@ def test_labels_of_a_joint_critic_are_those_of_the_paper():
     """B14: (x, E(x)) is real and (G(z), z) generated; encoder and generator descend the loss with labels swapped.
 
     critic: −log D(x, E(x)) − log(1 − D(G(z), z)); the others: −log(1 − D(x, E(x))) − log D(G(z), z), or minus the
-    critic's loss where the game is minimax. Swapping the two sides changes the sign of a value that is linear in the scores.
+    critic's loss where the game is minimax. Swapping the two sides changes the sign of a value linear in the scores.
     """
     x, z = line(), line(seed=1)
     losses = {}

@@ -397,7 +397,7 @@ def test_spectral_norm_bounds_every_layer_of_the_critic():
             "leaves the first layer alone, and 8×8 images have no other",
         ),
         ({"data": GREY, "norm": "btach"}, "unknown norm 'btach'"),
-        ({"data": GREY, "network": "unet"}, "unknown network 'unet'"),
+        ({"data": GREY, "network": "vnet"}, "unknown network 'vnet'"),
         ({"data": GREY, "latent_dim": 0}, "latent_dim must be at least 1; got 0"),
         ({"data": GREY, "width": 0}, "hidden and width must be at least 1"),
         ({"data": GREY, "lr": 0.0}, "lr must be positive; got 0"),

@@ -133,15 +133,12 @@ class Adversarial(Objective, HasCritic):
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the two players, each with the terms that learn with it."""
-        learned = [
-            part for part in cast("list[nn.Module]", list(self.parts)) if any(True for _ in part.parameters())
-        ]
-        joined = {
-            "generator": [self.model, *([self.views] if self.two_sided else [])],
-            "critic": [self.critics],
-        }
-        for part in learned:
-            joined[player_of(part)].append(part)
+        joined: dict[str, list[nn.Module]] = {"generator": [self.model], "critic": [self.critics]}
+        if self.two_sided:
+            joined["generator"].append(self.views)
+        for part in self.parts:
+            if any(True for _ in part.parameters()):
+                joined[player_of(part)].append(part)
         return {name: each[0] if len(each) == 1 else nn.ModuleList(each) for name, each in joined.items()}
 
     def row_critics(self) -> list[Critic]:

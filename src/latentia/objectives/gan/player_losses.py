@@ -73,9 +73,15 @@ def of_all_critics(each: Sequence[CriticLosses]) -> CriticLosses:
     """Return the sums of several critics' losses, since each has its own to descend, and their mean accuracies."""
     if len(each) == 1:
         return each[0]
-    columns = [torch.stack(column) for column in list(zip(*each, strict=True))[:4]]
-    sums, means = [column.sum() for column in columns[:2]], [column.mean() for column in columns[2:]]
-    return CriticLosses(*sums, *means, each[0].real_scores, each[0].fake_scores)
+    first = each[0]
+    return CriticLosses(
+        torch.stack([losses.real_loss for losses in each]).sum(),
+        torch.stack([losses.fake_loss for losses in each]).sum(),
+        torch.stack([losses.real_accuracy for losses in each]).mean(),
+        torch.stack([losses.fake_accuracy for losses in each]).mean(),
+        first.real_scores,
+        first.fake_scores,
+    )
 
 
 def generator_loss(
