@@ -2,9 +2,9 @@
 
     python benchmarks/reproduce/annealed_importance_sampling.py [--seeds 0 1 2] [--chains 400]
 
-Expected log-weights with exact moves and linear temperatures are sums in closed form; chains with exact and with
-Hamiltonian moves are held against them and against log p(x), with their standard errors. Importance-weighted bounds
-have the prior for an encoder, and the exact posterior. Writes results/annealed_importance_sampling.json; seconds.
+Expected log-weights with exact transitions and linear temperatures are sums in closed form; chains with exact and
+with Hamiltonian transitions are compared with them and with log p(x), with their standard errors. Importance-weighted
+bounds use the prior and the exact posterior as proposals. Writes results/annealed_importance_sampling.json; seconds.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PROBLEM = GaussianPath(torch.ones(1, 1).double(), torch.ones(1, 1).double(), noi
 
 
 def expected(steps: int) -> dict[str, object]:
-    """Return the expected log-weights both ways, beside the figures to reach."""
+    """Return the expected log-weights in both directions, with their target values."""
     betas = linear_temperatures(steps)
     forward, reverse = (
         float(PROBLEM.expected_log_weight(betas, reverse=way).squeeze()) for way in (False, True)
@@ -55,7 +55,7 @@ def expected(steps: int) -> dict[str, object]:
 
 
 def drawn(steps: int, chains: int, seeds: list[int], *, exact: bool) -> dict[str, object]:
-    """Return what the chains of all seeds gather both ways, and by how many errors that is off what it should be."""
+    """Return the mean log-weights over the chains of all seeds in both directions, with their z-scores."""
     parts = [one_seed(steps, chains, seed, exact=exact) for seed in seeds]
     forward, reverse = (torch.cat([part[way] for part in parts]) for way in (0, 1))
     lower, upper = (renyi_jackknife(log_w, alpha) for log_w, alpha in ((forward, 0.0), (reverse, 2.0)))
@@ -95,7 +95,7 @@ def hamiltonian_moves(betas: Tensor, generator: torch.Generator) -> Move:
 
 
 def off(log_w: Tensor, betas: Tensor, reverse: bool) -> Tensor:
-    """Return by how many standard errors a mean log-weight is off its expectation."""
+    """Return the z-score of a mean log-weight against its expectation."""
     error = log_w.std() / math.sqrt(len(log_w))
     return (log_w.mean() - PROBLEM.expected_log_weight(betas, reverse=reverse).squeeze()) / error
 
@@ -105,7 +105,7 @@ def standard(chains: int, generator: torch.Generator) -> Tensor:
 
 
 def importance_weighted(samples: int, repeats: int = 400) -> dict[str, object]:
-    """Return IWAE-K with the prior and with the exact posterior for an encoder."""
+    """Return IWAE-K with the prior and with the exact posterior as the proposal."""
     generator, posterior = torch.Generator().manual_seed(0), PROBLEM.distribution(1.0)
     noise = torch.randn((samples, repeats, 1), generator=generator, dtype=torch.float64)
     prior_w = PROBLEM.log_ratio(noise)

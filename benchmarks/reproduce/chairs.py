@@ -3,9 +3,9 @@
     python benchmarks/reproduce/chairs.py [--epochs 60] [--width 32] [--precision bf16] [--threads 2]
 
 Learns from the training part of `chairs` and writes mean squared errors per entry (pixels from 0 to 1):
-- of the test part's images, made from their factors, beside the image of the same type in the training part whose pose
-  is nearest, and beside the training image that is nearest to the very image;
-- of frames half-way between two rendered azimuths, at which nothing was ever rendered, beside the mean of the two
+- of the test part's images, generated from their factors, against the training image of the same type with the nearest
+  pose, and against the training image nearest in pixels;
+- of frames half-way between two rendered azimuths, at which nothing was ever rendered, against the mean of the two
   frames, which may be of any part.
 """
 

@@ -1,9 +1,9 @@
-"""What a critic knows of MNIST's classes, which it was never told: 1-NN and a linear probe of its features.
+"""Classes of MNIST in the features of a critic trained without labels: 1-NN and a linear probe.
 
     python benchmarks/reproduce/critic_features.py [--recipe dc-gan] [--epochs 5] [--seeds 0 1 2]
 
-Beside the trained critic stand the same network with its first weights (and its batch norm's averages of data), and
-the pixels themselves: random features are good ones for digits, so a critic's accuracy alone says little. All training
+The trained critic is compared with the same network at initialisation (with the batch norm statistics of the data), and
+with the pixels themselves: random features are good for digits, so a critic's accuracy alone says little. All training
 rows are neighbours; the linear probe is fitted to 10,000 of them.
 """
 
@@ -44,14 +44,14 @@ class Pixels(Encodes, nn.Module):
 
 @torch.no_grad()
 def settle(critic: Critic, rows: Rows) -> None:
-    """Let the averages of batch norm become those of the rows, as training would; no weight moves."""
+    """Set the running statistics of batch norm to those of the rows, without changing a weight."""
     critic.train()
     for block in islice(rows.blocks(64), 100):
         critic(block.x)
 
 
 def critics(recipe: str, train: Rows, epochs: int, seed: int) -> dict[str, Critic]:
-    """Return a critic with the first weights that a seed gives, and the one that they become by training."""
+    """Return a critic at the initialisation of a seed, and the same critic after training."""
     first = build(recipe, train.spec, {}, seed).objective
     first.begin(train)
     settle(CriticReading.of(first).critics[0], train)

@@ -2,11 +2,12 @@
 
     python benchmarks/reproduce/digits_codes.py [--seeds 0 1 2]
 
-A law of codes decoded by a map from fewer dimensions has no density of pixels, so codes and pixels are two tables:
+A density of codes, decoded by a map from fewer dimensions, gives no density of pixels, so codes and pixels are two
+tables:
 - codes: 8 entries, of `pca` and of `autoencoder`; a Gaussian, a mixture, a kernel density, a flow and a VAE of each;
 - pixels: uniformly dequantised, (x + u)/17 in [0, 1]; `ppca`, `factor-analysis` and VAEs of Gaussian likelihood.
-A VAE's log-likelihood lies above its two bounds, nobody knows how far. A row's difference from the first model of its
-table is paired, so its standard error is smaller than the rows'.
+A VAE's log-likelihood lies above its two bounds by an unknown amount. The difference of a model from the first of its
+table is paired over rows, so its standard error is smaller than the scores'.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ RESULTS = Path(__file__).parent / "results"
 CODE, LATENT = 8, 16  # entries of codes; of the latent variables of models of pixels
 IWAE = 500
 STOPPED: dict[str, Any] = {"validation": 0.1, "monitor": "elbo", "patience": 100, "epochs": 400}
-"""A VAE keeps the weights at which a tenth of its training rows, held out, has the best bound."""
+"""A VAE keeps the weights with the best bound on a held-out tenth of its training rows."""
 
 CODECS: dict[str, dict[str, Any]] = {"pca": {}, "autoencoder": {"hidden": 200, "epochs": 60}}
 OF_CODES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -47,7 +48,7 @@ OF_PIXELS: dict[str, tuple[str, dict[str, Any]]] = {
     "ppca": ("ppca", {"latent_dim": LATENT, "support": "unit"}),
     "factor-analysis": ("factor-analysis", {"latent_dim": LATENT, "support": "unit"}),
     "vae, one σ for all pixels": ("vae", {"support": "unit", **_VAE}),
-    "vae, σ in units of each pixel's deviation": ("vae", {"support": "real", **_VAE}),
+    "vae, σ in units of each pixel's standard deviation": ("vae", {"support": "real", **_VAE}),
 }
 SEEDED = ("gaussian-mixture", "flow", "vae")  # the others come out the same
 
@@ -99,7 +100,7 @@ def record(kind: str, rows: Tensor, first: Tensor) -> dict[str, Any]:
 
 
 def codes(learnt: Tensor, test: Tensor, seeds: list[int]) -> dict[str, Any]:
-    """Return the table of each codec's codes; a code's unit differs between them, and so no two tables compare."""
+    """Return the table of each codec's codes; codes have different units, so tables do not compare with each other."""
     found: dict[str, Any] = {}
     for name, options in CODECS.items():
         codec = lt.fit(name, learnt, support="unit", latent_dim=CODE, progress=False, **options)

@@ -1,13 +1,13 @@
-"""Which losses and penalties converge on the Dirac-GAN: eigenvalues to 1e-6, and where 500 steps end.
+"""Which losses and penalties converge on the Dirac-GAN: eigenvalues to 1e-6, and the end of 500 steps.
 
     python benchmarks/reproduce/dirac_gan.py
 
-Mescheder, Geiger and Nowozin (2018): data at 0, generator θ, critic ψx, from (θ, ψ) = (1, 1) by steps of 0.2, the
-players at once or in turn. Their critic is high on generated rows and ours on real ones, so ours starts at ψ = −1. The
+Mescheder, Geiger and Nowozin (2018): data at 0, generator θ, critic ψx, from (θ, ψ) = (1, 1) by steps of 0.2,
+simultaneous or alternating. Their critic is high on generated rows and ours on real ones, so ours starts at ψ = −1. The
 eigenvalues are those of the Jacobian, by automatic differentiation, of the losses and penalties that networks train
 with; published are the formulas of the paper, and the ends that the authors' notebook gives.
 
-The notebook's consensus field leaves out half of the curvature's part of ∇½‖v‖²; both fields are played here.
+The notebook's consensus field leaves out half of the curvature's part of ∇½‖v‖²; both fields are followed here.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def to_slope_one(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor)
 
 @dataclass(frozen=True)
 class Row:
-    """A game with what is published of it: an eigenvalue, norms at the end of both plays, and whether it arrives."""
+    """A game with its published eigenvalue, final norms with both kinds of steps, and whether it converges."""
 
     game: DiracGan
     eigenvalue: tuple[float, float] | None
@@ -77,8 +77,8 @@ ROWS = {
 }
 
 
-def told(row: Row) -> dict[str, object]:
-    """Play one row, and compare it with what is published."""
+def compared(row: Row) -> dict[str, object]:
+    """Follow one game, and compare it with the published values."""
     ends = [
         play(row.game, START, steps=STEPS, lr=H)[-1].norm().item() for play in (simultaneous, alternating)
     ]
@@ -107,7 +107,7 @@ def consensus_of_the_notebook(point: Tensor) -> Tensor:
 
 
 def ends_of_the_notebook() -> list[float]:
-    """Return where the notebook's consensus ends, at once and in turn."""
+    """Return the end of the notebook's consensus, with simultaneous and with alternating steps."""
     together, in_turn = START, START
     generator, critic = torch.eye(2, dtype=torch.float64)
     for _ in range(STEPS):
@@ -118,11 +118,11 @@ def ends_of_the_notebook() -> list[float]:
 
 
 def main() -> None:
-    rows = {name: told(row) for name, row in ROWS.items()}
+    rows = {name: compared(row) for name, row in ROWS.items()}
     errors = [each["eigenvalue_error"] for each in rows.values() if "eigenvalue_error" in each]
     result = {
         "command": "python benchmarks/reproduce/dirac_gan.py",
-        "protocol": f"(θ, ψ) = (1, −1), {STEPS} steps of {H}: at once, and the generator first in turn; float64",
+        "protocol": f"(θ, ψ) = (1, −1), {STEPS} steps of {H}: simultaneous, and alternating with the generator first; float64",
         "goal": "eigenvalues within 1e-6; R1, R2, noise and consensus end below 1e-4, the rest above 0.1",
         "reached": max(errors) < 1e-6 and all(each["ends_on_the_right_side"] for each in rows.values()),
         "largest_eigenvalue_error": max(errors),

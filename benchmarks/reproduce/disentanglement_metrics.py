@@ -1,14 +1,14 @@
-"""Disentanglement metrics of constructed codes beside the values that the reference's own tests demand.
+"""Disentanglement metrics of constructed codes against the values that the reference's own tests demand.
 
     python benchmarks/reproduce/disentanglement_metrics.py [--seeds 0 1 2] [--threads 2]
 
-The factors are ten of ten values, independent and uniform, in 15,000 rows, and the codes are made from them: the
+There are ten independent uniform factors of ten values in 15,000 rows, and the codes are made from them: the
 factors themselves, constants, each factor twice, each row's factors in a random order of its own (scrambled), codes of
 other rows (shuffled), and sums and differences of two factors each. Sizes are those of the study of Locatello et al.
 (2019): 10,000 points, 20 bins, groups of 64, 10,000 to fit to and 5,000 to score on; but modularity takes all rows, of
 which the scrambled codes have 20,000, and DCI has 5 factors, 1,000 rows and 1,000, and one seed, since its trees take
-the time. Matrices of importance and of mutual information have exact values. What is published as a range is a range
-here; what has no published value has none.
+the time. Matrices of importance and of mutual information have exact values. Published ranges are ranges here; what has
+no published value has none.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def line(case: str, name: str, values: list[float], published: Range) -> Line:
     if published is None:
         return Line(case, name, "", values, None)
     low, high = published
-    # A share may be above 1 by its rounding.
+    # A fraction may exceed 1 by rounding.
     return Line(
         case, name, f"{low:.3g} to {high:.3g}", values, all(low <= value <= high + 1e-9 for value in values)
     )

@@ -1,13 +1,14 @@
-"""f-GAN on the line: a Gaussian fitted to a mixture by five divergences, exactly and by adversaries.
+"""f-GAN on the line: a Gaussian fitted to a mixture by five divergences, exactly and adversarially.
 
     python benchmarks/reproduce/f_gan.py [--seeds 0] [--steps 12000] [--only kl]
 
 Target p = 0.33 N(-1, 0.0625) + 0.67 N(2, 2); model q = N(μ, σ²) (Nowozin, Cseke and Tomioka 2016, section 4 and the
-supplement). The exact part minimises D_f(p, q) by quadrature on 20,001 points of [-25, 25]. The adversarial part plays
-our own objective: critic 1-64-64-1 with tanh, batches of 1,024 fresh rows, 6,000 steps of Adam at
-2e-3 and 12,000 at 2e-4; μ, σ and the bound F (by quadrature with the critic as it is) are means over the last 2,000.
+supplement). The exact part minimises D_f(p, q) by quadrature on 20,001 points of [-25, 25]. The adversarial part trains
+with our own objective: critic 1-64-64-1 with tanh, batches of 1,024 fresh rows, 6,000 steps of Adam at
+2e-3 and 12,000 at 2e-4; μ, σ and the bound F (by quadrature with the current critic) are means over the last 2,000.
 Goals: D* within 1e-5 and μ*, σ* within 1e-3 of the table; μ, σ within 0.03 of μ*, σ*, F within 0.01 of D*; in the table
-of each fit under each divergence, every column is least on the diagonal. Writes results/f_gan.json; about 10 minutes.
+of each fit under each divergence, every column has its minimum on the diagonal. Writes results/f_gan.json; about 10
+minutes.
 """
 
 from __future__ import annotations
@@ -64,9 +65,9 @@ PUBLISHED = {
 BATCH = 1024
 
 
-def divergence(record: FDivergence, mean: float, deviation: float) -> float:
+def divergence(record: FDivergence, mean: float, sd: float) -> float:
     """Return D_f(p, q) by quadrature."""
-    log_q = Normal(mean, deviation).log_prob(GRID)
+    log_q = Normal(mean, sd).log_prob(GRID)
     return record.densities(TARGET.log_prob(GRID), log_q, GRID).item()
 
 
@@ -87,18 +88,18 @@ class Line(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.mean, self.log_deviation = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
+        self.mean, self.log_sd = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        return self.mean + self.log_deviation.exp() * z
+        return self.mean + self.log_sd.exp() * z
 
 
 @dataclass(frozen=True)
 class Fresh:
-    """Batches of new rows of p, decided by the seed and the step."""
+    """Batches of fresh rows of p, determined by the seed and the step."""
 
     seed: int
-    # What networks take their units from: mean 0 and deviation 1, so that μ and σ are the generator's parameters.
+    # The scaling of the networks: mean 0 and standard deviation 1, so that μ and σ are the generator's parameters.
     rows: Batch = field(default_factory=lambda: Batch(torch.tensor([[-1.0], [1.0]])))
 
     def batch(self, step: int) -> Batch:
@@ -120,12 +121,12 @@ def game(name: str, seed: int) -> Adversarial:
     return Adversarial(model, critic, loss_pair(name))
 
 
-def bound(objective: Adversarial, record: FDivergence, mean: float, deviation: float) -> float:
-    """Return E_p[T] - E_q[f*(T)] of the critic as it is, by quadrature."""
+def bound(objective: Adversarial, record: FDivergence, mean: float, sd: float) -> float:
+    """Return E_p[T] - E_q[f*(T)] of the current critic, by quadrature."""
     with torch.no_grad():
         scores = objective.critics[0](GRID[:, None].float()).double()
     on_real, on_fake = record.loss().critic(scores, scores)
-    p, q = TARGET.log_prob(GRID).exp(), Normal(mean, deviation).log_prob(GRID).exp()
+    p, q = TARGET.log_prob(GRID).exp(), Normal(mean, sd).log_prob(GRID).exp()
     return -torch.trapezoid(p * on_real + q * on_fake, GRID).item()
 
 
@@ -138,14 +139,14 @@ def adversarial(name: str, seed: int, steps: int) -> dict[str, float]:
         states = lt.train(objective, Fresh(2 * seed + part), optim=lt.Optim(lr=lr), steps=length)
         for state in states:
             if state.step > steps - steps // 6 and state.step % 20 == 0:
-                mean, deviation = line_of(objective)
-                tail.append((bound(objective, record, mean, deviation), mean, deviation))
-    F, mean, deviation = torch.tensor(tail, dtype=torch.float64).mean(0).tolist()
+                mean, sd = line_of(objective)
+                tail.append((bound(objective, record, mean, sd), mean, sd))
+    F, mean, sd = torch.tensor(tail, dtype=torch.float64).mean(0).tolist()
     return {
         "seed": seed,
         "F": F,
         "mean": mean,
-        "deviation": deviation,
+        "standard_deviation": sd,
         "seconds": time.perf_counter() - start,
     }
 
@@ -153,11 +154,11 @@ def adversarial(name: str, seed: int, steps: int) -> dict[str, float]:
 def line_of(objective: Adversarial) -> tuple[float, float]:
     network = objective.model.network
     assert isinstance(network, Line)
-    return network.mean.item(), network.log_deviation.exp().item()
+    return network.mean.item(), network.log_sd.exp().item()
 
 
 def matrix(fits: dict[str, tuple[float, float]]) -> dict[str, dict[str, float]]:
-    """Return each fit's divergence by each of the divergences."""
+    """Return every divergence of each fit."""
     return {row: {column: divergence(lt.divergences[column], *fits[row]) for column in fits} for row in fits}
 
 
@@ -176,21 +177,24 @@ def main() -> None:
     torch.set_num_threads(1)
     optima = {name: exact(name) for name in args.only}
     rows = []
-    for name, (D, mean, deviation) in optima.items():
-        errors = [abs(ours - known) for ours, known in zip((D, mean, deviation), EXACT[name], strict=True)]
+    for name, (D, mean, sd) in optima.items():
+        errors = [abs(ours - known) for ours, known in zip((D, mean, sd), EXACT[name], strict=True)]
         runs = [adversarial(name, seed, args.steps) for seed in args.seeds]
         met = errors[0] < 1e-5 and max(errors[1:]) < 1e-3
         near = all(
-            abs(r["mean"] - mean) < 0.03 and abs(r["deviation"] - deviation) < 0.03 and abs(r["F"] - D) < 0.01
+            abs(r["mean"] - mean) < 0.03
+            and abs(r["standard_deviation"] - sd) < 0.03
+            and abs(r["F"] - D) < 0.01
             for r in runs
         )
         rows.append(
-            {"divergence": name, "exact": {"D": D, "mean": mean, "deviation": deviation}, "exact_met": met,
+            {"divergence": name, "exact": {"D": D, "mean": mean, "standard_deviation": sd}, "exact_met": met,
              "published": PUBLISHED[name], "adversarial": runs, "adversarial_met": near}
         )  # fmt: skip
         print(json.dumps(rows[-1]), flush=True)
     fits = {
-        row["divergence"]: (row["adversarial"][0]["mean"], row["adversarial"][0]["deviation"]) for row in rows
+        row["divergence"]: (row["adversarial"][0]["mean"], row["adversarial"][0]["standard_deviation"])
+        for row in rows
     }
     tables = {"exact": matrix({name: optima[name][1:] for name in optima}), "adversarial": matrix(fits)}
     met = {name: diagonal_is_least(table) for name, table in tables.items()}

@@ -3,13 +3,13 @@
     LATENTIA_DATA=... python benchmarks/reproduce/fashion_gan.py [--minutes 20] [--recipes gan wgan-gp r3-gan]
 
 DCGAN networks of width 64, with batch norm in the generator, in bf16 on two cores, batch 64, one batch of samples for
-both players; as many steps as fit into the minutes by a measurement before; the generator's weights are averaged, over
+both players; as many steps as fit into the minutes, measured beforehand; the generator's weights are averaged, over
 the last 1,000 steps or a sixth of all, where that is less. The distance is between Gaussians fitted to the features, in
 front of its last layer, of a classifier that we train on 50,000 training images: 10,000 samples against the 10,000 test
-images. Beside it stand the floor, the 10,000 training images that the classifier has not seen against the same, and
-what the classifier says of samples: classes with more than a thousandth of them, and their histogram's KL. No published
-figure has these features, so the numbers compare with each other only. Recipes that are not asked for keep their runs
-of as many minutes.
+images. The floor is the distance of the 10,000 training images that the classifier has not seen. Reported
+too are the number of classes with more than a thousandth of the samples, and the KL of the class histogram. No
+published figure uses these features, so the numbers compare with each other only. Recipes that are not named keep their
+recorded runs of as many minutes.
 """
 
 from __future__ import annotations
@@ -116,15 +116,15 @@ def main() -> None:
     reader = sample_classifier(train.select(torch.arange(SAMPLES, len(train))))
     real = reader.features(test.take(torch.arange(len(test))).x)
     floor = frechet(reader.features(train.take(torch.arange(SAMPLES)).x), real)
-    told = accuracy(reader, test)
-    print(f"floor {floor:.2f}, the classifier tells {told:.1%} of the test images", flush=True)
+    correct = accuracy(reader, test)
+    print(f"floor {floor:.2f}, classifier accuracy {correct:.1%} on the test images", flush=True)
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / "fashion_gan.json"
     result = {
         "torch": torch.__version__,
         "minutes": args.minutes,
         "floor": floor,
-        "classifier_accuracy": told,
+        "classifier_accuracy": correct,
     }
     before = json.loads(file.read_text()) if file.exists() else {}
     comparable = before.get("minutes") == args.minutes  # then other recipes' runs stay

@@ -35,12 +35,12 @@ def implied(run: lt.Run) -> LowRankMultivariateNormal:
     """Return N(μ, WWᵀ + σ²I) of a linear VAE, in float64: its decoder at 0 is μ, at the unit vectors W + μ."""
     codes = torch.cat([torch.zeros(1, K), torch.eye(K)])
     with torch.no_grad():
-        law = run.model.decode(codes)
-    means, sigma = law.mean.double(), law.stddev[0].double()
+        likelihood = run.model.decode(codes)
+    means, sigma = likelihood.mean.double(), likelihood.stddev[0].double()
     return LowRankMultivariateNormal(means[0], (means[1:] - means[0]).T, sigma.square())
 
 
-def told(values: Tensor) -> dict[str, float]:
+def mean_and_stderr(values: Tensor) -> dict[str, float]:
     """Return the mean of rows' scores and its standard error, in nats."""
     return {"value": values.mean().item(), "stderr": values.std().item() / math.sqrt(len(values))}
 
@@ -79,11 +79,11 @@ def main() -> None:
         "protocol": f"60,000 rows, scored on the 10,000 test rows; {args.epochs} epochs, seed {args.seed}",
         "goal": "the linear VAE's likelihood within 0.5 nats of PPCA's, in under 5 minutes",
         "unit": "nats per row, density of pixels in [0, 1]",
-        "ppca": told(closed),
-        "linear_vae_exact": told(exact),
-        "linear_vae_elbo": told(bound.double()),
-        "ppca_minus_linear_vae": told(closed - exact),
-        "iwae_5000_minus_exact": told(error) | {"rows": args.iwae_rows},
+        "ppca": mean_and_stderr(closed),
+        "linear_vae_exact": mean_and_stderr(exact),
+        "linear_vae_elbo": mean_and_stderr(bound.double()),
+        "ppca_minus_linear_vae": mean_and_stderr(closed - exact),
+        "iwae_5000_minus_exact": mean_and_stderr(error) | {"rows": args.iwae_rows},
         "ais": {
             "value": ais["value"],
             "exact": exact[:100].mean().item(),

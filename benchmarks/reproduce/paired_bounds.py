@@ -1,4 +1,4 @@
-"""Two trainings on static-binarised MNIST, by bounds of the same test rows: what vamp_prior.py and iwae.py share."""
+"""Two trainings on static-binarised MNIST, compared by bounds of the same test rows, for vamp_prior.py and iwae.py."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def compare(
 
 
 def one(recipe: str, rows: int, **options: Any) -> tuple[dict[str, Any], torch.Tensor]:
-    """Train once; return what to tell of it, and the bound of each row by 5,000 importance samples, in nats."""
+    """Train once; return what to report, and the bound of each row by 5,000 importance samples, in nats."""
     start = time.perf_counter()
     run = lt.fit(recipe, "mnist-static", **options)
     trained = time.perf_counter() - start
@@ -75,7 +75,7 @@ def one(recipe: str, rows: int, **options: Any) -> tuple[dict[str, Any], torch.T
     iwae = Evaluation(run.model, test, seed=options["seed"], batch_size=100, iwae_samples=5000).iwae
     with torch.no_grad():
         means = run.model.encode(test.x).mean
-    told = {
+    report = {
         "elbo_of_all_10000": Evaluation(run.model, every, seed=options["seed"]).elbo.mean().item(),
         "iwae_5000": iwae.mean().item(),
         "iwae_5000_stderr": iwae.std().item() / rows**0.5,
@@ -84,4 +84,4 @@ def one(recipe: str, rows: int, **options: Any) -> tuple[dict[str, Any], torch.T
         "training_seconds": round(trained, 1),
         "scoring_seconds": round(time.perf_counter() - start - trained, 1),
     }
-    return told, iwae
+    return report, iwae

@@ -4,11 +4,11 @@
 
 PacGAN's data (Lin et al. 2018, section 4.1): ring of radius 1 with sd 0.01, grid of spacing 2 with sd 0.05, 100,000
 rows drawn once. All entries have the same networks (three hidden layers of 128), batches, learning rates and average of
-the generator's weights (over a twentieth of the steps), and add what they are about. gan, pac-gan, unrolled-gan and
-r3-gan have five seeds and as many steps as take at most 4 minutes of one core; the others one seed and about a
+the generator's weights (over a twentieth of the steps), and differ in the named option only. gan, pac-gan, unrolled-gan
+and r3-gan have five seeds and as many steps as take at most 4 minutes of one core; the others one seed and about a
 minute, minibatch-gan, w-gan, wgan-gp and sn-gan with fewer steps than gan does in that time. Scores of 2,500 samples:
-modes with a sample within 3 sd, the share of such samples, and the reverse KL of their frequencies; "beside" is that KL
-over the mean of five seeds of gan, with 20,000 steps beside the long runs and 8,000 (half a minute) beside the short
+modes with a sample within 3 sd, the fraction of such samples, and the reverse KL of their frequencies; "relative" is
+that KL over the mean of five seeds of gan, with 20,000 steps for the long runs and 8,000 (half a minute) for the short
 ones. One seed is an anecdote: gan's own range is in the table. The last row is of the data themselves.
 
 Runs are kept in results/ring_and_grid/DATA.json as they end, and summary.json is made of what is there. Goals: one
@@ -84,7 +84,7 @@ def entries() -> list[str]:
 
 
 def plan(entry: str, seeds: list[int]) -> list[tuple[int, int]]:
-    """Return the (steps, seed) of an entry's runs; gan has both lengths, for the others to be put beside."""
+    """Return the (steps, seed) of an entry's runs; gan has both lengths, as the reference of the others."""
     if entry == "gan":
         return [(steps, seed) for steps in (FULL[entry], SHORT) for seed in seeds]
     if entry in FULL:
@@ -152,7 +152,7 @@ def keep(data: str, found: dict[str, Any]) -> None:
     (RESULTS / f"{data}.json").write_text(json.dumps(facts, indent=1) + "\n")
 
 
-def beside_gan(runs: pd.DataFrame) -> pd.Series:
+def relative_to_gan(runs: pd.DataFrame) -> pd.Series:
     """Return each entry's mean reverse KL over that of gan's five seeds, in the long or in the short runs."""
     gan = runs[runs["entry"] == "gan"].groupby("steps")["reverse-kl"].mean()
     ratios = {}
@@ -177,7 +177,7 @@ def table(data: str) -> pd.DataFrame:
             "least good": groups["high-quality"].min().round(3),
             "reverse KL": groups["reverse-kl"].mean().round(4),
             "greatest KL": groups["reverse-kl"].max().round(4),
-            "beside": beside_gan(runs).round(2),
+            "relative": relative_to_gan(runs).round(2),
         }
     ).reset_index()
     real = true_row(data)
@@ -186,12 +186,12 @@ def table(data: str) -> pd.DataFrame:
 
 def true_row(data: str) -> dict[str, Any]:
     """Return the row of data in place of samples."""
-    law = rows_of(data, 0)
+    truth = rows_of(data, 0)
     other = torch.as_tensor(rows_of(data, 1).x[:SAMPLES])
-    nearest, distance = nearest_modes(other, law.modes.centres, law.modes.sd)
+    nearest, distance = nearest_modes(other, truth.modes.centres, truth.modes.sd)
     good = distance < 3
-    counts = torch.bincount(nearest[good], minlength=len(law.modes))
-    reverse = count_kl(counts, torch.full((len(law.modes),), 1 / len(law.modes)))
+    counts = torch.bincount(nearest[good], minlength=len(truth.modes))
+    reverse = count_kl(counts, torch.full((len(truth.modes),), 1 / len(truth.modes)))
     return {
         "entry": "data",
         "seeds": 1,

@@ -1,15 +1,15 @@
-"""What a gradient penalty makes of a Wasserstein critic, beside clipped weights.
+"""Wasserstein critics with a gradient penalty against critics with clipped weights.
 
     python benchmarks/reproduce/wasserstein_critics.py [surfaces] [ranks] [--steps 3000] [--seeds 0 1 2]
 
-After Gulrajani et al. (2017), section 3.2 and figure 2: on 8 and 25 Gaussians and a swiss roll the generator stands
-still at a row of data plus N(0, I) noise (in standard deviations of the data), and the critic is trained alone, by the
+After Gulrajani et al. (2017), section 3.2 and figure 2: on 8 and 25 Gaussians and a swiss roll the generator is
+frozen at a row of data plus N(0, I) noise (in standard deviations of the data), and only the critic is trained, by the
 clipped and by the penalised Wasserstein loss; three hidden layers of 512, batches of 256. Written are the critics'
 surfaces as figures, and the mean norm of the gradient between real and generated rows (goal under the penalty: 0.9 to
-1.1). Then w-gan, wgan-gp and, beside them, minimax-gan are trained on the 8 Gaussians, and the critic's value −L is
+1.1). Then w-gan, wgan-gp and, for comparison, minimax-gan are trained on the 8 Gaussians, and the critic's value −L is
 ranked with the energy distance of samples and data over training, the value a mean over a window: Spearman's
-correlation (goal for wgan-gp: above 0.8). The value is a distance only of a critic near its optimum, so critics learn
-at ten times the generator's rate. Writes results/wasserstein_critics.json and .png files; some minutes.
+correlation (goal for wgan-gp: above 0.8). The value is a distance only of a critic near its optimum, so critics have
+ten times the generator's learning rate. Writes results/wasserstein_critics.json and .png files; some minutes.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ WINDOWS = 30
 
 
 class Noisy(nn.Module):
-    """A row of data, drawn at random, plus the code: a generator that stands still."""
+    """A row of data, drawn at random, plus the code: a frozen generator."""
 
     rows: Tensor
 

@@ -1,4 +1,4 @@
-"""A linear autoencoder 784-20-784, squared error, batch 128, Adam: Latentia beside a loop by hand.
+"""A linear autoencoder 784-20-784, squared error, batch 128, Adam: Latentia against a loop by hand.
 
 python benchmarks/speed/autoencoder.py [--steps 600]
 """

@@ -1,4 +1,4 @@
-"""EM of a full-covariance mixture, n = 200,000, d = 16, k = 32: Latentia beside scikit-learn, per iteration.
+"""EM of a full-covariance mixture, n = 200,000, d = 16, k = 32: Latentia against scikit-learn, per iteration.
 
 python benchmarks/speed/em.py [--rows 200000]
 """

@@ -1,4 +1,4 @@
-"""Anonymous memory of EM: beside scikit-learn's on an array, and on a memory-mapped file larger than the goal.
+"""Anonymous memory of EM: against scikit-learn's on an array, and on a memory-mapped file larger than the goal.
 
     python benchmarks/speed/em_memory.py [--rows 10000000]
 

@@ -1,4 +1,4 @@
-"""GANs of points in the plane, and DCGANs of 32×32 RGB, beside loops written by hand.
+"""GANs of points in the plane, and DCGANs of 32×32 RGB, against hand-written loops.
 
     python benchmarks/speed/gan.py [--what plane images wide]
 
@@ -8,7 +8,7 @@ both players, gradients of the critic's weights in the generator's step too. Goa
 feature maps) 1.2 in float32 and 3 in bf16; wide (256-128-64) 1.15 in float32, and 1.6 for bf16 over our own float32.
 The recorded machine, whose convolutions run at their peak on both sides and which has no AMX, reaches none of these.
 Before images are timed, twenty steps with the same noise must give the same losses to 1e-9 in float64; how far apart
-they are in float32, where Adam blows rounding up, is told.
+they are in float32, where Adam amplifies rounding, is reported.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@
 
 Goal: the whole test part in under 300 s on two cores, with less than 2 GB. The model's weights are random, which cost
 what fitted ones do, and rows are binarised by one draw each. Without the data, rows are random bits.
-The bound is `latentia.metrics`' own, the one that evaluate computes. Fewer rows are timed as a share, and say so.
+The bound is `latentia.metrics`' own, the one that evaluate computes. Fewer rows are timed as a fraction, and reported
+as such.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Kernel density, 20,000 points and 5,000 rows of 8 entries: Latentia beside scikit-learn and a direct sum.
+"""Kernel density, 20,000 points and 5,000 rows of 8 entries: Latentia against scikit-learn and a direct sum.
 
 python benchmarks/speed/kernel_density.py
 """
@@ -21,7 +21,7 @@ BANDWIDTH = TRAIN ** (-1 / (D + 4))  # Scott's
 TOLERANCE = 1e-4  # nats
 
 
-def laws() -> tuple[np.ndarray, np.ndarray]:
+def draws() -> tuple[np.ndarray, np.ndarray]:
     """Return training rows and rows to score, some of them far out."""
     random = np.random.default_rng(0)
     query = random.normal(size=(QUERY, D))
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     args = parser.parse_args()
     torch.set_num_threads(2)
-    x, query = laws()
+    x, query = draws()
     model, rows = ours(x), torch.from_numpy(query)
     theirs = Reference(bandwidth=BANDWIDTH).fit(x)
     exact = direct(x, query)

@@ -1,4 +1,4 @@
-"""MMD with 500 permutations, n = m = 5,000, d = 64: Latentia beside loops over permutations.
+"""MMD with 500 permutations, n = m = 5,000, d = 64: Latentia against loops over permutations.
 
     python benchmarks/speed/mmd.py [--memory]
 

@@ -1,4 +1,4 @@
-"""PCA of 60,000 rows of 784 entries to 50 components: Latentia beside scikit-learn's solvers.
+"""PCA of 60,000 rows of 784 entries to 50 components: Latentia against scikit-learn's solvers.
 
 python benchmarks/speed/pca.py [--full]
 """

@@ -3,7 +3,7 @@
     python benchmarks/speed/posteriors.py [--steps 40]
 
 Inverse autoregressive flow draws all entries of a code at once; a masked autoregressive flow draws one after another,
-so its step grows with the number of entries. No goal: the ratios are told in the docs of `iaf-vae`.
+so its step grows with the number of entries. No goal: the ratios are reported in the docs of `iaf-vae`.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def compare(
         sides: functions that do some work and return how many items it was.
         repetitions: counted turns.
         unit: of the rates.
-        goals: {(side, peer): the ratio of their rates to reach, or None to tell it only}.
+        goals: {(side, peer): the ratio of their rates to reach, or None to report it only}.
         facts: what else the JSON file is to hold.
     """
     for side in sides.values():
@@ -67,7 +67,7 @@ def compare(
 def ratios(
     rates: Mapping[str, list[float]], goals: Mapping[tuple[str, str], float | None]
 ) -> list[dict[str, object]]:
-    """Return the median over turns of each asked ratio: both sides of a turn saw the same machine."""
+    """Return the median over turns of each requested ratio: both sides of a turn ran under the same load."""
     rows: list[dict[str, object]] = []
     for (side, peer), goal in goals.items():
         turns = [a / b for a, b in zip(rates[side], rates[peer], strict=True)]

@@ -1,4 +1,4 @@
-"""Sliced W2 of two samples, n = 10,000, d = 64, 500 directions: Latentia beside POT and torch's recorded sort.
+"""Sliced W2 of two samples, n = 10,000, d = 64, 500 directions: Latentia against POT and torch's recorded sort.
 
 python benchmarks/speed/sliced.py
 """

@@ -1,4 +1,4 @@
-"""Exact transport beside POT and SciPy: between samples, by linear programming, and on a line.
+"""Exact transport against POT and SciPy: between samples, by linear programming, and on a line.
 
 python benchmarks/speed/transport.py [--points 10000000]
 """

@@ -1,4 +1,4 @@
-"""VAE 784-400-20-400-784, Bernoulli, batch 128, Adam: Latentia beside loops that people write by hand.
+"""VAE 784-400-20-400-784, Bernoulli, batch 128, Adam: Latentia against hand-written loops.
 
 python benchmarks/speed/vae.py [--compile]
 """
@@ -98,7 +98,7 @@ def by_hand(x: Tensor, steps: int) -> Callable[[], int]:
 
 
 def ours(x: Tensor, steps: int, **how: object) -> Callable[[], int]:
-    """Latentia's recipe in Latentia's loop, in float32 unless told otherwise."""
+    """Latentia's recipe in Latentia's loop, in float32 by default."""
     rows = Rows(x, DataSpec((784,), Support("binary")))
     recipe = lt.recipes["vae"](rows.spec, latent_dim=LATENT, hidden=HIDDEN)
     states = lt.train(recipe.objective, Batches(rows, BATCH), optim=recipe.optim, **how)  # type: ignore[arg-type]

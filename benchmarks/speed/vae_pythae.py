@@ -1,4 +1,4 @@
-"""VAE 784-512-16-512-784, Bernoulli, batch 128, Adam: Latentia beside pythae's trainer as it comes.
+"""VAE 784-512-16-512-784, Bernoulli, batch 128, Adam: Latentia against pythae's trainer as it comes.
 
     pip install pythae==0.1.2
     python benchmarks/speed/vae_pythae.py

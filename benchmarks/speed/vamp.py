@@ -1,4 +1,4 @@
-"""Training steps of a VAE 784-300-300-40 at batch 100 with a VampPrior of 500 pseudo-inputs, and without.
+"""Training steps of a VAE 784-300-300-40 at batch 100 with and without a VampPrior of 500 pseudo-inputs.
 
 python benchmarks/speed/vamp.py
 """
