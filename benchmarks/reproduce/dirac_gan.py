@@ -122,7 +122,7 @@ def main() -> None:
     errors = [each["eigenvalue_error"] for each in rows.values() if "eigenvalue_error" in each]
     result = {
         "command": "python benchmarks/reproduce/dirac_gan.py",
-        "protocol": f"(θ, ψ) = (1, −1), {STEPS} steps of {H}: simultaneous, and alternating with the generator first; float64",
+        "protocol": f"(θ, ψ) = (1, −1), {STEPS} steps of {H}: simultaneous, and alternating (generator first); float64",
         "goal": "eigenvalues within 1e-6; R1, R2, noise and consensus end below 1e-4, the rest above 0.1",
         "reached": max(errors) < 1e-6 and all(each["ends_on_the_right_side"] for each in rows.values()),
         "largest_eigenvalue_error": max(errors),
