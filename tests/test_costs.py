@@ -107,8 +107,10 @@ def test_a_run_that_was_stopped_adds_up(tmp_path, monkeypatch):
 
     with watching(monkeypatch, stop), pytest.raises(StoppedError):
         vae(epochs=5, out=tmp_path / "run", checkpoint_every=3)
+    spent = json.loads((tmp_path / "run" / "costs.json").read_text())["seconds"]
     run = vae(epochs=5, out=tmp_path / "run", checkpoint_every=3, resume=True)
     assert run.costs.steps == 15  # 3 that a checkpoint held, and 12 more
+    assert run.costs.seconds > spent > 0
 
 
 def test_stages_add_up():

@@ -63,6 +63,11 @@ class Costs:
             flops=(self.flops or 0) + (before.flops or 0) if known else None,
         )
 
+    def until(self, steps: int) -> Costs:
+        """Return what a training cost up to a step that a checkpoint holds, if it went further before it was killed."""
+        flops = None if self.flops is None else self.flops * steps // max(1, self.steps)
+        return replace(self, steps=steps, flops=flops)
+
     def __str__(self) -> str:
         evaluation = f" and {self.evaluation_seconds:.1f} s of evaluation" if self.evaluation_seconds else ""
         of_model = (

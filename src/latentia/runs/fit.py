@@ -19,7 +19,7 @@ from latentia.data.rows import Rows
 from latentia.errors import NonFiniteError, UsageError
 from latentia.registry import recipes
 from latentia.runs.build import build, with_training
-from latentia.runs.costs import Meter
+from latentia.runs.costs import Meter, read_costs
 from latentia.runs.data import description, read_parts
 from latentia.runs.diagnostics.finding import TrainingLog, columns_of
 from latentia.runs.distributed import device_named, rank, world
@@ -177,7 +177,8 @@ def _train(
     if checkpoint is not None:
         if isinstance(rows, Stream):
             warnings.warn("a DataLoader has no place to go on from: its batches begin anew", stacklevel=3)
-        loop.resume(checkpoint, read_metrics(run.path / METRICS if run.path else Path()))
+        path = run.path or Path()
+        loop.resume(checkpoint, read_metrics(path / METRICS), read_costs(path))
     elif run.stage:
         loop.follow(run.history)
     states = _states(run, source, steps, checkpoint)

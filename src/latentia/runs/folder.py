@@ -230,9 +230,10 @@ class RunFolder:
         with self._writing() as path:
             write_metrics(history, path)
 
-    def keep(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint."""
+    def keep(self, checkpoint: Checkpoint, costs: Costs) -> None:
+        """Write a checkpoint, after what the training cost: times stand apart, so that equal runs are equal bytes."""
         with self._writing() as path:
+            write_costs(costs, path)
             write_checkpoint(checkpoint, path)
             self._settle(path)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -129,11 +129,11 @@ class Loop:
         if self.history:
             self.before = self.history[-1]["epoch"], self.history[-1]["step"]
 
-    def resume(self, checkpoint: Checkpoint, history: pd.DataFrame) -> None:
+    def resume(self, checkpoint: Checkpoint, history: pd.DataFrame, costs: Costs | None) -> None:
         """Go on from a checkpoint: history, averages, patience and averaged weights."""
         facts = checkpoint.facts
         self.before = tuple(facts["before"])
-        self.meter.before = Costs(**facts["costs"]) if "costs" in facts else None
+        self.meter.before = None if costs is None else costs.until(facts["step"])
         self.history = history[history["step"] <= facts["step"]].to_dict(orient="records")  # pyright: ignore
         self.averages = Averages(dict(facts["rows"]), dict(facts["sums"]))
         if self.averaged is not None:
@@ -176,11 +176,11 @@ class Loop:
         tensors = state.tensors()
         facts: dict[str, Any] = {"step": self.before[1] + state.step, "before": self.before}
         facts |= {"stage": self.stage, "finished": finished}
-        facts |= {"rows": self.averages.rows, "sums": self.averages.sums, "costs": asdict(self.meter.costs())}
+        facts |= {"rows": self.averages.rows, "sums": self.averages.sums}
         if self.averaged is not None:
             tensors |= prefixed("ema", self.averaged.state_dict())
         if self.monitor is not None:
             tensors |= prefixed("best", self.monitor.weights)
             facts |= {"best": self.monitor.best, "waited": self.monitor.waited}
-        self.folder.keep(Checkpoint(tensors, facts))
+        self.folder.keep(Checkpoint(tensors, facts), self.meter.costs())
         self.saved_at, self.save_after = time.monotonic(), _BETWEEN_CHECKPOINTS
