@@ -145,7 +145,7 @@ def test_without_a_law_of_codes_nothing_is_sampled():
         run.sample(3)
     scores = lt.evaluate(run, X).set_index("metric")
     assert scores.loc["log-likelihood", "value"] != scores.loc["log-likelihood", "value"]
-    assert "codes without a law" in scores.loc["log-likelihood", "reason"]
+    assert "codes have no prior" in scores.loc["log-likelihood", "reason"]
 
 
 def test_the_second_stage_leaves_the_autoencoder_as_it_was():

@@ -449,7 +449,7 @@ def test_laws_that_cannot_be_read_are_refused_before_there_is_a_run(tmp_path):
         (
             "beta-tc-vae",
             {"posterior": "full"},
-            "the total correlation is taken entry by entry .* posterior='diagonal'",
+            "the total correlation needs a Gaussian with independent entries: choose posterior='diagonal'",
         ),
         ("dip-vae-i", {"posterior": "planar"}, "choose posterior='diagonal' or 'full'"),
         ("dip-vae-ii", {"posterior": "iaf"}, "choose posterior='diagonal' or 'full'"),

@@ -424,7 +424,7 @@ def test_bandwidths_that_are_none_are_refused(bandwidth, message):
 def test_bad_rows_and_options_are_refused():
     model = KernelDensity(real(2))
     for call in (lambda: model.log_prob(torch.zeros(1, 2)), lambda: model.sample(1)):
-        with pytest.raises(UsageError, match="no points yet: fit it, or give it points"):
+        with pytest.raises(UsageError, match="no points yet: fit it, or set points"):
             call()
     with pytest.raises(DataError, match=r"at least 2 rows .*; got 1"):
         KernelPlacement(model).fit(Batch(torch.zeros(1, 2)))

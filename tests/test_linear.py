@@ -229,7 +229,7 @@ def test_pca_samples_by_a_law_of_its_codes(name, digits, out):
     assert sample.shape == (5, 1, 8, 8)
     assert torch.equal(sample, lt.load(out).sample(5, seed=0))
     values = lt.evaluate(run, digits, metrics=["log-likelihood", "reconstruction-error"])
-    assert "its law is of codes" in values["reason"].iloc[0]
+    assert "its density is of codes" in values["reason"].iloc[0]
     assert values["value"].iloc[1] > 0
 
 
@@ -613,7 +613,7 @@ def test_varimax_finds_factors_that_load_on_entries_of_their_own():
         ("ppca", {"latent_dim": 6}, "latent_dim must be at least 1 and less than 6"),
         ("ppca", {"by": "ems"}, "unknown way to fit"),
         ("ppca", {"regularisation": 0.0}, "regularisation must be above 0 and below 1; got 0.0"),
-        ("factor-analysis", {"latent_dim": 6}, "less than 6, the entries of a row, so that noise is left"),
+        ("factor-analysis", {"latent_dim": 6}, "less than 6, the entries of a row, so that noise remains"),
         ("factor-analysis", {"rotation": "promax"}, "unknown rotation 'promax'"),
         ("factor-analysis", {"tol": -1.0}, "tol must be finite and at least 0; got -1.0"),
     ],

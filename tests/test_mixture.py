@@ -118,7 +118,7 @@ def test_blocks_make_no_difference(covariance, monkeypatch):
     """The moments of 400 rows in blocks of 7 are those of all rows, also far from the origin."""
     whole = fitted(covariance, steps=4).model.state_dict()
     numbers = 3 + (10 if COVARIANCES[covariance].matrix else 7)  # of a row's log-densities and features
-    monkeypatch.setattr("latentia.objectives.em.steps._FEATURE_NUMBERS", 7 * numbers)
+    monkeypatch.setattr("latentia.objectives.em.steps._FEATURE_BLOCK", 7 * numbers)
     for name, value in fitted(covariance, steps=4).model.state_dict().items():
         assert torch.allclose(value, whole[name], rtol=1e-8, atol=1e-10), name
 

@@ -236,7 +236,7 @@ def test_rows_without_gaps_are_fitted_alike_whether_gaps_are_allowed_or_not(fami
 
 def test_the_frame_of_rows_with_gaps_is_that_of_the_values_there(monkeypatch):
     _, x = with_gaps(500)
-    monkeypatch.setattr("latentia.models.mixture_init._BLOCK_NUMBERS", 3 * 70)  # blocks of 70 rows
+    monkeypatch.setattr("latentia.models.mixture_init._BLOCK_SIZE", 3 * 70)  # blocks of 70 rows
     frame = frame_of(Batch(1e6 + x), missing=True)
     assert frame.centre.numpy() == pytest.approx(np.nanmean(x + 1e6, axis=0), rel=1e-12)
     assert frame.variances.numpy() == pytest.approx(np.nanvar(x.numpy(), axis=0), rel=1e-6)
@@ -275,5 +275,5 @@ def test_a_gap_is_an_error_unless_the_model_is_told_of_gaps():
 def test_an_entry_that_no_row_has_is_an_error():
     x = torch.randn(20, 3)
     x[:, 1] = torch.nan
-    with pytest.raises(DataError, match="every row is missing entry 1"):
+    with pytest.raises(DataError, match="entry 1 is missing in every row"):
         lt.fit("gaussian-mixture", Rows(x, spec(3, missing=True)), components=2, progress=False)

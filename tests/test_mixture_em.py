@@ -58,7 +58,7 @@ def test_moments_by_products_are_those_by_deviations(covariance, dtype, toleranc
     components, frame = parts_of(covariance, x)
     assert em_steps._precision(components, Batch(x), frame) == dtype
     fast = expectation(components, Batch(x), frame).moved(components.means)
-    slow = next(em_steps._by_deviations(components, Batch(x), missing=False))
+    slow = next(em_steps._by_differences(components, Batch(x), missing=False))
     assert fast.log_likelihood.item() == pytest.approx(slow.log_likelihood.item(), rel=tolerance)
     for name in ("count", "first", "second"):
         ours, exact = getattr(fast, name), getattr(slow, name)

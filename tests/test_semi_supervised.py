@@ -239,7 +239,7 @@ def test_a_batch_s_loss_is_an_unbiased_estimate_of_the_whole(without_noise):
     x = bits(12)
     y = one_hot(0, 1, -1, 2, -1, -1, -1, -1, -1, 1, -1, -1)
     objective.begin(Batch(x, context=y))
-    assert objective.share.item() == pytest.approx(1 / 3)
+    assert objective.labelled_fraction.item() == pytest.approx(1 / 3)
     parts = [loss_of(objective, Batch(x[i : i + 3], context=y[i : i + 3])) for i in range(0, 12, 3)]
     bound, *_ = objective.terms(x, y)
     known = y.sum(1) > 0
@@ -257,7 +257,7 @@ def test_rows_are_chosen_evenly_and_the_others_labels_are_never_read():
         objective.begin(Batch(x, context=y, index=numbers))
         first = objective.kept.clone()
         objective.begin(Batch(x, context=y, index=numbers))
-    assert objective.share.item() == pytest.approx(6 / 90)
+    assert objective.labelled_fraction.item() == pytest.approx(6 / 90)
     assert not torch.equal(first, objective.kept)  # by chance, from the training's own generator
     kept = torch.isin(numbers, objective.kept)
     assert y[kept].sum(0).tolist() == [2, 2, 2]
@@ -301,13 +301,13 @@ def test_data_without_classes_or_labels_is_refused():
     with pytest.raises(UsageError, match="two classes; there are 1"):
         made(DATA.with_classes(("?", "ant")), unlabelled="?")
     x = bits(6)
-    with pytest.raises(DataError, match="needs labels of some rows; these have none"):
+    with pytest.raises(DataError, match="needs labels for some rows; got none"):
         made().begin(Batch(x))
     with pytest.raises(DataError, match="no row is labelled"):
         made().begin(Batch(x, context=one_hot(*[-1] * 6)))
-    with pytest.raises(DataError, match="labelled=5 rows are to be labelled; 3 are"):
+    with pytest.raises(DataError, match="labelled=5 needs as many labelled rows; got 3"):
         made(labelled=5).begin(Batch(x, context=one_hot(0, 1, 2, -1, -1, -1), index=torch.arange(6)))
-    with pytest.raises(UsageError, match="which a DataLoader's have not"):
+    with pytest.raises(UsageError, match="the batches of a DataLoader have none"):
         made(labelled=3).begin(Batch(x, context=one_hot(0, 1, 2, -1, -1, -1)))
 
 

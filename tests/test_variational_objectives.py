@@ -267,7 +267,7 @@ def test_options_that_mean_nothing_are_refused_before_there_is_a_run(tmp_path):
         (
             "vae",
             {"free_bits": 1.0, "posterior": "full"},
-            "free_bits is taken entry by entry .* posterior='diagonal'",
+            "free_bits needs a Gaussian with independent entries: choose posterior='diagonal'",
         ),
         ("vae", {"free_bits": 1.0, "prior": "gaussian-mixture"}, "choose prior='standard-normal'"),
         ("beta-vae", {"capacity_steps": 5}, "give capacity too"),

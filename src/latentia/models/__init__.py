@@ -1,1 +1,1 @@
-"""Models: each is what it can do (sample, score, encode, decode), whatever it was learned by."""
+"""Models, defined by their capabilities (sample, evaluate a density, encode, decode), however they are trained."""

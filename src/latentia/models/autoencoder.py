@@ -1,4 +1,4 @@
-"""Autoencoders: a deterministic code for each row, and a decoder that reads it. There is no law of rows yet."""
+"""Autoencoders: a deterministic code for each row and a decoder, without a distribution of rows."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from latentia.networks.scaling import Scaling
 
 
 class Autoencoder(Codec):
-    """z = f(x), x̂ = g(z): codes without a prior, so that nothing can be sampled until a law is fitted to them.
+    """z = f(x), x̂ = g(z): codes without a prior; to sample, fit a density to them (`LatentDensity`).
 
     Args:
         data: what a row is.
-        encoder: a network from scaled rows (and a context) to d numbers.
-        decoder: a network from codes (and a context) to the numbers that the likelihood reads.
-        likelihood: p(x | z), or a loss that stands for one.
+        encoder: a network from scaled rows (and a context) to codes of d entries.
+        decoder: a network from codes (and a context) to the parameters of the likelihood.
+        likelihood: p(x | z), or a reconstruction loss.
         scaling: the affine map between rows and network input.
     """
 
@@ -52,11 +52,11 @@ class Autoencoder(Codec):
     def reconstruction(
         self, x: Tensor, context: Tensor | None = None, *, corrupted: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return the codes (B, d), of corrupted rows if given, and what training raises for each row, (B,)."""
+        """Return codes (B, d), of corrupted rows if given, and the reconstruction term of each row, (B,)."""
         z = self.encoder(self.scaling(x if corrupted is None else corrupted), context)
         return z, self.likelihood.reconstruction(self.decoder(z, context), x)
 
     @torch.no_grad()
     def begin(self, rows: Blocks) -> None:
-        """Take from the rows what the scaling of real data needs."""
+        """Fit the scaling of real data to the rows."""
         self.scaling.fit(rows)

@@ -1,4 +1,4 @@
-"""Images from their factors: a network writes the image that a code of its causes describes."""
+"""Images from their factors: a deterministic map from encoded factors to images."""
 
 from __future__ import annotations
 
@@ -64,5 +64,5 @@ class DeconvolutionGenerator(Generative, Conditional, SamplesContext):
         return self.context_encoder.encode({name: each.to(device) for name, each in values.items()})
 
     def begin(self, rows: Blocks) -> None:
-        """Take from the rows what the scaling of real data needs."""
+        """Fit the scaling of real data to the rows."""
         self.loss.scaling.fit(rows)

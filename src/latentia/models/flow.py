@@ -22,7 +22,7 @@ class NormalizingFlow(Generative, Density):
     Args:
         data: what a row is, flattened to D entries.
         transforms: number of invertible layers.
-        hidden: units of the two hidden layers of each layer's network.
+        hidden: units of each of the two hidden layers in the network of an invertible layer.
         layer: realnvp (coupling), maf (autoregressive, slow to sample) or spline (coupling of rational quadratics).
 
     References:
@@ -67,7 +67,7 @@ class NormalizingFlow(Generative, Density):
         return self.data.support.project(self.scaling.inverse(y.view(n, *self.data.event_shape)))
 
     def begin(self, rows: Blocks) -> None:
-        """Take from the rows the moments that real data is scaled by."""
+        """Fit the scaling of real data to the rows."""
         self.scaling.fit(rows)
 
 

@@ -1,4 +1,4 @@
-"""Gaussians: exact densities and samples, with a covariance that is set or learned by gradient."""
+"""Gaussians: exact densities and samples, with parameters in closed form or learned by gradient."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class GaussianModel(Generative, Density):
         covariance: the family of Σ: full, diagonal or spherical (σ² I).
 
     Raises:
-        UsageError: for a family that there is not.
+        UsageError: for an unknown family.
     """
 
     measure = "Lebesgue"
@@ -60,7 +60,7 @@ class GaussianModel(Generative, Density):
 
     @property
     def free_parameters(self) -> int:
-        """The number of parameters that a fit chooses: D means, and D(D + 1)/2, D or 1 of the covariance."""
+        """Number of free parameters: D of the mean, and D(D + 1)/2, D or 1 of the covariance."""
         D = self.data.size
         return D + {"full": D * (D + 1) // 2, "diagonal": D, "spherical": 1}[self.family]
 
@@ -132,7 +132,7 @@ class Gaussian(GaussianModel):
 
 
 class TrainableGaussian(GaussianModel):
-    """A Gaussian whose parameters move by gradient: μ = c + u m and Σ = U (L Lᵀ + r I) U, U = diag(u).
+    """A Gaussian whose parameters are learned by gradient: μ = c + u m and Σ = U (L Lᵀ + r I) U, U = diag(u).
 
     L is lower triangular with the diagonal softplus(s); it is diag(softplus(s)) for diagonal Σ, and of one s for
     spherical Σ. Centre c and unit u are the rows' means and standard deviations, so that rows in any unit are as easy
@@ -141,10 +141,10 @@ class TrainableGaussian(GaussianModel):
     Args:
         data: what a row is.
         covariance: the family of Σ: full, diagonal or spherical.
-        variance_floor: r, the least variance in any direction, as a share of each entry's variance.
+        variance_floor: r, the least variance in any direction, as a fraction of each entry's variance.
 
     Raises:
-        UsageError: for a floor that is negative or no number.
+        UsageError: for a floor that is negative or not finite.
     """
 
     centre: Tensor
@@ -157,7 +157,7 @@ class TrainableGaussian(GaussianModel):
         self.register_buffer("centre", torch.zeros(D, dtype=torch.float64))
         self.register_buffer("unit", torch.ones(D, dtype=torch.float64))
         self.location = nn.Parameter(torch.randn(D, dtype=torch.float64))
-        # Not narrow, where gradients are so steep that Adam's averages take long to forget them.
+        # Wide: a narrow Gaussian has steep gradients, which Adam's moving averages take long to forget.
         self.raw_scale = nn.Parameter(1 + 0.5 * torch.randn(free, dtype=torch.float64))
         if covariance == "full":
             self.lower = nn.Parameter(torch.zeros(D, D, dtype=torch.float64))
@@ -180,7 +180,7 @@ class TrainableGaussian(GaussianModel):
 
     @torch.no_grad()
     def begin(self, rows: Blocks) -> None:
-        """Take centre and unit from the rows.
+        """Set centre and unit to the rows' means and standard deviations.
 
         Raises:
             DataError: for rows whose likelihood has no maximum.
@@ -201,8 +201,8 @@ def estimate(
     Args:
         moments: of the rows.
         family: full, diagonal or spherical.
-        variance_floor: the least variance in any direction, as a share of each entry's.
-        shrunk: what to take for the rows' covariance instead of their own.
+        variance_floor: the least variance in any direction, as a fraction of each entry's.
+        shrunk: a covariance to use in place of that of the rows.
 
     Raises:
         DataError: where the likelihood has no maximum: entries that are constant, or depend linearly on others.
@@ -223,7 +223,7 @@ def _typical(moments: Moments, family: str) -> Tensor:
 
 
 def checked_floor(variance_floor: float) -> float:
-    """Return a floor of variances; `UsageError` unless it is a share, at least 0 and below infinity."""
+    """Return a floor of variances; `UsageError` unless it is finite and at least 0."""
     if not 0 <= variance_floor < math.inf:
         raise UsageError(f"variance_floor must be finite and at least 0; got {variance_floor}")
     return variance_floor

@@ -1,4 +1,4 @@
-"""Kernel densities: a kernel around every point."""
+"""Kernel density estimates: a kernel at every point."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from latentia.functional.kernel.density_kernels import SMOOTHING_KERNELS, log_ke
 class KernelDensity(Generative, Density):
     """p(x) = Σ_i w_i K_H(x − x_i) with K_H(x) = |H|^−½ K(H^−½ x), on rows flattened to D entries.
 
-    K has the identity as covariance, whichever it is: gaussian (exp(−½‖u‖²)), epanechnikov (1 − ‖u‖²/(D + 4), where
-    that is positive) or laplace (exp(−√(D + 1) ‖u‖)), each over its integral. So H is the covariance of the noise
-    around each point. Points keep the dtype that they are given in; sums are as good as in float64.
+    Every K has the identity as covariance: gaussian (exp(−½‖u‖²)), epanechnikov (1 − ‖u‖²/(D + 4), where
+    that is positive) or laplace (exp(−√(D + 1) ‖u‖)), each divided by its integral. So H is the covariance of the noise
+    around each point. Points keep their dtype; sums have the accuracy of float64.
 
     Args:
         data: what a row is.
@@ -31,7 +31,7 @@ class KernelDensity(Generative, Density):
         bandwidth: (D,) square roots of a diagonal H, or (D, D) its lower Cholesky factor.
 
     Raises:
-        UsageError: for a kernel that there is not.
+        UsageError: for an unknown kernel.
 
     References:
         Silverman (1986), Density Estimation for Statistics and Data Analysis, eq. 4.1.
@@ -51,15 +51,15 @@ class KernelDensity(Generative, Density):
         self.register_buffer("bandwidth", torch.ones(data.size, dtype=torch.float64))
 
     def place(self, points: Tensor, bandwidth: Tensor, weights: Tensor | None = None) -> None:
-        """Put kernels around points.
+        """Set points, bandwidth and weights.
 
         Args:
             points: (n, *event) x_i, in the support.
             bandwidth: (D,) square roots of a diagonal H, or (D, D) its lower Cholesky factor.
-            weights: (n,) w_i, up to a common factor; equal without. Points of weight 0 are left out.
+            weights: (n,) w_i, up to a common factor; None: equal. Points of weight 0 are dropped.
 
         Raises:
-            DataError: for points of another shape or outside the support, and for weights that are no weights.
+            DataError: for points of another shape or outside the support, and for invalid weights.
             UsageError: for a bandwidth that is not positive, or has another shape.
 
         Example:
@@ -78,7 +78,7 @@ class KernelDensity(Generative, Density):
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Return log Σ_i w_i K_H(x − x_i) of each row: (B,) nats, a density even where rows are integers.
 
-        Beyond the reach of every Epanechnikov kernel it is −inf.
+        It is −inf outside the support of all Epanechnikov kernels.
 
         Raises:
             DataError: for rows of another shape, or values outside the support.
@@ -110,7 +110,7 @@ class KernelDensity(Generative, Density):
 
     def _points(self) -> Tensor:
         if not len(self.points):
-            raise UsageError("this kernel density has no points yet: fit it, or give it points with place()")
+            raise UsageError("this kernel density has no points yet: fit it, or set points with place()")
         return self.points
 
     def standardised_points(self) -> Tensor:
@@ -122,7 +122,7 @@ class KernelDensity(Generative, Density):
         return (self.bandwidth.diagonal() if self.bandwidth.dim() == 2 else self.bandwidth).log().sum()
 
     def _standardised(self, x: Tensor) -> Tensor:
-        """Return H^−½ (x − x̄) of rows (B, D): squares of numbers near 0 lose fewest digits."""
+        """Return H^−½ (x − x̄) of rows (B, D), centred for accuracy."""
         deviations = x.double() - self.weights @ self._points().double()
         if self.bandwidth.dim() == 1:
             return deviations / self.bandwidth
@@ -130,10 +130,10 @@ class KernelDensity(Generative, Density):
 
 
 def normalised(points: Tensor, weights: Tensor | None) -> Tensor:
-    """Return the points' weights (n,), which add up to 1, in float64; equal ones where none are given.
+    """Return the points' normalised weights (n,), in float64; equal ones for None.
 
     Raises:
-        DataError: without points, and for weights that are not one for each, finite, at least 0 and not all 0.
+        DataError: for no points, and for weights that are not one for each, finite, at least 0 and not all 0.
     """
     if not len(points):
         raise DataError("a kernel density needs at least one point; got none")

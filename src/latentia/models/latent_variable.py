@@ -1,4 +1,4 @@
-"""Latent variable models: a prior of codes, an encoder that infers them and a decoder that reads them."""
+"""Latent variable models: a prior p(z), a decoder for p(x | z) and an encoder for q(z | x)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from latentia.networks.conditioning import ContextEncoder
 from latentia.networks.scaling import Scaling
 
 _DECODED_AT_ONCE = 4096  # codes; keeps an importance-weighted bound's memory bounded
-_NUMBERS_AT_ONCE = 2**19  # of decoded rows: 2 MB, which stay in two cores' caches
+_ENTRIES_AT_ONCE = 2**19  # of decoded rows: 2 MB, which fit into two cores' caches
 
 
 class _Autoencoding(Generative, Conditional, Encodes, Decodes, ABC):
-    """What all latent variable models do: sample through the prior, encode and decode."""
+    """What latent variable models have in common: they sample through the prior, encode and decode."""
 
     def __init__(
         self,
@@ -53,14 +53,14 @@ class _Autoencoding(Generative, Conditional, Encodes, Decodes, ABC):
         self.context_encoder = context_encoder or ContextEncoder()
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> Distribution:
-        """Return q(z | x), refined where that is asked for: batch shape (B,), event shape (d,)."""
+        """Return q(z | x), with semi-amortised refinement if there is one: batch shape (B,), event shape (d,)."""
         h = self.encoder(self.scaling(x), context)
         if self.refinement is not None:
             h = self.refinement(h, lambda h: self._elbo(h, x, context), through=self.training)
         return self.posterior(h)
 
     def prior_distribution(self) -> Distribution:
-        """Return the prior p(z), as it is now: batch shape (), event shape (d,)."""
+        """Return the prior p(z), with its current parameters: batch shape (), event shape (d,)."""
         return self.prior(lambda x: self.posterior(self.encoder(self.scaling(x))))
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
@@ -68,7 +68,7 @@ class _Autoencoding(Generative, Conditional, Encodes, Decodes, ABC):
         return self.likelihood(self.decoder(z, context))
 
     def reconstruction(self, z: Tensor, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Return what training raises for S codes of each row, (S, B, d): log p(x | z), (S, B) nats."""
+        """Return the reconstruction term log p(x | z) of S codes of each row, (S, B, d): (S, B) nats."""
         draws, rows = z.shape[:2]
         x = x.expand(draws, *x.shape).flatten(0, 1)
         context = None if context is None else context.expand(draws, *context.shape).flatten(0, 1)
@@ -84,34 +84,34 @@ class _Autoencoding(Generative, Conditional, Encodes, Decodes, ABC):
         return self.data.support.project(x)
 
     def _elbo(self, h: Tensor, x: Tensor, context: Tensor | None) -> Tensor:
-        """Return the bound of each row, by one draw, whose posterior has the numbers h: (B,) nats."""
+        """Return a one-sample ELBO of each row for posterior parameters h: (B,) nats."""
         z, kl = sample_and_kl(self.posterior(h), self.prior_distribution(), 1)
         return self.reconstruction(z, x, context)[0] - kl
 
     def begin(self, rows: Blocks) -> None:
-        """Take from the rows what the scaling of real data and the prior need."""
+        """Fit the scaling of real data to the rows, and initialise the prior from them."""
         self.scaling.fit(rows)
         self.prior.begin(rows)
 
 
 class LatentVariable(_Autoencoding, Bounded, Pathwise):
-    """p(x) = ∫ p(x | z) p(z) dz, with an encoder q(z | x) that bounds it from below.
+    """p(x) = ∫ p(x | z) p(z) dz, with an encoder q(z | x) for a lower bound of log p(x).
 
     Args:
         data: what a row is.
         prior: p(z).
-        encoder: a network from scaled rows (and a context) to the numbers that the posterior reads.
+        encoder: a network from scaled rows (and a context) to the parameters of the posterior.
         posterior: q(z | x).
-        decoder: a network from codes (and a context) to the numbers that the likelihood reads.
+        decoder: a network from codes (and a context) to the parameters of the likelihood.
         likelihood: p(x | z).
         scaling: the affine map between rows and network input; the encoder's and the likelihood's.
-        refinement: what improves the encoder's guess for each row.
+        refinement: gradient steps on each row's posterior parameters; None: the encoder's are used.
         context_encoder: encodes what the model is conditioned on; none for an unconditional model.
     """
 
     @property
     def measure(self) -> str | None:
-        """The measure that bounds of log p(x) refer to: counting or Lebesgue."""
+        """The base measure of log p(x): counting, Lebesgue or mixed."""
         return self.likelihood.measure
 
     def rsample(
@@ -131,7 +131,7 @@ class LatentVariable(_Autoencoding, Bounded, Pathwise):
         repeats: int = 1,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Return the ELBO, with a KL in closed form where there is one, or the importance-weighted bound.
+        """Return the ELBO, with the KL in closed form where there is one, or the importance-weighted bound.
 
         ELBO(x) = E_q[log p(x | z)] - KL(q(z | x) ‖ p(z)) for ``samples=1``, and
         L_K(x) = E log (1/K) Σ_k p(x, z_k) / q(z_k | x) for K > 1.
@@ -158,10 +158,10 @@ class LatentVariable(_Autoencoding, Bounded, Pathwise):
         self, posterior: Distribution, prior: Distribution, x: Tensor, context: Tensor | None, samples: int
     ) -> Tensor:
         """Return log p(x, z_k) - log q(z_k | x), (samples, B) nats, decoded in blocks."""
-        codes = min(_DECODED_AT_ONCE, _NUMBERS_AT_ONCE // x[0].numel())
+        codes = min(_DECODED_AT_ONCE, _ENTRIES_AT_ONCE // x[0].numel())
         block = max(1, codes // len(x))
-        # Made beforehand: results kept block by block would lie between the blocks' large tensors, whose holes
-        # the allocator then cannot fill again (gigabytes for thousands of samples).
+        # Allocated beforehand: results allocated block by block would fragment the memory between the blocks' large
+        # tensors (gigabytes for thousands of samples).
         log_w = x.new_empty(samples, len(x))
         for start in range(0, samples, block):
             z, log_q = sample_with_log_prob(posterior, min(block, samples - start))
@@ -170,6 +170,6 @@ class LatentVariable(_Autoencoding, Bounded, Pathwise):
 
 
 class RelaxedLatentVariable(_Autoencoding):
-    """A latent variable model whose reconstruction term is a loss and no likelihood, so that it has no bound."""
+    """A latent variable model with a loss as reconstruction term, and so without a bound of log p(x)."""
 
     why_no_likelihood = "its reconstruction term is a loss, not a normalised likelihood"

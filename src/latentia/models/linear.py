@@ -21,7 +21,7 @@ NOISES = ("isotropic", "diagonal")
 
 
 class PCA(Codec):
-    """z = Wᵀ(x − x̄), x̂ = x̄ + Wz, where W's columns are the d directions of largest variance, in float64.
+    """z = Wᵀ(x − x̄), x̂ = x̄ + Wz, where W's columns are the d orthogonal directions of largest variance, in float64.
 
     With ``whiten``, z is in units of its standard deviations: z = Λ^(−½) Wᵀ(x − x̄) and x̂ = x̄ + W Λ^½ z.
 
@@ -61,7 +61,7 @@ class PCA(Codec):
 
     @property
     def explained_variance_ratio(self) -> Tensor:
-        """Return each component's share of the rows' whole variance, (d,)."""
+        """Fraction of the total variance that each component explains: (d,)."""
         return self.explained_variance / self.total_variance
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> Distribution:  # noqa: ARG002
@@ -70,7 +70,7 @@ class PCA(Codec):
         return PointMass((z / self._scale).to(torch.get_default_dtype()), event_dim=1)
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:  # noqa: ARG002
-        """Return the row of each code (B, d), as a point mass: batch shape (B,)."""
+        """Return the reconstruction from each code (B, d), as a point mass: batch shape (B,)."""
         flat = torch.addmm(self.mean, z.double() * self._scale, self.components.mT)
         rows = flat.view(len(z), *self.data.event_shape).to(torch.get_default_dtype())
         return PointMass(rows, event_dim=len(self.data.event_shape))
@@ -83,11 +83,11 @@ class PCA(Codec):
 class LinearGaussian(Generative, Density, Encodes, Decodes):
     """z ~ N(0, I_k), x | z ~ N(Wz + μ, Ψ), so that x ~ N(μ, WWᵀ + Ψ), in float64.
 
-    With Ψ = σ²I it is probabilistic PCA, with Ψ diagonal factor analysis. W is known up to a rotation of z:
-    `latentia.functional.rotations` has those that are usual.
+    With Ψ = σ²I it is probabilistic PCA, with Ψ diagonal factor analysis. W is identified up to a rotation of z:
+    `latentia.functional.rotations` has the usual choices.
 
-    Its parameters are of rows in units of their own: x = shift + unit · (weight z + offset + noise). `begin` takes
-    these units from the rows, so that learning by gradient does not depend on the data's units.
+    Parameters refer to standardised rows: x = shift + unit · (weight z + offset + noise). `begin` sets shift and unit
+    from the rows, so that learning by gradient does not depend on the data's units.
 
     Args:
         data: what a row is, flattened to D entries.
@@ -95,7 +95,7 @@ class LinearGaussian(Generative, Density, Encodes, Decodes):
         noise: isotropic (Ψ = σ²I) or diagonal.
 
     Raises:
-        UsageError: for options that mean nothing.
+        UsageError: for options out of range.
 
     References:
         Tipping and Bishop (1999), Probabilistic principal component analysis; Bartholomew, Knott and Moustaki (2011),
@@ -111,8 +111,8 @@ class LinearGaussian(Generative, Density, Encodes, Decodes):
         check_name("noise", noise, NOISES)
         if not 1 <= latent_dim < data.size:
             raise UsageError(
-                f"latent_dim must be at least 1 and less than {data.size}, the entries of a row, so that noise is "
-                f"left; got {latent_dim}"
+                f"latent_dim must be at least 1 and less than {data.size}, the entries of a row, so that "
+                f"noise remains; got {latent_dim}"
             )
         self.data = data
         D, k = data.size, latent_dim
@@ -125,22 +125,22 @@ class LinearGaussian(Generative, Density, Encodes, Decodes):
 
     @property
     def mean(self) -> Tensor:
-        """Return μ, (D,)."""
+        """μ, (D,)."""
         return self.shift + self.unit * self.offset
 
     @property
     def loadings(self) -> Tensor:
-        """Return W, (D, k)."""
+        """W, (D, k)."""
         return self.unit[..., None] * self.weight
 
     @property
     def noise(self) -> Tensor:
-        """Return the variances on Ψ's diagonal: () where it is isotropic, (D,) where it is diagonal."""
+        """The diagonal of Ψ: () if isotropic, (D,) if diagonal."""
         return self.unit.square() * self.log_noise.exp()
 
     @torch.no_grad()
     def assign(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> None:
-        """Set μ (D,), W (D, k) and the diagonal of Ψ, of the shape that ``noise`` has."""
+        """Set μ (D,), W (D, k) and the diagonal of Ψ, of the shape of ``noise``."""
         self.shift.copy_(mean)
         self.unit.fill_(1)
         self.offset.zero_()
@@ -149,7 +149,7 @@ class LinearGaussian(Generative, Density, Encodes, Decodes):
 
     @torch.no_grad()
     def begin(self, rows: Blocks) -> None:
-        """Take from the rows their mean and their units: one deviation for all entries, or one for each."""
+        """Set shift and unit to the rows' means and standard deviations: one for all entries, or one for each."""
         mean, variance = spread(rows, each=self.unit.dim() > 0)
         self.shift.copy_(mean)
         self.unit.copy_(variance.sqrt())
@@ -160,7 +160,7 @@ class LinearGaussian(Generative, Density, Encodes, Decodes):
         With A = Ψ^(−½) W, u = Ψ^(−½)(x − μ) and M = I + AᵀA, the matrix lemmas give
         log det(WWᵀ + Ψ) = log det Ψ + log det M and
         (x − μ)ᵀ(WWᵀ + Ψ)⁻¹(x − μ) = ‖u − Am‖² + ‖m‖², m = M⁻¹Aᵀu,
-        in O(Dk) a row: nothing is D × D, and nothing cancels.
+        in O(Dk) a row, without a D × D matrix and without cancellation.
 
         Raises:
             DataError: for rows of another shape, or values outside the support.
@@ -184,8 +184,8 @@ class LinearGaussian(Generative, Density, Encodes, Decodes):
         """Return N(Wz + μ, Ψ) for codes (B, k): batch shape (B,)."""
         event, dtype = self.data.event_shape, torch.get_default_dtype()
         means = torch.addmm(self.mean, z.double(), self.loadings.mT).view(len(z), *event).to(dtype)
-        deviations = self._entry_noise.sqrt().view(event).to(dtype)
-        return Independent(Normal(means, deviations.expand_as(means), validate_args=False), len(event))
+        stds = self._entry_noise.sqrt().view(event).to(dtype)
+        return Independent(Normal(means, stds.expand_as(means), validate_args=False), len(event))
 
     @torch.no_grad()
     def sample(
@@ -210,17 +210,17 @@ class LinearGaussian(Generative, Density, Encodes, Decodes):
 
     def _whitened(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return u = Ψ^(−½)(x − μ), (B, D), A = Ψ^(−½)W, (D, k), and L, (k, k), with LLᵀ = I + AᵀA."""
-        deviations = self._entry_noise.sqrt()
-        u = (x.flatten(1).double() - self.mean) / deviations
-        A = self.loadings / deviations[:, None]
+        stds = self._entry_noise.sqrt()
+        u = (x.flatten(1).double() - self.mean) / stds
+        A = self.loadings / stds[:, None]
         identity = torch.eye(A.shape[1], dtype=A.dtype, device=A.device)
         return u, A, torch.linalg.cholesky(identity + A.mT @ A)
 
 
 def spread(rows: Blocks, *, each: bool) -> tuple[Tensor, Tensor]:
-    """Return the mean of each entry over the rows, (D,), and what to measure variances by.
+    """Return the mean of each entry, (D,), and typical variances of the rows.
 
-    That is each entry's variance (with 1/n), (D,), where a constant entry counts with the mean of all; or only that
+    These are the variances of the entries (with 1/n), (D,), with the mean of all for a constant entry; or only this
     mean, ().
 
     Raises:
@@ -229,7 +229,7 @@ def spread(rows: Blocks, *, each: bool) -> tuple[Tensor, Tensor]:
     mean, variance = (moment.flatten() for moment in moments(rows))
     if not bool(variance.isfinite().all()):
         raise DataError("the rows hold NaN or infinity: remove or fill these rows")
-    constant = variance <= (1e-12 * mean).square()  # zero, but for the rounding of the mean
+    constant = variance <= (1e-12 * mean).square()  # zero up to the rounding of the mean
     if bool(constant.all()):
         raise DataError(f"all {len(rows)} rows are the same: there is no variance to model")
     typical = variance.mean()

@@ -1,4 +1,4 @@
-"""Gaussian mixtures: exact densities and samples, also given some entries, and of rows with gaps."""
+"""Gaussian mixtures: exact densities, samples and conditionals, also of rows with missing values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from latentia.functional.mixtures.conditioning import conditional, others
 from latentia.functional.mixtures.missing_values import log_joint_with_missing
 from latentia.registry import unknown
 
-_BLOCK_NUMBERS = 2**22  # of (components, rows, entries) held at once: 32 MB
+_BLOCK_SIZE = 2**22  # components × rows × entries held at once: 32 MB
 
 
 class MixtureModel(Generative, Density):
@@ -29,7 +29,7 @@ class MixtureModel(Generative, Density):
         covariance: the family of Σ_k: full, tied, diagonal or spherical.
 
     Raises:
-        UsageError: for no component, or a family that there is not.
+        UsageError: for fewer than one component, or an unknown family.
     """
 
     measure = "Lebesgue"
@@ -49,7 +49,7 @@ class MixtureModel(Generative, Density):
 
     @property
     def free_parameters(self) -> int:
-        """The number of parameters that a fit chooses; components of weight 0 have none."""
+        """Number of free parameters; components of weight 0 have none."""
         used = int((self.components.weights > 0).sum())
         return free_parameters(self.covariance, used, self.data.size)
 
@@ -62,7 +62,7 @@ class MixtureModel(Generative, Density):
         return self.log_joint(x).logsumexp(-1)
 
     def responsibilities(self, x: Tensor) -> Tensor:
-        """Return p(k | x) = π_k N(x; μ_k, Σ_k) / p(x), a component's share of each row: (B, K).
+        """Return the posterior probabilities of components, p(k | x) = π_k N(x; μ_k, Σ_k) / p(x): (B, K).
 
         Raises:
             DataError: for rows of another shape, or values outside the support.
@@ -79,47 +79,47 @@ class MixtureModel(Generative, Density):
         """
         self.data.check(x)
         components = self.components
-        size = max(1, _BLOCK_NUMBERS // components.means.numel())
+        size = max(1, _BLOCK_SIZE // components.means.numel())
         blocks = (block.flatten(1).to(components.means.dtype) for block in x.split(size))
         if self.data.support.missing:
             return torch.cat([log_joint_with_missing(components, block) for block in blocks])
         return torch.cat([components.log_joint(block) for block in blocks])
 
     def given(self, known: Mapping[int | str, float]) -> GaussianMixture:
-        """Return the law of a row's other entries, p(x_m | x_o): again a mixture, to sample and to score.
+        """Return the conditional distribution of a row's other entries, p(x_m | x_o), which is again a mixture.
 
         Args:
-            known: the given values, by entry number (from 0, of the flattened row) or column name.
+            known: the given values, by entry index (from 0, of the flattened row) or column name.
 
         Returns:
             A mixture on rows of the entries that are left, in their order.
 
         Raises:
-            UsageError: for an entry that there is not, or one that is given twice; where none is left.
+            UsageError: for an unknown entry, one that is given twice, or when all entries are given.
 
         Example:
             >>> from latentia.data.spec import Support
-            >>> law = GaussianMixture(DataSpec((2,), Support("real")), components=1).given({0: 3.0})
-            >>> round(law.log_prob(torch.zeros(1, 1)).item(), 4)
+            >>> other = GaussianMixture(DataSpec((2,), Support("real")), components=1).given({0: 3.0})
+            >>> round(other.log_prob(torch.zeros(1, 1)).item(), 4)
             -0.9189
         """
         names = self.data.columns or tuple(map(str, range(self.data.size)))
-        numbers = [self._entry(key) for key in known]
-        if len(set(numbers)) < len(numbers) or not 0 < len(numbers) < self.data.size:
+        indices = [self._entry(key) for key in known]
+        if len(set(indices)) < len(indices) or not 0 < len(indices) < self.data.size:
             raise UsageError(
                 f"given takes some of the {self.data.size} entries, each once, and leaves at least one; "
                 f"got {', '.join(map(str, known)) or 'none'}"
             )
         components = self.components
-        entries = torch.tensor(numbers, device=components.means.device)
+        entries = torch.tensor(indices, device=components.means.device)
         values = components.means.new_tensor(list(known.values()))
         if not bool(values.isfinite().all()):
             raise DataError(f"given values must be finite numbers; got {dict(known)}")
         left = others(entries, self.data.size).tolist()
         columns = tuple(names[j] for j in left) if self.data.columns else ()
         spec = DataSpec((len(left),), self.data.support, columns=columns)
-        law = GaussianMixture(spec, components=len(components.weights), covariance=self.family)
-        return law.placed(conditional(components, entries, values))
+        mixture = GaussianMixture(spec, components=len(components.weights), covariance=self.family)
+        return mixture.placed(conditional(components, entries, values))
 
     @torch.no_grad()
     def sample(
@@ -135,7 +135,7 @@ class MixtureModel(Generative, Density):
         return self.data.support.project(flat.view(n, *self.data.event_shape).to(torch.get_default_dtype()))
 
     def _entry(self, key: int | str) -> int:
-        """Return an entry's number from its number or its column's name."""
+        """Return an entry's index for its index or its column's name."""
         if isinstance(key, int) and 0 <= key < self.data.size:
             return key
         if key in self.data.columns:
@@ -145,7 +145,7 @@ class MixtureModel(Generative, Density):
 
 
 class GaussianMixture(MixtureModel):
-    """A mixture whose parameters are set in closed form; before that its components are all N(0, I).
+    """A mixture whose parameters are set in closed form; initially every component is N(0, I).
 
     Args:
         data: what a row is; where an entry may be missing, NaN, a row's density is that of its other entries.

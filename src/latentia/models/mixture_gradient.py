@@ -1,4 +1,4 @@
-"""Gaussian mixtures whose parameters move by gradient."""
+"""Gaussian mixtures whose parameters are learned by gradient."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from latentia.functional.mixtures.components import Components
 from latentia.models.mixture import MixtureModel
 from latentia.models.mixture_init import frame_of, kmeans_start, random_rows
 
-_START_ROWS = 20_000  # rows that the start looks at
-_LEAST = 1e-3  # of a start's deviations, in units of the rows': narrower ones have no useful gradient
+_INIT_ROWS = 20_000  # rows from which the initial parameters are computed
+_LEAST = 1e-3  # of initial standard deviations, in units of the rows': narrower ones have no useful gradient
 
 
 class TrainableMixture(MixtureModel):
@@ -30,10 +30,10 @@ class TrainableMixture(MixtureModel):
         data: what a row is.
         components: K.
         covariance: the family of Σ_k: full, tied, diagonal or spherical.
-        regularisation: r, the least variance in any direction, as a share of each entry's variance over all rows.
+        regularisation: r, the least variance in any direction, as a fraction of each entry's variance over all rows.
 
     Raises:
-        UsageError: for options that mean nothing.
+        UsageError: for options out of range.
     """
 
     centre: Tensor
@@ -52,14 +52,16 @@ class TrainableMixture(MixtureModel):
             raise UsageError(f"regularisation must be finite and at least 0; got {regularisation}")
         self.regularisation = regularisation
         K, D = components, data.size
-        laws, free = 1 if covariance == "tied" else K, 1 if covariance == "spherical" else D
+        covariances, free = 1 if covariance == "tied" else K, 1 if covariance == "spherical" else D
         self.register_buffer("centre", torch.zeros(D, dtype=torch.float64))
         self.register_buffer("unit", torch.ones(D, dtype=torch.float64))
         self.logits = nn.Parameter(torch.zeros(K))
         self.location = nn.Parameter(torch.randn(K, D))
-        self.raw_scale = nn.Parameter(torch.full((laws, free), _inverse_softplus(torch.ones(())).item()))
+        self.raw_scale = nn.Parameter(
+            torch.full((covariances, free), _inverse_softplus(torch.ones(())).item())
+        )
         if self.covariance.matrix:
-            self.lower = nn.Parameter(torch.zeros(laws, D, D))
+            self.lower = nn.Parameter(torch.zeros(covariances, D, D))
 
     @property
     def components(self) -> Components:
@@ -73,7 +75,7 @@ class TrainableMixture(MixtureModel):
         return Components(self.logits.double().softmax(0), means, (unit * factors).expand(*self._shape()))
 
     def begin(self, rows: Blocks) -> None:
-        """Take centre and unit from the rows, and the components from k-means++ centres.
+        """Set centre and unit from the rows, and initialise the components with k-means++.
 
         Raises:
             DataError: for fewer rows than components, and for values that are not finite.
@@ -85,11 +87,11 @@ class TrainableMixture(MixtureModel):
                 variances = variances.mean().expand_as(variances)
             self.centre.copy_(frame.centre)
             self.unit.copy_(variances.sqrt())
-            x, K = random_rows(rows, _START_ROWS), len(self.logits)
+            x, K = random_rows(rows, _INIT_ROWS), len(self.logits)
             self._place(kmeans_start(x, K, self.covariance, frame, _LEAST**2 * variances))
 
     def _place(self, start: Components) -> None:
-        """Set the parameters so that the components are those of a start, but for the least variance."""
+        """Set the parameters to give these components, up to the regularisation."""
         self.logits.copy_(start.weights.clamp_min(1e-6).log())
         self.location.copy_((start.means - self.centre) / self.unit)
         unit = self.unit[:, None] if self.covariance.matrix else self.unit

@@ -1,4 +1,4 @@
-"""Where the fit of a mixture starts: the rows' location and spread, and k-means++ centres."""
+"""Initialisation of mixtures: the rows' means and variances, and k-means++ centres."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from latentia.functional.gaussian.covariances import typical_variances
 from latentia.functional.mixtures.components import Components, Covariance
 from latentia.functional.mixtures.m_step import maximised, weighted_moments
 
-_BLOCK_NUMBERS = 2**18  # of (rows, entries) held at once: 2 MB
+_BLOCK_SIZE = 2**18  # rows × entries held at once: 2 MB
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Where the rows are, and on what scale.
+    """Location and scale of the rows.
 
     Attributes:
         centre: (D,) the entries' means.
@@ -29,7 +29,7 @@ class Frame:
     variances: Tensor
 
     def standardised(self, x: Tensor) -> Tensor:
-        """Return (B, D) rows in units of the entries' deviations, the mean in place of missing values."""
+        """Return (B, D) rows in units of the entries' standard deviations, missing values replaced by the mean."""
         return ((x - self.centre) / self.variances.sqrt()).nan_to_num(nan=0.0)
 
 
@@ -43,11 +43,11 @@ def frame_of(rows: Blocks, *, missing: bool = False) -> Frame:
         missing: whether NaN is a missing value.
 
     Raises:
-        DataError: for values that are not finite, and for an entry that every row is missing.
+        DataError: for values that are not finite, and for an entry that is missing in every row.
     """
     D = next(iter(rows.blocks(1))).x.numel()
     count, mean, scatter = (torch.zeros(D, dtype=torch.float64) for _ in range(3))
-    for block in rows.blocks(max(1, _BLOCK_NUMBERS // D)):
+    for block in rows.blocks(max(1, _BLOCK_SIZE // D)):
         x = block.x.flatten(1).double()
         count, mean, scatter = (each.to(x.device) for each in (count, mean, scatter))
         there = (~x.isnan()).double() if missing else torch.ones_like(x)
@@ -63,7 +63,7 @@ def frame_of(rows: Blocks, *, missing: bool = False) -> Frame:
 
 def _check(count: Tensor, scatter: Tensor) -> None:
     if bool((count == 0).any()):
-        raise DataError(f"every row is missing entry {int((count == 0).nonzero()[0, 0])}: leave it out")
+        raise DataError(f"entry {int((count == 0).nonzero()[0, 0])} is missing in every row: drop it")
     if not bool(scatter.isfinite().all()):
         raise DataError(
             "the rows hold NaN, infinite or too large values: remove or fill these rows, or declare the "
@@ -84,16 +84,16 @@ def random_rows(rows: Blocks, size: int) -> Tensor:
 
 
 def kmeans_start(x: Tensor, components: int, family: Covariance, frame: Frame, ridge: Tensor) -> Components:
-    """Return K components: every row is given to the nearest of K centres that k-means++ draws, then an M-step.
+    """Return K components: rows are assigned to the nearest of K centres that k-means++ draws, then an M-step.
 
-    Distances are in units of the entries' deviations. A row's missing values count as their means.
+    Distances are in units of the entries' standard deviations. Missing values are replaced by their means.
 
     Args:
         x: (n, D) rows.
         components: K.
-        family: of the covariances.
-        frame: of the rows.
-        ridge: (D,) what is added to the variances.
+        family: the family of the covariances.
+        frame: location and scale of the rows.
+        ridge: (D,) added to the variances.
 
     Raises:
         DataError: for fewer rows than components, and for a covariance that is singular.
@@ -112,10 +112,10 @@ def kmeans_start(x: Tensor, components: int, family: Covariance, frame: Frame, r
     r = nn.functional.one_hot(torch.cdist(y, y[drawn]).argmin(1), components).to(y)
     filled = torch.where(x.isnan(), frame.centre, x)
     centres = filled[drawn]
-    size = max(1, _BLOCK_NUMBERS // centres.numel())
+    size = max(1, _BLOCK_SIZE // centres.numel())
     parts = [
-        weighted_moments(rows - centres[:, None], share, centres, r.new_zeros(()), matrix=family.matrix)
-        for rows, share in zip(filled.split(size), r.split(size), strict=True)
+        weighted_moments(rows - centres[:, None], weights, centres, r.new_zeros(()), matrix=family.matrix)
+        for rows, weights in zip(filled.split(size), r.split(size), strict=True)
     ]
     moments = sum(parts[1:], start=parts[0])
     unit = frame.variances.sqrt()

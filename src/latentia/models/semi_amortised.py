@@ -1,4 +1,4 @@
-"""Semi-amortised inference: an encoder's guess, improved for each row by gradient steps."""
+"""Semi-amortised inference: the encoder's posterior parameters, refined for each row by gradient steps."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from torch import Tensor
 from latentia.core.randomness import using_generator
 from latentia.errors import UsageError
 
-_LARGEST = 5.0  # norm of a row's gradient, as the paper clips it
+_LARGEST = 5.0  # norm to which the paper clips a row's gradient
 
 
 @dataclass(frozen=True)
 class Refinement:
-    """h ← h + η ∇_h ELBO(x; h), a few times, h being the numbers that an encoder writes for the row x.
+    """h ← h + η ∇_h ELBO(x; h), a few times, with h the posterior parameters that the encoder outputs for a row x.
 
-    A training goes through the steps, so that the encoder learns to write numbers that are good after them.
+    Training differentiates through the steps, so that the encoder learns good starting points.
 
     Args:
         steps: gradient steps, at least 1.
         lr: η; gradients are clipped to a norm of 5 for each row.
 
     Raises:
-        UsageError: for other numbers.
+        UsageError: for values out of range.
 
     References:
         Kim et al. (2018), Semi-amortized variational autoencoders, section 3.
@@ -41,12 +41,12 @@ class Refinement:
             )
 
     def __call__(self, h: Tensor, bound: Callable[[Tensor], Tensor], *, through: bool) -> Tensor:
-        """Return the numbers after the steps, (B, P).
+        """Return the refined parameters, (B, P).
 
         Args:
-            h: (B, P) what the encoder writes.
-            bound: (B, P) → (B,) each row's ELBO, with noise of its own.
-            through: whether gradients flow through the steps; else the noise is the same at every call.
+            h: (B, P) the encoder's output.
+            bound: (B, P) → (B,) a stochastic ELBO of each row.
+            through: whether to differentiate through the steps; otherwise the noise is the same at every call.
         """
         if through:
             return self._climb(h, bound, through=True)

@@ -1,4 +1,4 @@
-"""A latent variable model one of whose latent variables is a class, which is known of some rows."""
+"""A latent variable model with a class as a second latent variable, which is observed for some rows."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from latentia.networks.conditioning import ContextEncoder
 class SemiSupervised(Generative, Conditional, SamplesContext, Bounded, Encodes, Decodes):
     """p(x) = Σ_y p(y) ∫ p(x | z, y) p(z) dz, with a classifier q(y | x) and an encoder q(z | x, y).
 
-    A row's code is both latent variables: (z, y), with y one number for each class.
+    A row's code holds both latent variables, (z, y), with y one-hot.
 
     Args:
         given_class: p(x | y), a model that is conditional on a one-hot class.
-        classifier: a network from scaled rows to a number for each class.
+        classifier: a network from scaled rows to a logit for each class.
         classes: their names.
         context_encoder: encodes the rows' class, which may have other values too, such as "unlabelled"; one-hot by
             default.
@@ -58,12 +58,12 @@ class SemiSupervised(Generative, Conditional, SamplesContext, Bounded, Encodes, 
 
     @property
     def measure(self) -> str | None:
-        """The measure that bounds of log p(x) refer to."""
+        """The base measure of log p(x)."""
         return self.given_class.measure
 
     @property
     def log_prior(self) -> Tensor:
-        """The law of classes, log p(y): (C,) nats; it is learned."""
+        """The learned distribution of classes, log p(y): (C,) nats."""
         return self.class_logits.log_softmax(0)
 
     def class_log_probs(self, x: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class SemiSupervised(Generative, Conditional, SamplesContext, Bounded, Encodes, 
         return self.classifier(self.given_class.scaling(x)).log_softmax(-1)
 
     def bounds(self, x: Tensor, draws: int = 1) -> tuple[Tensor, Tensor]:
-        """Return E_q[log p(x | z, y)] and KL(q(z | x, y) ‖ p(z)) for each class, by draws of z: twice (B, C) nats."""
+        """Return estimates of E_q[log p(x | z, y)] and KL(q(z | x, y) ‖ p(z)) for each class: twice (B, C) nats."""
         C, inner = len(self.classes), self.given_class
         rows = x.repeat_interleave(C, dim=0)
         context = self._each_class(x).repeat(len(x), 1)
@@ -91,8 +91,8 @@ class SemiSupervised(Generative, Conditional, SamplesContext, Bounded, Encodes, 
         """Return a bound of log p(x), or of log p(x | y) given one-hot classes, by enumerating the classes.
 
         For ``samples=1`` Kingma's U(x) = Σ_y q(y | x) [ELBO(x | y) + log p(y)] + H(q(y | x)); for K > 1 the classes are
-        summed out exactly, log Σ_y p(y) e^L_K(x | y), with importance-weighted bounds L_K. Of an ELBO that would be no
-        bound: its noise, in the exponent, would raise it.
+        summed out exactly, log Σ_y p(y) e^L_K(x | y), with importance-weighted bounds L_K. With
+        ELBOs this would be no bound: by Jensen's inequality, noise in the exponent raises it.
 
         Raises:
             UsageError: for ``samples`` or ``repeats`` below 1.
@@ -114,13 +114,13 @@ class SemiSupervised(Generative, Conditional, SamplesContext, Bounded, Encodes, 
         return torch.stack([marginal_bound(once(1)) for _ in range(repeats)]).mean(0)
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> Distribution:
-        """Return q(z, y | x), batch shape (B,) and event shape (d + C,); y is certain given one-hot classes."""
+        """Return q(z, y | x), batch shape (B,) and event shape (d + C,); given one-hot classes, y is one of them."""
         log_q = self.class_log_probs(x) if context is None else context.log()
         each = [self.given_class.encode(x, y.expand(len(x), -1)) for y in self._each_class(x)]
         return ClassAndCode(log_q, each)
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
-        """Return p(x | z, y), batch shape (B,), for codes (B, d + C); weights of classes are made to add up to 1."""
+        """Return p(x | z, y), batch shape (B,), for codes (B, d + C); weights of classes are normalised."""
         C = len(self.classes)
         weights = (z[:, -C:] if context is None else context).clamp_min(0)
         total = weights.sum(1, keepdim=True)
@@ -150,9 +150,9 @@ class SemiSupervised(Generative, Conditional, SamplesContext, Bounded, Encodes, 
         return one_hot(y, len(self.classes)).to(self.class_logits.dtype)
 
     def begin(self, rows: Blocks) -> None:
-        """Take from the rows what the scaling of real data and the prior need."""
+        """Fit the scaling of real data to the rows, and initialise the prior from them."""
         self.given_class.begin(rows)
 
     def _each_class(self, like: Tensor) -> Tensor:
-        """Return every class one-hot: (C, C)."""
+        """Return the one-hot vectors of all classes: (C, C)."""
         return torch.eye(len(self.classes), dtype=like.dtype, device=like.device)

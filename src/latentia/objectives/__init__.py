@@ -1,1 +1,1 @@
-"""Objectives: each is a way to learn, told as a game of named players."""
+"""Objectives: how models learn. Each describes a training step as losses of named players."""

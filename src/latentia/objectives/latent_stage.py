@@ -1,4 +1,4 @@
-"""Objectives on codes: fit a law to what a trained encoder makes of the rows."""
+"""Objectives on codes: fit a density to the codes of a trained encoder."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _BLOCK = 4096  # rows that are encoded at once
 
 
 class OnLatents(Objective):
-    """Play another objective's game on codes z = E[q(z | x)] instead of rows; the encoder does not move.
+    """Apply another objective to codes z = E[q(z | x)] in place of rows; the encoder is frozen.
 
     Args:
         codec: a trained model that encodes and decodes.
-        inner: how a law of codes learns; its model can be sampled.
+        inner: the objective of a density of codes, whose model can be sampled.
 
     Raises:
         UsageError: for an inner model that cannot be sampled.
@@ -30,14 +30,16 @@ class OnLatents(Objective):
     def __init__(self, codec: Codec, inner: Objective) -> None:
         super().__init__()
         if not isinstance(inner.model, Generative):
-            raise UsageError(f"a law of codes is to be sampled; {type(inner.model).__name__} cannot be")
+            raise UsageError(
+                f"a density of codes must be able to sample; {type(inner.model).__name__} is not"
+            )
         self.codec = codec.requires_grad_(False).eval()
         self.inner = inner
         self.encoder = _Encoder(codec)
 
     @property
     def model(self) -> LatentDensity:  # pyright: ignore
-        """The law of rows: codes from the fitted law, decoded."""
+        """The distribution of rows: codes from the fitted density, decoded."""
         density: Any = self.inner.model
         return LatentDensity(self.codec, density).train(self.training)
 
@@ -47,27 +49,27 @@ class OnLatents(Objective):
         return self.inner.finished
 
     def train(self, mode: bool = True) -> OnLatents:
-        """Set the mode of the inner game; the encoder stays in eval mode, without dropout or batch statistics."""
+        """Set the mode of the inner objective; the encoder stays in eval mode, without dropout or batch statistics."""
         super().train(mode)
         self.codec.eval()
         return self
 
     def players(self) -> Mapping[str, nn.Module]:
-        """Return the players of the inner game."""
+        """Return the players of the inner objective."""
         return self.inner.players()
 
     def begin(self, rows: Blocks) -> None:
-        """Let the inner objective begin on codes."""
+        """Initialise the inner objective from the codes."""
         self.inner.begin(self.encoder.codes(rows))
 
     def step(self, batch: Batch) -> Step:
-        """Play the inner game on a batch's codes."""
+        """Do a step of the inner objective on a batch's codes."""
         self.inner.clock.copy_(self.clock)
         return (yield from self.inner.step(self.encoder.codes(batch)))
 
 
 class _Encoder:
-    """Encodes sets of rows, and remembers the last one: closed forms read the same rows at every step."""
+    """Encodes sets of rows and caches the last one, since closed forms read the same rows at every step."""
 
     def __init__(self, codec: Codec) -> None:
         self.codec = codec

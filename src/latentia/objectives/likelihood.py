@@ -1,4 +1,4 @@
-"""Maximum likelihood by gradient: one player, any model with an exact density."""
+"""Maximum likelihood by gradient, for any model with an exact density."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from latentia.errors import UsageError
 
 @runtime_checkable
 class Begins(Protocol):
-    """A model that takes something from the rows before its training: moments, or centres to start from."""
+    """A model that is initialised from the rows before training, such as by their moments."""
 
     def begin(self, rows: Blocks) -> None:
-        """Look at the rows once."""
+        """Initialise the model from the rows."""
         ...
 
 
 class MaximumLikelihood(Objective):
-    """Descend loss = -mean log p(x), in nats per row, by one player, the model.
+    """Minimise loss = -mean log p(x), in nats per row; the model is the one player.
 
     Args:
-        model: a module with an exact density; what it ``begin``s with is taken from the rows first.
+        model: a module with an exact density; if it has ``begin``, it is initialised from the rows.
         conditional: whether the model is given each row's context.
 
     Raises:
@@ -49,12 +49,12 @@ class MaximumLikelihood(Objective):
         return {"model": self.model}
 
     def begin(self, rows: Blocks) -> None:
-        """Let the model take from the rows what it starts from."""
+        """Initialise the model from the rows."""
         if isinstance(self.model, Begins):
             self.model.begin(rows)
 
     def step(self, batch: Batch) -> Step:
-        """Descend the loss once."""
+        """Minimise the loss by one step."""
         loss = self.negative_log_likelihood(batch.x, self.context_of(batch))
         yield "model", loss
         return {"loss": loss.detach(), "log_likelihood": -loss.detach()}

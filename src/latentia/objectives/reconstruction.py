@@ -1,4 +1,4 @@
-"""Reconstruction: an autoencoder learns to give each row back from its code."""
+"""Reconstruction losses of autoencoders."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from latentia.models.autoencoder import Autoencoder
 
 
 class Reconstruction(Objective):
-    """Descend loss = -log p(x | f(x̃)) + λ CE(c(f(x̃)), class), the mean over rows.
+    """Minimise loss = -log p(x | f(x̃)) + λ CE(c(f(x̃)), class), the mean over rows.
 
-    x̃ is the row itself, or the row with noise (denoising). The second term, where there is a classifier c, makes
-    classes separate in the code.
+    x̃ is the row itself, or the row with added noise (denoising). The second term, if there is a classifier c, separates
+    classes in the code.
 
     Args:
         model: the autoencoder.
         noise: standard deviation of the Gaussian noise of x̃, in units of the scaled data; 0 adds none.
-        classifier: from codes to class scores; None without.
+        classifier: from codes to class logits; None: no second term.
         weight: λ.
 
     References:
@@ -50,16 +50,16 @@ class Reconstruction(Objective):
         self.weight = weight
 
     def players(self) -> Mapping[str, nn.Module]:
-        """Return the one player: the autoencoder, with the classifier where there is one."""
+        """Return the one player: the autoencoder, with the classifier if there is one."""
         parts = [self.model] if self.classifier is None else [self.model, self.classifier]
         return {"model": nn.ModuleList(parts)}
 
     def begin(self, rows: Blocks) -> None:
-        """Take from the rows what the model's scaling needs."""
+        """Fit the model's scaling to the rows."""
         self.model.begin(rows)
 
     def step(self, batch: Batch) -> Step:
-        """Descend the loss once."""
+        """Minimise the loss by one step."""
         error, mistakes, right = self.terms(batch.x, self.context_of(batch))
         loss = error + self.weight * mistakes
         yield "model", loss

@@ -1,4 +1,4 @@
-"""Regression: a generator learns the row that belongs to each code, from pairs."""
+"""Regression of rows on their factors: a generator is fitted to pairs by least squares."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from latentia.models.conditional_generator import DeconvolutionGenerator
 
 
 class Regression(Objective):
-    """Descend loss = mean over rows of Σ (x - G(c))², for pairs of a row x and the code c of its factors.
+    """Minimise loss = mean over rows of Σ (x - G(c))², for pairs of a row x and the code c of its factors.
 
     Args:
         model: the generator.
 
     References:
         Dosovitskiy, Springenberg and Brox (2015), Learning to generate chairs with convolutional neural networks,
-        equation 1, without their mask.
+        equation 1, without the segmentation mask.
     """
 
     model: DeconvolutionGenerator
@@ -35,18 +35,18 @@ class Regression(Objective):
         return {"generator": self.model}
 
     def begin(self, rows: Blocks) -> None:
-        """Take from the rows what the model's scaling needs."""
+        """Fit the model's scaling to the rows."""
         self.model.begin(rows)
 
     def step(self, batch: Batch) -> Step:
-        """Descend the loss once."""
+        """Minimise the loss by one step."""
         context = self.context_of(batch)
         if context is None:
-            raise DataError("rows are learned from their factors or classes, and these have neither")
+            raise DataError("regression needs rows with factors or classes; these have neither")
         loss = self.squared_error(batch.x, context)
         yield "generator", loss
         return {"loss": loss.detach()}
 
     def squared_error(self, x: Tensor, context: Tensor) -> Tensor:
-        """Return the mean over rows of Σ (x - G(c))²: a number in units of the data's range, squared."""
+        """Return the mean over rows of Σ (x - G(c))²: (), in squared units of the data's range."""
         return self.model.squared_error(x, context).mean()

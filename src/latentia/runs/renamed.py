@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 KEY_PREFIXES: tuple[tuple[int | None, str, str], ...] = (
     (None, "model.likelihood.laws", "model.likelihood.groups"),
+    (None, "share", "labelled_fraction"),
 )
 """(last format of config.json that has the old name, or None for any; old; new), each a whole path of modules.
 

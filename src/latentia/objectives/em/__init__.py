@@ -1,1 +1,1 @@
-"""Expectation-maximisation."""
+"""Expectation-maximisation of mixtures and of linear Gaussian models."""

@@ -1,4 +1,4 @@
-"""Starts of EM: the best of several short runs, and the number of components that a criterion asks for."""
+"""Initialisation of EM: the best of several short runs, and the number of components by a criterion."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from latentia.models.mixture_init import Frame, kmeans_start, random_rows
 from latentia.objectives.em.steps import em_step
 from latentia.registry import check_name
 
-START_ROWS = 20_000  # rows that the start looks at
-SHORT_RUN = 10  # steps by which starts are compared
-_LONG_RUN = 100  # steps at most by which numbers of components are compared
+INIT_ROWS = 20_000  # rows that initialisation uses
+SHORT_RUN = 10  # steps after which restarts are compared
+_LONG_RUN = 100  # steps at most for each number of components
 
 ORDERS = ("fixed", "bic", "aic")
 
 
 @dataclass(frozen=True)
 class Start:
-    """How a fit starts.
+    """How EM is initialised.
 
     Attributes:
-        restarts: k-means++ starts, of which the most likely after a short run of EM is kept.
-        order: fixed (all components are used), or the criterion that says how many are: bic or aic.
-        tol: gain of a step, in nats per row, below which a run that a criterion judges is over.
+        restarts: k-means++ initialisations, of which the most likely after a short run of EM is kept.
+        order: fixed (all components are used), or the criterion that selects their number: bic or aic.
+        tol: gain of a step, in nats per row, at which runs for a criterion end.
 
     Raises:
-        UsageError: for options that mean nothing.
+        UsageError: for options out of range.
     """
 
     restarts: int = 1
@@ -46,15 +46,15 @@ class Start:
             raise UsageError(f"restarts must be at least 1; got {self.restarts}")
 
     def of(self, model: MixtureModel, rows: Blocks, frame: Frame, ridge: Tensor) -> tuple[Components, int]:
-        """Return K components to go on from, and the number of rows they were found on, at most 20,000.
+        """Return K initial components, and the number of rows that they were found from, at most 20,000.
 
         Args:
             model: the mixture.
             rows: in memory or in a file.
-            frame: of the rows.
-            ridge: (D,) what is added to the variances.
+            frame: location and scale of the rows.
+            ridge: (D,) added to the variances.
         """
-        subset = Batch(random_rows(rows, START_ROWS))
+        subset = Batch(random_rows(rows, INIT_ROWS))
         K = len(model.components.weights)
         if self.order == "fixed":
             return self._best(K, model, subset, frame, ridge), len(subset)
@@ -62,7 +62,7 @@ class Start:
         return min(found, key=lambda pair: pair[1])[0].padded(K), len(subset)
 
     def _best(self, K: int, model: MixtureModel, subset: Batch, frame: Frame, ridge: Tensor) -> Components:
-        """Return the most likely of the starts after a short run; a single start needs none."""
+        """Return the most likely restart after a short run; a single one is not run."""
 
         def start() -> Components:
             return kmeans_start(subset.x, K, model.covariance, frame, ridge)
@@ -78,7 +78,7 @@ class Start:
     def _judged(
         self, K: int, model: MixtureModel, subset: Batch, frame: Frame, ridge: Tensor
     ) -> tuple[Components, float]:
-        """Return K fitted components, and what the criterion says of them."""
+        """Return K fitted components and their criterion."""
         components, last = self._best(K, model, subset, frame, ridge), float("-inf")
         for after, value in short_run(components, model, subset, frame, ridge, steps=_LONG_RUN):
             components, gain, last = after, float(value) - last, float(value)

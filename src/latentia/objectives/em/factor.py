@@ -24,22 +24,22 @@ class FactorEM(Objective):
     M-step: W' = Sβᵀ(E zzᵀ)⁻¹, Ψ = diag(S − W'βS), or the mean of this diagonal for isotropic noise; μ = x̄.
 
     Then W = W'L with LLᵀ = E zzᵀ, which is the M-step of a model that has the covariance of z as a further parameter
-    (PX-EM) and converges in far fewer steps, and a rotation, which is no change to the law. Rows are read once, since
-    S holds all of them that matters; beyond 2,000 entries S is not formed, and each step reads the rows.
+    (PX-EM) and converges in far fewer steps, and a rotation, which does not change p(x). Rows are read once, since S is
+    a sufficient statistic; beyond 2,000 entries S is not formed, and each step reads the rows.
 
     Noise variances are at least ``regularisation`` times the entry's variance (for isotropic noise the mean of all),
-    since the likelihood may have no maximum above 0 (Heywood cases). An entry that is constant counts with the mean
-    variance. No step lowers the likelihood, the least variances included, for they are a constraint and no ridge. It
-    has finished when a step raises the mean log-likelihood by less than ``tol``.
+    since the likelihood may have no maximum above 0 (Heywood cases). A constant entry has the mean variance.
+    No step lowers the likelihood: the floor is a constraint, and is not added to the variances. The fit
+    has converged when a step raises the mean log-likelihood by less than ``tol``.
 
     Args:
-        model: the law.
+        model: the model.
         tol: smallest gain of a step, in nats per row.
         rotation: none (latent variables independent given a row, strongest first) or varimax.
-        regularisation: the least noise variances, as a share of the entries' variances.
+        regularisation: the least noise variances, as a fraction of the entries' variances.
 
     Raises:
-        UsageError: for options that mean nothing.
+        UsageError: for options out of range.
 
     References:
         Rubin and Thayer (1982), EM algorithms for ML factor analysis; Tipping and Bishop (1999), appendix B; Liu,
@@ -82,7 +82,7 @@ class FactorEM(Objective):
 
     @torch.no_grad()
     def begin(self, rows: Blocks) -> None:
-        """Start from random loadings, and noise with half of the variance."""
+        """Initialise with random loadings, and noise with half of the variance."""
         model = self.model
         D, k = model.weight.shape
         enough_rows(len(rows), k)
@@ -95,9 +95,9 @@ class FactorEM(Objective):
 
     @torch.no_grad()
     def step(self, batch: Batch) -> Step:
-        """Do one E-step and one M-step; log the mean log-likelihood of the parameters before it, and its gain.
+        """Do one E-step and one M-step; log the mean log-likelihood before them, and its gain over the last step's.
 
-        The first step has no gain. A training that ends at its last epoch with a gain above ``tol`` is not converged.
+        The first step has no gain. Training that ends after all epochs with a gain above ``tol`` has not converged.
         """
         yield from ()
         value = self._update(self.covariance.of(batch, self.model.data.size))
@@ -107,7 +107,7 @@ class FactorEM(Objective):
         return {"log_likelihood": value, "gain": gain} if gain.isfinite() else {"log_likelihood": value}
 
     def _update(self, S: Covariance) -> Tensor:
-        """Move the parameters; return the mean log-likelihood before, in nats per row."""
+        """Update the parameters; return the mean log-likelihood before, in nats per row."""
         W, noise = self.model.loadings, self.model.noise
         psi = noise.expand(len(W))
         weighted = W / psi[:, None]  # Ψ⁻¹W
@@ -128,7 +128,7 @@ class FactorEM(Objective):
 
 
 class _LastCovariance:
-    """The covariance of the rows that were read last: every step reads the same."""
+    """A cache for the covariance of the last rows, since every step has the same rows."""
 
     def __init__(self) -> None:
         self.x: Tensor | None = None

@@ -1,4 +1,4 @@
-"""Expectation-maximisation: closed-form steps uphill in the likelihood. It has no players."""
+"""Expectation-maximisation of Gaussian mixtures: closed-form steps, without players."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from latentia.objectives.em.steps import em_step
 
 
 class ExpectationMaximisation(Objective):
-    """What fits of a Gaussian mixture by EM share: where they start, and when they are over.
+    """What EM for Gaussian mixtures has in common: initialisation and convergence.
 
-    A start gives every row to the nearest of K centres that k-means++ draws, in units of the entries' deviations, and
-    does an M-step; of ``restarts`` starts the one is kept that is most likely after a few steps on a subset (short
-    runs of EM, Biernacki, Celeux and Govaert 2003). With ``order`` bic or aic, mixtures of 1 to K components are
-    fitted to the subset first, and the number that the criterion likes best is used; the others keep the weight 0.
+    Initialisation assigns every row to the nearest of K centres that k-means++ draws, in units of the entries'
+    standard deviations, and does an M-step; of ``restarts`` the most likely after a few steps on a subset is kept
+    (short runs of EM, Biernacki, Celeux and Govaert 2003). With ``order`` bic or aic, mixtures of 1 to K components
+    are fitted to the subset first, and the number with the best criterion is used; the others keep the weight 0.
 
     Args:
         model: the mixture.
-        tol: smallest gain to go on for, in nats per row.
+        tol: gain below which the fit has converged, in nats per row.
         restarts: number of starts.
-        regularisation: what is added to a component's variances, as a share of each entry's variance over all rows.
+        regularisation: added to a component's variances, as a fraction of each entry's variance over all rows.
         order: fixed, bic or aic.
 
     Raises:
-        UsageError: for options that mean nothing.
+        UsageError: for options out of range.
     """
 
     model: GaussianMixture
@@ -75,12 +75,12 @@ class ExpectationMaximisation(Objective):
 
     @property
     def frame(self) -> Frame:
-        """Where the rows are, and on what scale."""
+        """Location and scale of the rows."""
         return Frame(self.centre, self.variances)
 
     @property
     def ridge(self) -> Tensor:
-        """(D,) what is added to a component's variances."""
+        """(D,) added to a component's variances."""
         return self.regularisation * self.variances
 
     def players(self) -> Mapping[str, nn.Module]:
@@ -89,7 +89,7 @@ class ExpectationMaximisation(Objective):
 
     @torch.no_grad()
     def begin(self, rows: Blocks) -> None:
-        """Start from the best of ``restarts`` k-means++ starts.
+        """Initialise with the best of ``restarts`` k-means++ initialisations.
 
         Raises:
             DataError: for fewer rows than components, and for values that are not finite.
@@ -105,10 +105,10 @@ class ExpectationMaximisation(Objective):
 
     @abstractmethod
     def started(self, rows: Blocks, seen: int) -> None:
-        """Take note of the rows to fit, and of how many of them the start has seen."""
+        """Prepare for the rows to fit, of which initialisation has used ``seen``."""
 
     def compared(self, value: Tensor) -> dict[str, Tensor]:
-        """Compare a mean log-likelihood with the one before, note whether to go on, and return what to log."""
+        """Compare a mean log-likelihood with the last one, note convergence, and return what to log."""
         gain = value - self.last
         self.converged.fill_(bool(gain < self.tol))
         self.last.copy_(value)
@@ -120,39 +120,40 @@ class MixtureEM(ExpectationMaximisation):
 
     E-step: r_ik = π_k N(x_i; μ_k, Σ_k) / Σ_j π_j N(x_i; μ_j, Σ_j).
     M-step: π_k = Σ_i r_ik / n, μ_k = Σ_i r_ik x_i / Σ_i r_ik, and Σ_k the weighted covariance about μ_k, with
-    ``regularisation`` · v added to its diagonal, pooled as its family asks; v are the entries' variances over all
-    rows. So data in other units is fitted by the same mixture in those units. A constant entry, which has no
-    variance, counts with the mean of v (with 1 where all are constant). Without regularisation no step lowers the
+    ``regularisation`` · v added to its diagonal, pooled according to its family; v are the entries' variances over all
+    rows. The fit is therefore equivariant to the data's units. A constant entry has the mean of v (1 where all
+    are constant). Without regularisation no step lowers the
     likelihood; with it, a step may lower it a little, as may the rounding of products in float32, by 1e-4 nats.
 
-    With a model of rows that may have gaps, a gap's expected value and its variance, given the row's other entries
-    and the component, take its place in the M-step.
+    Where entries may be missing, the M-step uses the expected value and the variance of a missing entry given the
+    row's other entries and the component.
 
-    It starts as `ExpectationMaximisation` says, and has finished when a step raises the mean log-likelihood by less
-    than ``tol``.
+    Initialisation is that of `ExpectationMaximisation`. The fit has converged when a step raises the mean
+    log-likelihood by less than ``tol``.
 
     Args:
         model: the mixture.
         tol: smallest gain of a step, in nats per row.
         restarts: number of starts.
-        regularisation: what is added to a component's variances, as a share of each entry's variance over all rows.
+        regularisation: added to a component's variances, as a fraction of each entry's variance over all rows.
         order: fixed, or the criterion by which the number of components is chosen: bic or aic.
 
     Raises:
-        UsageError: for options that mean nothing.
+        UsageError: for options out of range.
 
     References:
-        Dempster, Laird and Rubin (1977), example 4.3; Ghahramani and Jordan (1994), for gaps; Schwarz (1978), for bic.
+        Dempster, Laird and Rubin (1977), example 4.3; Ghahramani and Jordan (1994) (missing values).
+        Schwarz (1978) (bic).
     """
 
     def started(self, rows: Blocks, seen: int) -> None:
-        """Take note of nothing: every step reads all rows."""
+        """Do nothing: every step reads all rows."""
 
     @torch.no_grad()
     def step(self, batch: Batch) -> Step:
-        """Do one E-step and one M-step on all rows; log the likelihood of the parameters before it, and its gain.
+        """Do one E-step and one M-step on all rows; log the likelihood before them, and its gain over the last step's.
 
-        The first step has none. A training that ends at its last epoch with a gain above ``tol`` is not converged.
+        The first step has no gain. Training that ends after all epochs with a gain above ``tol`` has not converged.
         """
         yield from ()
         parameters = self.model.free_parameters

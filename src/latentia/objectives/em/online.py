@@ -1,4 +1,4 @@
-"""EM on batches: each moves running averages of the moments, and the parameters follow."""
+"""Online EM: running averages of the moments are updated by batches, and the parameters from them."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from latentia.objectives.em.steps import expectation
 
 
 class OnlineEM(ExpectationMaximisation):
-    """Fit a Gaussian mixture by online EM, which reads a batch a step and so needs no pass over all rows.
+    """Fit a Gaussian mixture by online EM, with one batch for each step.
 
     s_t = (1 − γ_t) s_{t−1} + γ_t ŝ(batch; θ_{t−1}), θ_t = M-step(s_t), γ_t = (t₀ + t)^−κ
 
-    s are the moments of a row that the M-step needs, ŝ their mean over a batch. They begin as those of the start's
-    rows, which count as the t₀ batches that they would fill. It has finished when a pass over the rows raises their
-    mean log-likelihood, each batch's before its step, by less than ``tol``.
+    s are the expected moments of a row that the M-step needs, ŝ their mean over a batch. Their initial values are those
+    of the rows that initialisation used, which count as t₀ batches. The fit has converged when a pass over the rows
+    raises their mean log-likelihood, that of each batch before its step, by less than ``tol``.
 
     Args:
         model: the mixture.
-        batch_size: rows in a step, to count the start's rows in.
-        step_decay: κ in (0.5, 1], where γ_t adds up to infinity and γ_t² does not.
+        batch_size: rows of a step, by which t₀ is computed.
+        step_decay: κ in (0.5, 1], for which Σ γ_t = ∞ and Σ γ_t² < ∞.
         tol: smallest gain of a pass, in nats per row.
         restarts: number of starts.
-        regularisation: what is added to a component's variances, as a share of each entry's variance over all rows.
+        regularisation: added to a component's variances, as a fraction of each entry's variance over all rows.
         order: fixed, or the criterion by which the number of components is chosen: bic or aic.
 
     Raises:
-        UsageError: for options that mean nothing.
+        UsageError: for options out of range.
 
     References:
         Cappé and Moulines (2009), On-line expectation-maximization algorithm for latent data models, eqs. 8 and 9 and
@@ -74,11 +74,11 @@ class OnlineEM(ExpectationMaximisation):
             self.register_buffer(name, torch.zeros((), dtype=torch.float64))
 
     def started(self, rows: Blocks, seen: int) -> None:
-        """Begin the averages as the start's own moments, N_k = π_k about the means, and a pass over the rows."""
+        """Initialise the averages with the moments of the initial components, N_k = π_k about the means."""
         components = self.model.components
-        share = components.weights.view(-1, *[1] * (components.factors.dim() - 1))
+        weights = components.weights.view(-1, *[1] * (components.factors.dim() - 1))
         nothing = torch.zeros_like(components.means)
-        second = share * components.covariances
+        second = weights * components.covariances
         self._keep(Moments(components.means, components.weights, nothing, second, self.last))
         self.begun.fill_(seen / self.batch_size)
         self.rows.fill_(len(rows))
@@ -87,14 +87,14 @@ class OnlineEM(ExpectationMaximisation):
 
     @torch.no_grad()
     def step(self, batch: Batch) -> Step:
-        """Move the averages towards a batch's moments; log its likelihood before, and at a pass's end the gain."""
+        """Update the averages with a batch's moments; log its likelihood before, and the gain at the end of a pass."""
         yield from ()
         old = self.model.components
         own = expectation(old, batch, self.frame, missing=self.model.data.support.missing)
         gamma = (self.begun + self.clock + 1) ** -self.step_decay
         running = self._kept().moved(old.means) * (1 - gamma) + own.moved(old.means) * (gamma / len(batch))
         after = maximised(running, old, self.model.covariance, self.ridge)
-        self._keep(running)  # before the means move, which it is about
+        self._keep(running)  # about the means before their update
         self.model.placed(after)
         return self._logged(own.log_likelihood, len(batch))
 
@@ -102,13 +102,13 @@ class OnlineEM(ExpectationMaximisation):
         """Add to the pass's likelihood; at its end compare it with the pass before."""
         self.seen += rows
         self.total += log_likelihood
-        told = {"log_likelihood": log_likelihood / rows}
+        logged = {"log_likelihood": log_likelihood / rows}
         if self.seen < self.rows:
-            return told
+            return logged
         found = self.compared(self.total / self.seen)
         self.seen.zero_()
         self.total.zero_()
-        return told | {"gain": found["gain"]} if "gain" in found else told
+        return logged | {"gain": found["gain"]} if "gain" in found else logged
 
     def _kept(self) -> Moments:
         return Moments(self.about, self.count, self.first, self.second, self.total)

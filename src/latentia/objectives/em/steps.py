@@ -1,4 +1,4 @@
-"""One step of EM over rows that are read in blocks."""
+"""One step of EM for Gaussian mixtures, on rows in blocks."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from latentia.functional.mixtures.missing_values import expected_with_missing
 from latentia.models.mixture import MixtureModel
 from latentia.models.mixture_init import Frame
 
-_BLOCK_NUMBERS = 2**22  # of (components, rows, entries) held at once: 32 MB
-_FEATURE_NUMBERS = 2**20  # of features held at once: a block that stays in the cache
-_MOST_ENTRIES = 64  # of rows whose features are still fewer than a block's rows
+_BLOCK_SIZE = 2**22  # components × rows × entries held at once: 32 MB
+_FEATURE_BLOCK = 2**20  # features held at once: a block that fits into the cache
+_MOST_ENTRIES = 64  # of rows for which products of features are faster
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}  # nats that cancellation may cost
 
 
@@ -27,12 +27,12 @@ def expectation(components: Components, rows: Blocks, frame: Frame, *, missing: 
 
     Blocks of rows go through matrix products of quadratic features, in the rows' own precision, float32 or float64,
     where that loses no more than 1e-4 or 1e-9 nats. Components that are much narrower than the rows' spread, and rows
-    of more than 64 entries, go through whitened deviations from each component, in float64.
+    of more than 64 entries, use whitened differences from each mean, in float64.
 
     Args:
         components: the mixture before the step.
         rows: in memory or in a file.
-        frame: of the rows.
+        frame: location and scale of the rows.
         missing: whether NaN is a missing value.
 
     Raises:
@@ -40,7 +40,7 @@ def expectation(components: Components, rows: Blocks, frame: Frame, *, missing: 
     """
     dtype = None if missing else _precision(components, rows, frame)
     if dtype is None:
-        parts = _by_deviations(components, rows, missing=missing)
+        parts = _by_differences(components, rows, missing=missing)
         moments = next(parts)
         for part in parts:
             moments = moments + part
@@ -58,10 +58,10 @@ def em_step(
 
     Args:
         components: before the step.
-        model: which tells the family of covariances, and whether rows may have gaps.
+        model: the mixture, for its family of covariances and whether values may be missing.
         rows: in memory or in a file.
-        frame: of the rows.
-        ridge: (D,) what is added to the variances.
+        frame: location and scale of the rows.
+        ridge: (D,) added to the variances.
     """
     moments = expectation(components, rows, frame, missing=model.data.support.missing)
     after = maximised(moments, components, model.covariance, ridge)
@@ -69,7 +69,7 @@ def em_step(
 
 
 def _precision(components: Components, rows: Blocks, frame: Frame) -> torch.dtype | None:
-    """Return the precision in which products of features are good enough, or None where none is."""
+    """Return a precision in which products of features are accurate enough, or None."""
     if len(frame.centre) > _MOST_ENTRIES:
         return None
     lost = float(cancellation(components, frame.variances))
@@ -81,10 +81,10 @@ def _precision(components: Components, rows: Blocks, frame: Frame) -> torch.dtyp
 
 
 def _by_features(components: Components, rows: Blocks, centre: Tensor, dtype: torch.dtype) -> Moments:
-    near = centre.to(dtype)  # rows are about a point that their precision has, so that this costs no digits
+    near = centre.to(dtype)  # a centre that this precision holds exactly
     A = coefficients(components, near.to(centre.dtype))
     sums, log_likelihood = torch.zeros_like(A), A.new_zeros(())
-    for block in rows.blocks(max(1, _FEATURE_NUMBERS // sum(A.shape))):
+    for block in rows.blocks(max(1, _FEATURE_BLOCK // sum(A.shape))):
         y = (block.x.flatten(1) - near).T.contiguous()
         part, value = expected(A.to(dtype), features(y, matrix=components.matrix))
         sums += part
@@ -92,14 +92,14 @@ def _by_features(components: Components, rows: Blocks, centre: Tensor, dtype: to
     return as_moments(sums, near.to(centre.dtype), log_likelihood, matrix=components.matrix)
 
 
-def _by_deviations(components: Components, rows: Blocks, *, missing: bool) -> Iterator[Moments]:
-    for block in rows.blocks(max(1, _BLOCK_NUMBERS // components.means.numel())):
+def _by_differences(components: Components, rows: Blocks, *, missing: bool) -> Iterator[Moments]:
+    for block in rows.blocks(max(1, _BLOCK_SIZE // components.means.numel())):
         x = block.x.flatten(1).to(components.means.dtype)
         yield expected_with_missing(components, x) if missing else _expected(components, x)
 
 
 def _expected(components: Components, x: Tensor) -> Moments:
-    """Return one block's moments about the present means, which loses fewer digits than about one centre."""
+    """Return one block's moments about the current means, more accurate than about one centre."""
     log_joint = components.log_joint(x)
     log_prob = log_joint.logsumexp(-1)
     r = (log_joint - log_prob[:, None]).exp()

@@ -1,4 +1,4 @@
-"""The bound as a problem with a constraint, whose multiplier is a player of its own."""
+"""The ELBO as a constrained problem, with the Lagrange multiplier as a player."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONSTRAINTS = ("kl", "reconstruction")
 
 
 class Multiplier(nn.Module):
-    """A Lagrange multiplier of an inequality: λ = softplus(r) > 0, 1 at first."""
+    """A Lagrange multiplier of an inequality: λ = softplus(r) > 0, initially 1."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,23 +32,23 @@ class Multiplier(nn.Module):
 
 
 class Constrained(Objective):
-    """Play model against multiplier, both moving at once: the model descends, the multiplier ascends a Lagrangian.
+    """Find a saddle point of a Lagrangian: the model minimises it and the multiplier maximises it, simultaneously.
 
     With D = −E_q log p(x | z) and R = KL(q(z | x) ‖ p(z)), means over rows, in nats:
     constraint "kl": min D such that R ≤ ε, by D + λ (R − ε);
     constraint "reconstruction": min R such that D ≤ ε, by R + λ (D − ε).
 
-    At a solution the model is a β-VAE's optimum, with β = λ for the first and 1/λ for the second: β is found, and what
-    it is good for is given. The logged elbo and all scores are of β = 1.
+    At a solution the model is optimal for a β-VAE with β = λ for the first constraint and 1/λ for the second: β is
+    found from the limit. The logged elbo and all scores have β = 1.
 
     Args:
-        model: what is learned.
-        constraint: what is limited.
+        model: the model.
+        constraint: the limited quantity, kl or reconstruction.
         limit: ε, in nats.
         conditional: whether the model is given each row's context.
 
     Raises:
-        UsageError: for another constraint, a limit of the KL that is not positive, or a uniform prior.
+        UsageError: for an unknown constraint, a limit of the KL that is not positive, or a uniform prior.
 
     References:
         Higgins et al. (2017), β-VAE, equation 3, for the KL; Rezende and Viola (2018), Taming VAEs, equation 3, for the
@@ -77,18 +77,18 @@ class Constrained(Objective):
         self.limit = limit
         self.conditional = conditional
         if model.refinement is not None:
-            self.loss_functions = ()  # what is differentiated twice stays eager
+            self.loss_functions = ()  # double differentiation runs eagerly
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the two players."""
         return {"model": self.model, "multiplier": self.multiplier}
 
     def begin(self, rows: Blocks) -> None:
-        """Take from the rows what the model's scaling and prior need."""
+        """Initialise the model's scaling and prior from the rows."""
         self.model.begin(rows)
 
     def step(self, batch: Batch) -> Step:
-        """Move both players once, by gradients from one point."""
+        """Update both players once, with gradients at the same point."""
         reconstruction, kl = self.terms(batch.x, self.context_of(batch))
         objective, limited = (-reconstruction, kl) if self.constraint == "kl" else (kl, -reconstruction)
         excess, multiplier = limited - self.limit, self.multiplier()

@@ -1,4 +1,4 @@
-"""FactorVAE: a critic tells codes from codes dealt out anew, and so measures their total correlation."""
+"""FactorVAE: a critic that classifies codes against permuted codes estimates their total correlation."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from latentia.objectives.vae.variational import refuse_uniform_prior
 
 
 class FactorVAE(Objective):
-    """Raise the bound less γ times the total correlation of the codes, which a critic estimates.
+    """Maximise the ELBO minus γ times the total correlation of the codes, which a critic estimates.
 
     model: −E_q log p(x | z) + KL(q(z | x) ‖ p(z)) + γ E_q c(z)
-    critic: −½ E log σ(c(z)) − ½ E log σ(−c(z̄)), z̄ codes whose entries have been dealt out among rows
+    critic: −½ E log σ(c(z)) − ½ E log σ(−c(z̄)), z̄ codes with each entry permuted among rows
 
-    The best critic is c(z) = log q(z)/Π_j q(z_j), whose mean is the total correlation. It learns from the first half of
-    a batch as it is, and the second half permuted, so that no code is in both; in a batch of an odd number of rows,
-    one is. The critic's codes have no gradient: what it learns does not move the encoder.
+    The optimal critic is c(z) = log q(z)/Π_j q(z_j), whose mean is the total correlation. It is trained on the first
+    half of a batch unchanged and the second half permuted, so that no code is in both; of an odd number of rows, one
+    is in both. The critic's loss has no gradient in the encoder.
 
     Args:
-        model: what is learned.
+        model: the model.
         critic: a network from (B, d) codes to (B, 1) scores.
         gamma: γ.
         conditional: whether the model is given each row's context.
@@ -35,8 +35,8 @@ class FactorVAE(Objective):
         UsageError: for a negative γ, or a uniform prior.
 
     References:
-        Kim and Mnih (2018), Disentangling by factorising, equations 2 and 3 and algorithm 2; the bound is of the whole
-        batch here, and there of the first half.
+        Kim and Mnih (2018), Disentangling by factorising, equations 2 and 3 and algorithm 2 (here the ELBO uses the
+        whole batch, there the first half).
     """
 
     model: LatentVariable | RelaxedLatentVariable
@@ -59,18 +59,18 @@ class FactorVAE(Objective):
         self.gamma = gamma
         self.conditional = conditional
         if model.refinement is not None:
-            self.loss_functions = ()  # what is differentiated twice stays eager
+            self.loss_functions = ()  # double differentiation runs eagerly
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the two players."""
         return {"model": self.model, "critic": self.critic}
 
     def begin(self, rows: Blocks) -> None:
-        """Take from the rows what the model's scaling and prior need."""
+        """Initialise the model's scaling and prior from the rows."""
         self.model.begin(rows)
 
     def step(self, batch: Batch) -> Step:
-        """Move the model, then the critic on the codes that the model had."""
+        """Update the model, then the critic on the codes from before the model's update."""
         reconstruction, kl, z = self.terms(batch.x, self.context_of(batch))
         correlation = self.critic(z).mean()
         loss = kl - reconstruction + self.gamma * correlation
@@ -87,7 +87,7 @@ class FactorVAE(Objective):
         return self.model.reconstruction(z, x, context).mean(), kl.mean(), z[0]
 
     def critic_loss(self, z: Tensor) -> Tensor:
-        """Return the critic's cross-entropy on codes (B, d): half of them as they are, the others permuted."""
+        """Return the critic's cross-entropy on codes (B, d), half of them unchanged and half permuted."""
         middle = len(z) // 2
         together, apart = z[: len(z) - middle], permute_codes(z[middle:])
         there, permuted = cross_entropy_critic(self.critic(together), self.critic(apart))

@@ -1,4 +1,4 @@
-"""Importance-weighted objectives: raise a bound of log p(x) from several weighted draws of the code."""
+"""Importance-weighted objectives: bounds of log p(x) from several weighted draws of the code."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from latentia.objectives.vae.variational import refuse_uniform_prior
 
 
 class ImportanceWeighted(Objective):
-    """Raise IWAE-K, or another Rényi bound of K draws, by one player, the model.
+    """Maximise the IWAE-K bound, or another Rényi bound with K draws; the model is the one player.
 
     loss = −1/(1 − α) log (1/K) Σ_k w_k^(1−α), w_k = p(x, z_k)/q(z_k | x), z_k ~ q(z | x); the mean over rows, in nats
 
-    Its gradient is Σ_k v_k ∇ log w_k, v = w^(1−α)/Σ w^(1−α), with z_k a function of the encoder's weights. The part of
-    it by which these weights move log q itself is noise that grows with K next to the rest. The doubly reparameterised
-    gradient has another form of it, with the same expectation, in which only paths through z_k are left:
+    Its gradient is Σ_k v_k ∇ log w_k, v = w^(1−α)/Σ w^(1−α), with z_k a function of the encoder's parameters. It
+    contains the score function ∇_φ log q, whose noise dominates for large K. The doubly reparameterised gradient has
+    the same expectation and only path derivatives through z_k:
 
     Σ_k (α v_k + (1 − α) v_k²) ∂log w_k/∂z_k · ∂z_k/∂φ of the encoder, Σ_k v_k ∇ log p(x, z_k) of decoder and prior.
 
     Args:
-        model: what is learned.
+        model: the model.
         samples: K.
         alpha: α: 0 is IWAE, 1 the ELBO.
-        doubly_reparameterised: whether the gradient is the second one.
+        doubly_reparameterised: whether to use the doubly reparameterised gradient.
         conditional: whether the model is given each row's context.
 
     Raises:
-        UsageError: for K below 1, a uniform prior, or a model whose reconstruction term is no likelihood.
+        UsageError: for K below 1, a uniform prior, or a model with a reconstruction loss in place of a likelihood.
 
     References:
         Burda, Grosse and Salakhutdinov (2016), Importance weighted autoencoders, equations 8 and 14; Li and Turner
         (2016), Rényi divergence variational inference, equation 9; Tucker et al. (2019), Doubly reparameterized
-        gradient estimators for Monte Carlo objectives, section 3, which is α = 0; α = 1 is that of Roeder et al.
-        (2017), Sticking the landing.
+        gradient estimators for Monte Carlo objectives, section 3 (α = 0). Roeder et al. (2017), Sticking the landing
+        (α = 1).
     """
 
     model: LatentVariable
@@ -59,34 +59,32 @@ class ImportanceWeighted(Objective):
         if samples < 1:
             raise UsageError(f"samples must be at least 1; got {samples}")
         if not isinstance(model, LatentVariable):
-            raise UsageError(
-                "weights p(x, z)/q(z | x) need a likelihood, and this one is a loss: choose another"
-            )
+            raise UsageError("importance weights need a likelihood, and this one is a loss: choose another")
         refuse_uniform_prior(model)
-        renyi(torch.zeros(1, 1), alpha)  # refuses an α that means nothing
+        renyi(torch.zeros(1, 1), alpha)  # checks α
         self.model = model
         self.samples = samples
         self.alpha = alpha
         self.doubly_reparameterised = doubly_reparameterised
         self.conditional = conditional
         if doubly_reparameterised or model.refinement is not None:
-            self.loss_functions = ()  # what is differentiated twice stays eager
+            self.loss_functions = ()  # double differentiation runs eagerly
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the one player."""
         return {"model": self.model}
 
     def begin(self, rows: Blocks) -> None:
-        """Take from the rows what the model's scaling and prior need."""
+        """Initialise the model's scaling and prior from the rows."""
         self.model.begin(rows)
 
     def step(self, batch: Batch) -> Step:
-        """Descend the loss once."""
+        """Minimise the loss by one step."""
         context = self.context_of(batch)
         if self.doubly_reparameterised:
             log_w, surrogate = self.doubly(batch.x, context)
             loss = -renyi(log_w, self.alpha).mean()
-            # The value of the one, the gradient of the other.
+            # The value is the bound's, the gradient the surrogate's.
             descended = surrogate - surrogate.detach() + loss
         else:
             log_w = self.log_weights(batch.x, context)
@@ -102,10 +100,10 @@ class ImportanceWeighted(Objective):
         return self._log_joint(z, x, context) - log_q
 
     def doubly(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return log-weights, (K, B), without a gradient, and a number whose gradient is that of the loss."""
+        """Return log-weights, (K, B), without gradient, and a surrogate, (), with the gradient of the loss."""
         posterior = self.model.encode(x, context)
         z = posterior.rsample(torch.Size((self.samples,)))
-        fixed = z.detach().requires_grad_()  # as if drawn from a law without weights
+        fixed = z.detach().requires_grad_()  # as if q had no parameters
         log_joint = self._log_joint(fixed, x, context)
         log_w = log_joint - posterior.log_prob(fixed)
         (slope,) = torch.autograd.grad(log_w.sum(), fixed, retain_graph=True)

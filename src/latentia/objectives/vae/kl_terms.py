@@ -1,4 +1,4 @@
-"""What is descended of the KL of codes from their prior: one function for each variant."""
+"""KL terms of variational losses: KL annealing, capacity and free bits, one function for each."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from latentia.errors import UsageError
 from latentia.functional.schedules import cyclical, warmup
 
 KLTerm = Callable[[Tensor, int], tuple[Tensor, Metrics]]
-"""What is descended of the mean KL, (), at a step, as a weight times it, and what to log besides, as that weight."""
+"""From the mean KL, (), and the step: a term of the loss, such as a weight times the KL, and what to log, such as β."""
 
 
 def beta_weighted(beta: float, warmup_steps: int = 0) -> KLTerm:
     """Return β · KL, β rising linearly from 0 over the first steps.
 
-    With β = 1 the rise is annealing (Bowman et al. 2016), whose end is the bound itself; a fixed β is the β-VAE's.
+    With a final β of 1 this is linear KL annealing (Bowman et al. 2016); a constant β gives the β-VAE.
 
     Raises:
-        UsageError: for negative numbers.
+        UsageError: for a negative β or number of steps.
     """
     if beta < 0 or warmup_steps < 0:
         raise UsageError(f"beta and kl_warmup must be at least 0; got {beta} and {warmup_steps}")
@@ -33,16 +33,16 @@ def beta_weighted(beta: float, warmup_steps: int = 0) -> KLTerm:
 
 
 def cyclically_weighted(period: int, rise: float = 0.5) -> KLTerm:
-    """Return β · KL, β rising from 0 to 1 again and again (Fu et al. 2019, equations 6 and 7).
+    """Return β · KL with cyclical annealing, β rising from 0 to 1 in each cycle (Fu et al. 2019, equations 6 and 7).
 
     Args:
         period: steps of a cycle.
-        rise: share of a cycle in which β rises; it is 1 in the rest.
+        rise: fraction of a cycle in which β rises; in the rest it is 1.
 
     Raises:
-        UsageError: for a period below 1, or a share that is not above 0 and at most 1.
+        UsageError: for a period below 1, or a fraction that is not above 0 and at most 1.
     """
-    cyclical(0, period, rise=rise)  # refuses what means nothing now, not at the first step
+    cyclical(0, period, rise=rise)  # checks the options now, not at the first step
 
     def term(kl: Tensor, step: int) -> tuple[Tensor, Metrics]:
         weight = cyclical(step, period, rise=rise)
@@ -51,16 +51,36 @@ def cyclically_weighted(period: int, rise: float = 0.5) -> KLTerm:
     return term
 
 
+def distance_to_capacity(kl: Tensor, capacity: float) -> Tensor:
+    """Return |KL − C|, the distance of the KL from its target.
+
+    Args:
+        kl: (*B,) nats.
+        capacity: C.
+
+    Returns:
+        (*B,) nats.
+
+    Reference: Burgess et al. (2018), Understanding disentangling in β-VAE, eq. 8.
+
+    Example:
+        >>> import torch
+        >>> distance_to_capacity(torch.tensor([1.0, 4.0]), 3.0)
+        tensor([2., 1.])
+    """
+    return (kl - capacity).abs()
+
+
 def near_capacity(gamma: float, capacity: float, steps: int = 0) -> KLTerm:
     """Return γ |KL − C|, C rising linearly from 0 over the first steps (Burgess et al. 2018, equation 8).
 
     Args:
         gamma: γ.
         capacity: C at the end, in nats.
-        steps: over which it rises.
+        steps: steps over which C rises.
 
     Raises:
-        UsageError: for negative numbers.
+        UsageError: for a negative option.
     """
     if gamma < 0 or capacity < 0 or steps < 0:
         raise UsageError(
@@ -75,14 +95,13 @@ def near_capacity(gamma: float, capacity: float, steps: int = 0) -> KLTerm:
 
 
 def free_bits(kl: Tensor, least: float) -> Tensor:
-    """Return by how much entries of the code stay below the nats that each has for free.
+    """Return the free-bits correction of the KL, which removes the gradient of entries below λ nats.
 
-    Σ_j max(λ − KL̄_j, 0), KL̄_j = (1/B) Σ_i KL_ij: added to Σ_j KL̄_j it gives Σ_j max(λ, KL̄_j), whose gradient is 0
-    for entries below λ
+    Σ_j max(λ − KL̄_j, 0), KL̄_j = (1/B) Σ_i KL_ij; added to Σ_j KL̄_j it gives Σ_j max(λ, KL̄_j)
 
     Args:
-        kl: (B, d) KL_ij of each row's posterior from the prior, entry by entry.
-        least: λ, in nats for each entry, in spite of the name.
+        kl: (B, d) KL_ij of each row's posterior from the prior, for each entry.
+        least: λ, in nats for each entry (not in bits).
 
     Returns:
         () nats.
@@ -100,23 +119,3 @@ def free_bits(kl: Tensor, least: float) -> Tensor:
     if kl.dim() != 2:
         raise UsageError(f"kl must be (B, d); got {tuple(kl.shape)}")
     return (least - kl.mean(0)).clamp(min=0).sum()
-
-
-def distance_to_capacity(kl: Tensor, capacity: float) -> Tensor:
-    """Return |KL − C|: how far the KL is from the nats that codes are meant to carry.
-
-    Args:
-        kl: (*B,) nats.
-        capacity: C.
-
-    Returns:
-        (*B,) nats.
-
-    Reference: Burgess et al. (2018), Understanding disentangling in β-VAE, eq. 8.
-
-    Example:
-        >>> import torch
-        >>> distance_to_capacity(torch.tensor([1.0, 4.0]), 3.0)
-        tensor([2., 1.])
-    """
-    return (kl - capacity).abs()

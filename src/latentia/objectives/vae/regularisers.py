@@ -1,4 +1,4 @@
-"""What is descended of the codes of a batch beside a bound: one function for each variant."""
+"""Regularisers of a batch's codes, added to the negative ELBO: one function for each."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ ESTIMATORS = {"stratified": stratified_log_weights, "weighted": weighted_log_wei
 
 @dataclass(frozen=True)
 class Codes:
-    """What an encoder tells of a batch.
+    """The codes of a batch.
 
     Attributes:
         posterior: q(z | x), batch shape (B,).
         prior: p(z).
         z: (S, B, d) draws from q.
-        rows: () n, of the whole data.
+        rows: () n, training rows in all.
     """
 
     posterior: Distribution
@@ -48,14 +48,14 @@ class Codes:
 
 
 Regulariser = Callable[[Codes], Tensor]
-"""What is descended of the codes of a batch beside the bound: a number. It refuses laws that it cannot read."""
+"""From the codes of a batch to a term of the loss, (); with `UsageError` for posteriors that it does not support."""
 
 
 def nats_for_free(least: float) -> Regulariser:
-    """Return Σ_j max(λ − KL_j, 0), which with the KL itself leaves entries below λ nats alone: free bits.
+    """Return Σ_j max(λ − KL_j, 0): free bits, which remove the gradient of the KL of entries below λ nats.
 
     Raises:
-        UsageError: for a λ that is not positive; later, for codes without a KL of each entry.
+        UsageError: for a λ that is not positive; when called, for posteriors without a KL for each entry.
     """
     if not least > 0:
         raise UsageError(f"free_bits must be above 0; got {least}")
@@ -64,7 +64,7 @@ def nats_for_free(least: float) -> Regulariser:
         q = _diagonal(codes.posterior, "free_bits")
         if not isinstance(codes.prior, StandardGaussian):
             raise UsageError(
-                "free_bits are of the KL of each entry from N(0, 1): choose prior='standard-normal'"
+                "free_bits need the KL of each entry from N(0, 1): choose prior='standard-normal'"
             )
         return free_bits(kl_standard_gaussian(q.mean[..., None], q.log_var[..., None]), least)
 
@@ -72,10 +72,10 @@ def nats_for_free(least: float) -> Regulariser:
 
 
 def covariance_of_means(off_diagonal: float, diagonal: float) -> Regulariser:
-    """Return DIP-VAE-I's penalty: how far the covariance of mean codes is from the identity.
+    """Return DIP-VAE-I's penalty: the distance of the covariance of posterior means from the identity.
 
     Raises:
-        UsageError: for negative weights; later, for codes that are no Gaussians.
+        UsageError: for negative weights; when called, for posteriors that are not Gaussian.
     """
     _check_weights(off_diagonal, diagonal)
 
@@ -87,10 +87,10 @@ def covariance_of_means(off_diagonal: float, diagonal: float) -> Regulariser:
 
 
 def covariance_of_codes(off_diagonal: float, diagonal: float) -> Regulariser:
-    """Return DIP-VAE-II's penalty: how far the covariance of the aggregated posterior is from the identity.
+    """Return DIP-VAE-II's penalty: the distance of the aggregated posterior's covariance from the identity.
 
     Raises:
-        UsageError: for negative weights; later, for codes that are no Gaussians.
+        UsageError: for negative weights; when called, for posteriors that are not Gaussian.
     """
     _check_weights(off_diagonal, diagonal)
 
@@ -104,18 +104,18 @@ def weighted_total_correlation(weight: float, estimator: str = "stratified") -> 
     """Return a weight times the total correlation of the aggregated posterior, as β-TCVAE estimates it.
 
     Args:
-        weight: β − 1, since the KL has one total correlation in it.
+        weight: β − 1, since the KL contains the total correlation once.
         estimator: stratified or weighted.
 
     Raises:
-        UsageError: for an estimator that is neither; later, for codes that are no diagonal Gaussians.
+        UsageError: for an unknown estimator; when called, for posteriors that are not diagonal Gaussians.
     """
     check_name("estimator", estimator, ESTIMATORS)
 
     def weights_of(codes: Codes) -> Tensor:
         return ESTIMATORS[estimator](codes.z.shape[1], int(codes.rows))
 
-    log_weights: Any = torch.compiler.disable(weights_of)  # a number that is read cannot be compiled
+    log_weights: Any = torch.compiler.disable(weights_of)  # reading a tensor's value cannot be compiled
 
     def term(codes: Codes) -> Tensor:
         q = _diagonal(codes.posterior, "the total correlation")
@@ -129,21 +129,21 @@ def weighted_total_correlation(weight: float, estimator: str = "stratified") -> 
 def discrepancy_from_prior(weight: float, kernel: str = "inverse-multiquadric") -> Regulariser:
     """Return a weight times MMD²(q(z), p(z)), from a batch's codes and as many draws of the prior.
 
-    The kernel's length is √(2d), the usual distance of two codes from N(0, I).
+    The kernel's length is √(2d), the root mean squared distance of two draws from N(0, I).
 
     Raises:
-        UsageError: for a kernel that there is none of.
+        UsageError: for an unknown kernel.
     """
-    kernel_of_length(kernel, 1.0)  # refuses an unknown name now
+    kernel_of_length(kernel, 1.0)  # checks the name now
 
     def term(codes: Codes) -> Tensor:
-        if not codes.z.isfinite().all():  # the training has diverged, which the loop says better
+        if not codes.z.isfinite().all():  # training has diverged: the loop reports it
             return codes.z.sum()
         draws, rows, d = codes.z.shape
         k = kernel_of_length(kernel, math.sqrt(2 * d))
         shape = torch.Size((draws, rows))
         p = codes.prior.rsample(shape) if codes.prior.has_rsample else codes.prior.sample(shape)
-        # Of a single row, as the last batch may be, no pairs of different codes are there to average.
+        # A single row, as the last batch may have, gives no pairs of different codes to average.
         estimator = "unbiased" if rows > 1 else "biased"
         each = [mmd2(z, other, k, estimator) for z, other in zip(codes.z, p, strict=True)]
         return weight * torch.stack(each).mean()
@@ -153,7 +153,7 @@ def discrepancy_from_prior(weight: float, kernel: str = "inverse-multiquadric") 
 
 def _diagonal(q: Distribution, what: str) -> DiagonalGaussian:
     if not isinstance(q, DiagonalGaussian):
-        raise UsageError(f"{what} is taken entry by entry of a Gaussian: choose posterior='diagonal'")
+        raise UsageError(f"{what} needs a Gaussian with independent entries: choose posterior='diagonal'")
     return q
 
 

@@ -1,4 +1,4 @@
-"""Variational objectives: raise a lower bound of log p(x), or a variant of one."""
+"""Variational objectives: the evidence lower bound of log p(x) and its variants."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from latentia.objectives.vae.regularisers import Codes, Regulariser
 
 
 class Variational(Objective):
-    """Raise the evidence lower bound, or a variant of it, by one player, the model.
+    """Maximise the evidence lower bound, or a variant of it; the model is the one player.
 
     loss = −w E_q[log p(x | z)] + kl_term(KL(q(z | x) ‖ p(z)), step) + regulariser(codes), means over rows, in nats
 
-    Whatever the loss is, the logged elbo and all scores are of w = β = 1 without a regulariser.
+    The logged elbo and all scores have w = β = 1 and no regulariser, whatever the loss is.
 
     Args:
-        model: what is learned.
-        kl_term: what is descended of the KL; the KL itself without.
-        regulariser: what is descended of the codes besides.
-        reconstruction_scale: w; its optimum is that of β = 1/w.
-        draws: S, draws of z for each row, whose terms are averaged (the ELBO with less variance; not IWAE).
+        model: the model.
+        kl_term: the KL's term in the loss; None: the KL itself.
+        regulariser: a further term in the loss, of the codes; None: none.
+        reconstruction_scale: w; the optimum is that of β = 1/w.
+        draws: S, draws of z for each row, whose terms are averaged (an ELBO with lower variance; not IWAE).
         conditional: whether the model is given each row's context.
 
     Raises:
-        UsageError: for options that mean nothing, for a uniform prior, whose KL from a Gaussian is infinite, and for
-            codes that the regulariser cannot read.
+        UsageError: for options out of range, a uniform prior, from which the KL of a Gaussian is infinite, and a
+            posterior that the regulariser does not support.
 
     References:
         Kingma and Welling (2014), Auto-encoding variational Bayes, equations 3 and 7.
@@ -67,22 +67,22 @@ class Variational(Objective):
         self.draws = draws
         self.conditional = conditional
         if model.refinement is not None:
-            self.loss_functions = ()  # what is differentiated twice stays eager
+            self.loss_functions = ()  # double differentiation runs eagerly
         self.register_buffer("rows", torch.ones((), dtype=torch.int64))
         if regulariser is not None:
-            regulariser(_codes_of_nothing(model))
+            regulariser(_placeholder_codes(model))
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the one player."""
         return {"model": self.model}
 
     def begin(self, rows: Blocks) -> None:
-        """Take from the rows what the model's scaling and prior need, and how many there are."""
+        """Initialise the model's scaling and prior from the rows, and note their number."""
         self.model.begin(rows)
         self.rows.fill_(len(rows))
 
     def step(self, batch: Batch) -> Step:
-        """Descend the loss once."""
+        """Minimise the loss by one step."""
         reconstruction, kl, extra = self.terms(batch.x, self.context_of(batch))
         term, weights = self.kl_term(kl, self.steps_done)
         loss = term - self.reconstruction_scale * reconstruction + extra
@@ -99,21 +99,21 @@ class Variational(Objective):
         reconstruction = self.model.reconstruction(z, x, context)
         extra = z.new_zeros(())
         if self.regulariser is not None:
-            # Penalties are small differences of products of codes, of which half precision leaves little.
+            # Penalties are small differences of products of codes, which half precision would round away.
             with torch.autocast(z.device.type, enabled=False):
                 extra = self.regulariser(Codes(posterior, prior, z, self.rows))
         return reconstruction.mean(), kl.mean(), extra
 
 
 def refuse_uniform_prior(model: LatentVariable | RelaxedLatentVariable) -> None:
-    """Raise `UsageError` for a prior from which no Gaussian has a finite KL."""
+    """Raise `UsageError` for a uniform prior, from which the KL of a Gaussian is infinite."""
     if isinstance(model.prior, UniformPrior):
         raise UsageError("the KL of a Gaussian from a uniform prior is infinite: choose another prior")
 
 
 @torch.no_grad()
-def _codes_of_nothing(model: LatentVariable | RelaxedLatentVariable) -> Codes:
-    """Return codes of the kind that the model's are, so that a regulariser refuses them before there is a run."""
+def _placeholder_codes(model: LatentVariable | RelaxedLatentVariable) -> Codes:
+    """Return codes of the model's posterior family, so that a regulariser can refuse it before training."""
     posterior = model.posterior(torch.zeros(2, model.posterior.param_dim))
     with using_generator(torch.Generator()):
         return Codes(posterior, model.prior_distribution(), posterior.sample((1,)), torch.tensor(2))
