@@ -10,10 +10,11 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from latentia.core.objective import Batch, Blocks, Objective, Step
 from latentia.core.train import BatchSource, train
-from latentia.data.batches import Batches, Stream, order
+from latentia.data.batches import Batches, order
 from latentia.data.read import read_rows
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
+from latentia.data.streams import Stream
 from latentia.data.transforms import Binarise
 from latentia.errors import DataError, UsageError
 
@@ -225,7 +226,7 @@ def test_reading_a_loader_s_first_batch_leaves_the_global_generator_alone():
 
 @pytest.mark.parametrize("loaded", [False, True])
 def test_an_endless_stream_is_begun_with_its_first_batches(monkeypatch, loaded):
-    monkeypatch.setattr("latentia.data.batches._BEGUN", 5)
+    monkeypatch.setattr("latentia.data.streams._BEGUN", 5)
     endless = Endless()
     data = DataLoader(endless, batch_size=None) if loaded else endless
     stream = Stream(data, DataSpec((2,), Support("real")))
@@ -239,7 +240,7 @@ def test_an_endless_stream_is_begun_with_its_first_batches(monkeypatch, loaded):
 
 
 def test_a_stream_with_a_length_is_begun_with_all_of_it(monkeypatch):
-    monkeypatch.setattr("latentia.data.batches._BEGUN", 1)
+    monkeypatch.setattr("latentia.data.streams._BEGUN", 1)
     *_, state = train(Reader(), shuffled(), steps=2)
     assert state.objective.begun == [2, 2, 2, 2, 2]
     assert len(shuffled().rows) == 10

@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from latentia.data.batches import Batches, Stream
+from latentia.data.batches import Batches
 from latentia.data.read import read_rows
 from latentia.data.rows import Rows
 from latentia.data.spec import Support
+from latentia.data.streams import Stream
 from latentia.errors import DataError, DataWarning, LatentiaError, UnknownNameError, UsageError
 
 

@@ -27,9 +27,10 @@ class Recipe:
         optim: how each player descends; empty where there are no players.
         batch_size: rows in a step; None plays every step on the whole set.
         epochs: passes over the rows, unless the user says otherwise.
-        transform: what is done to the rows first, such as rounding grey pixels to 0 and 1; the model is a law
-            of the transformed rows.
-        conditional: whether the model is a law given each row's class.
+        transform: what is done to the rows first, such as rounding grey pixels to 0 and 1; the model is of the
+            transformed rows.
+        conditional: whether the model is of p(x | c), given what is known of each row.
+        balanced: whether batches hold each class equally often, as models of several domains need.
         then: what is trained afterwards, made from the trained model: a density fitted on codes, say. It reads
             the same rows, through its own transform; its model is the run's.
     """
@@ -40,6 +41,7 @@ class Recipe:
     epochs: int = 20
     transform: Transform | None = None
     conditional: bool = False
+    balanced: bool = False
     then: Callable[[nn.Module], Recipe] | None = None
 
     def after(self, stages: int, seed: int) -> Recipe:

@@ -1,26 +1,19 @@
-"""Batches of rows in an order that is a function of (seed, epoch), and streams that have no order."""
+"""Batches of rows in an order that is a function of (seed, epoch)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count, islice
-from typing import Any
+from functools import cached_property
+from itertools import count
 
 import torch
 from torch import Tensor
 
-from latentia.core.objective import Batch, Blocks
-from latentia.core.randomness import using_generator
-from latentia.data.ingest.arrays import as_events, as_tensor
-from latentia.data.ingest.torch_dataset import split_item
-from latentia.data.randomness import mix, permutation
+from latentia.core.objective import Batch
+from latentia.data.randomness import permutation
 from latentia.data.rows import Rows
-from latentia.data.spec import DataSpec
-from latentia.errors import DataError, UsageError
-
-_BEGUN = 1_000  # batches of a stream of unknown length that a training's beginning reads
-_EPOCH = 100  # batches that are called an epoch where a pass's length is unknown
+from latentia.errors import UsageError
 
 
 def order(n: int, seed: int, epoch: int) -> Tensor:
@@ -31,6 +24,32 @@ def order(n: int, seed: int, epoch: int) -> Tensor:
         True
     """
     return permutation(n, seed, epoch)
+
+
+def balanced_order(labels: Tensor, seed: int, epoch: int) -> Tensor:
+    """Return an order in which the K classes take turns, K times the largest class long, a function of (seed, epoch).
+
+    So any B consecutive rows hold each class equally often, within one row. An epoch reads the rows of the largest
+    class once, and those of a smaller one again and again, each time in a new order.
+
+    Args:
+        labels: (n,) class numbers; K of them occur.
+        seed: of the order.
+        epoch: its number.
+
+    Example:
+        >>> order = balanced_order(torch.tensor([0, 0, 0, 1]), seed=0, epoch=0)
+        >>> order[::2].sort().values.tolist(), order[1::2].tolist()
+        ([0, 1, 2], [3, 3, 3])
+    """
+    classes = [(labels == number).nonzero()[:, 0] for number in labels.unique()]
+    most = max(map(len, classes))
+
+    def turns(which: int, rows: Tensor) -> Tensor:
+        rounds = range(-(-most // len(rows)))
+        return torch.cat([rows[permutation(len(rows), seed, epoch, which, each)] for each in rounds])[:most]
+
+    return torch.stack([turns(which, rows) for which, rows in enumerate(classes)], dim=1).flatten()
 
 
 @dataclass(frozen=True)
@@ -44,9 +63,11 @@ class Batches:
         seed: of the order.
         rank: this process's number; it takes rows rank, rank + world, ... of each batch.
         world: the number of processes.
+        balanced: hold each class equally often in every batch, as `balanced_order` has it.
 
     Raises:
-        UsageError: if a batch would be larger than the data, or leave a process without a row.
+        UsageError: if a batch would be larger than the data, or leave a process without a row; for balanced batches of
+            rows without classes, or of the whole set.
 
     Example:
         >>> from latentia.data.spec import Support
@@ -61,9 +82,13 @@ class Batches:
     seed: int = 0
     rank: int = 0
     world: int = 1
+    balanced: bool = False
 
     def __post_init__(self) -> None:
-        n, size = len(self.rows), self._size
+        if self.balanced and (self.rows.labels is None or self.batch_size is None):
+            lacking = "classes: give labels=" if self.rows.labels is None else "a batch size"
+            raise UsageError(f"balanced batches of {self.rows.name} need {lacking}")
+        n, size = self._epoch_size, self._size
         if size < 1:
             raise UsageError(f"batch size {size} given; it is 1 or more")
         if size > n:
@@ -78,7 +103,7 @@ class Batches:
     @property
     def steps_per_epoch(self) -> int:
         """The number of batches in an epoch, the last and smaller one included."""
-        return -(-len(self.rows) // self._size)
+        return -(-self._epoch_size // self._size)
 
     def at(self, step: int) -> Iterator[Batch]:
         """Iterate without end over the batches from a step on; the same as that many steps after step 0."""
@@ -91,10 +116,29 @@ class Batches:
     def _parts(self, step: int) -> Iterator[Batch]:
         epoch, skipped = divmod(step, self.steps_per_epoch)
         for epoch in count(epoch):  # noqa: B020  (from this epoch on)
-            parts = order(len(self.rows), self.seed, epoch).split(self._size)
+            parts = self._order(epoch).split(self._size)
             for part in parts[skipped:]:
-                yield self.rows.take(part[self.rank :: self.world], epoch)
+                yield self.rows.take(self._own(part), epoch)
             skipped = 0
+
+    def _order(self, epoch: int) -> Tensor:
+        labels = self.rows.labels if self.balanced else None
+        if labels is not None:
+            return balanced_order(labels, self.seed, epoch)
+        return order(len(self.rows), self.seed, epoch)
+
+    def _own(self, part: Tensor) -> Tensor:
+        """Return this process's rows of a batch; consecutive ones where the classes of the batch take turns."""
+        return part.tensor_split(self.world)[self.rank] if self.balanced else part[self.rank :: self.world]
+
+    @cached_property
+    def _epoch_size(self) -> int:
+        """The number of rows that an epoch reads."""
+        labels = self.rows.labels if self.balanced else None
+        if labels is None:
+            return len(self.rows)
+        counts = labels.unique(return_counts=True)[1]
+        return len(counts) * int(counts.max())
 
     def _wholes(self, step: int) -> Iterator[Batch]:
         rows = self.rows
@@ -105,115 +149,3 @@ class Batches:
             if rows.transform is not None and epoch > step:  # it may depend on the epoch
                 whole = rows.whole(epoch)
             yield whole
-
-
-@dataclass(frozen=True)
-class Stream:
-    """Batches from a ``DataLoader`` or any iterable that can be read again: no order of their own, no exact resume.
-
-    What the loader draws from torch's global generator (its shuffling, the seeds of its workers, augmentations) is a
-    function of the seed and the pass, and leaves that generator as it was.
-
-    Args:
-        loader: gives (B, ...) rows, pairs (rows, class numbers) or `Batch` objects.
-        spec: what the rows are; each batch is checked against it.
-        name: what to call the data in messages.
-        seed: of the loader's draws.
-
-    Raises:
-        DataError: (while reading) for a batch that is not what the spec says.
-
-    Example:
-        >>> from latentia.data.spec import Support
-        >>> stream = Stream([torch.zeros(3, 2), torch.ones(2, 2)], DataSpec((2,), Support("binary")))
-        >>> [len(batch) for batch in stream]
-        [3, 2]
-    """
-
-    loader: Iterable[Any]
-    spec: DataSpec
-    name: str = "data"
-    seed: int = 0
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self._read(self.seed)
-
-    def at(self, step: int) -> Iterator[Batch]:
-        """Iterate without end over passes that begin anew at this step; a resume sees other draws, not the same."""
-        for number in count():
-            read = False
-            for batch in self._read(self.seed, step, number):
-                read = True
-                yield batch
-            if not read:
-                raise DataError(f"{self.name} is empty: its loader gives no batch")
-
-    @property
-    def rows(self) -> Blocks:
-        """What a training's beginning reads: a pass, or the first 1,000 batches where its length is unknown."""
-        return _Beginning(self, None if self._known_length() else _BEGUN)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """The number of batches in a pass; 100 where it is unknown."""
-        return self._known_length() or _EPOCH
-
-    def _known_length(self) -> int | None:
-        try:
-            return len(self.loader)  # pyright: ignore[reportArgumentType]
-        except TypeError:  # a DataLoader has a length, but not where its data set has none
-            return None
-
-    def _read(self, *keys: int) -> Iterator[Batch]:
-        """Read one pass, whose draws are a function of the keys."""
-        for number, item in enumerate(loaded(self.loader, mix(*keys))):
-            batch = self._batch(item)
-            self.spec.check(batch.x, name=f"batch {number} of {self.name}")
-            yield batch
-
-    def _batch(self, item: Any) -> Batch:
-        if isinstance(item, Batch):
-            return item.floating()
-        x, labels = split_item(item)
-        x = as_events(as_tensor(x, self.name), self.name).to(torch.get_default_dtype())
-        return Batch(x, attributes=self._attributes(labels))
-
-    def _attributes(self, labels: Any) -> dict[str, Tensor]:
-        if labels is None or self.spec.label is None:
-            return {}
-        numbers = as_tensor(labels, "labels").long()
-        if int(numbers.min()) < 0 or int(numbers.max()) >= len(self.spec.classes):
-            raise DataError(
-                f"{self.name} has class number {int(numbers.max())}, but {len(self.spec.classes)} classes"
-            )
-        return {self.spec.label.name: numbers}
-
-
-@dataclass(frozen=True)
-class _Beginning:
-    """The first batches of a stream, or all of a pass, as a set of rows."""
-
-    stream: Stream
-    batches: int | None
-
-    def __len__(self) -> int:
-        return sum(len(batch) for batch in islice(self.stream, self.batches))
-
-    def blocks(self, size: int) -> Iterator[Batch]:
-        """Iterate over blocks of at most ``size`` rows."""
-        for batch in islice(self.stream, self.batches):
-            yield from batch.blocks(size)
-
-
-def loaded(loader: Iterable[Any], seed: int) -> Iterator[Any]:
-    """Read a loader while torch's global generator is one of this seed, and not in between."""
-    generator = torch.Generator().manual_seed(seed)
-    with using_generator(generator):
-        items = iter(loader)
-    while True:
-        with using_generator(generator):
-            try:
-                item = next(items)
-            except StopIteration:
-                return
-        yield item

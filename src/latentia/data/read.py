@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +13,16 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
-from latentia.data.batches import Stream, loaded
+from latentia.core.objective import Batch
+from latentia.data.domains import in_domains
 from latentia.data.ingest import formats
-from latentia.data.ingest.arrays import as_events, as_tensor, check_size
-from latentia.data.ingest.raw import Raw, inspect
+from latentia.data.ingest.raw import Raw
 from latentia.data.ingest.tables import category_names, read_frame, take_context, take_labels
-from latentia.data.ingest.torch_dataset import read_items, split_item
+from latentia.data.ingest.torch_dataset import read_items
 from latentia.data.rows import Rows
-from latentia.data.spec import DataSpec, Support
+from latentia.data.spec import Support
 from latentia.data.splits import seeded_part
+from latentia.data.streams import Stream, stream_of
 from latentia.errors import DataError, UnknownNameError, UsageError
 from latentia.registry import datasets, unknown
 
@@ -33,7 +34,7 @@ _LABEL_NAMES = ("y", "Y", "labels", "label", "targets", "target", "arr_1")
 _TEXT = (".csv", ".csv.gz", ".tsv", ".txt")
 _ACCEPTED = (
     "the name of a data set, an array, a tensor, a DataFrame, a Dataset, a DataLoader, a .npy, .npz, .csv, "
-    ".parquet or IDX file, or a folder of images"
+    ".parquet or IDX file, a folder of images, or a dict of several of these by name"
 )
 
 
@@ -56,7 +57,8 @@ def read_rows(
         data: a registered name, NumPy array, tensor, pandas DataFrame, torch ``Dataset`` (read through once)
             or ``DataLoader`` (a `Stream`), a path to .npy (mapped: it may be larger than memory), .npz, .csv,
             .parquet or IDX, or to a folder of images whose subfolders, if any, are classes. Arrays are (n, D)
-            tables or (n, H, W), (n, H, W, C), (n, C, H, W) images.
+            tables or (n, H, W), (n, H, W, C), (n, C, H, W) images. A dict of unpaired sets by name is one set of
+            rows whose label is called ``domain``.
         support: what values may be, such as "unit" or "discrete(256)"; None infers it conservatively.
         labels: (n,) class numbers or names; or the name of a table's column that holds them; or, for a
             ``DataLoader``, the names of the classes whose numbers it gives.
@@ -80,6 +82,13 @@ def read_rows(
         >>> len(rows), rows.spec.event_shape, str(rows.spec.support), rows.spec.classes
         (4, (4,), 'real', ('a', 'b'))
     """
+    if isinstance(data, Mapping):
+        if labels is not None or context:
+            raise UsageError(
+                "a dict of sets has its names as labels, and no context: leave labels= and context= out"
+            )
+        reading = {"support": support, "split": split, "seed": seed, "resize": resize, "channels": channels}
+        return _domains(data, name or " and ".join(map(str, data)), **reading, **options)
     declared = Support.parse(support) if isinstance(support, str) else support
     if (resize or channels) is not None and not _is_folder(data):
         raise UsageError(
@@ -97,9 +106,25 @@ def read_rows(
             f"{', '.join(options)} given, but {_title(data)} is not a named data set with options"
         )
     if _is_loader(data):
-        return _stream(data, declared, labels, split, name or "data")
+        if split is not None:
+            raise UsageError("a loader has no split; split its data set, or give an array")
+        return stream_of(data, declared, labels, name or "data")
     rows = _own(data, declared, labels, context, (resize, channels), name or _title(data))
     return rows if split is None else seeded_part(rows, split, seed)
+
+
+def _domains(data: Mapping[str, Any], name: str, **reading: Any) -> Rows:
+    """Read each of several sets, and join them; a size of images is for the folders among them."""
+    pictures = {key: reading.pop(key) for key in ("resize", "channels")}
+    parts: dict[str, Rows] = {}
+    for key, each in data.items():
+        rows = read_rows(each, **reading, **(pictures if _is_folder(each) else {}))
+        if isinstance(rows, Stream):
+            raise UsageError(
+                f"the domain {key!r} is a loader, whose rows have no numbers: give an array or a Dataset"
+            )
+        parts[key] = rows
+    return in_domains(parts, name)
 
 
 def _named(
@@ -225,21 +250,6 @@ def _frame(data: Any, support: Support | None, labels: Any, context: Sequence[st
     return rows if given is None else rows.with_conditions(conditions, given)
 
 
-def _stream(data: Any, support: Support | None, labels: Any, split: str | None, name: str) -> Stream:
-    """Describe a loader's batches by the first of them; each later one is checked."""
-    if split is not None:
-        raise UsageError("a loader has no split; split its data set, or give an array")
-    first = next(loaded(data, seed=0), None)
-    if first is None:
-        raise DataError(f"{name} is empty: its loader gives no batch")
-    x = as_events(as_tensor(split_item(first)[0], name), name)
-    check_size((2, *x.shape[1:]), name)
-    spec = DataSpec(tuple(x.shape[1:]), inspect([x], support, name)).with_classes(
-        tuple(map(str, labels or ()))
-    )
-    return Stream(data, spec, name)
-
-
 def _given(labels: Any, name: str, own: Any = None) -> Any:
     """Return the labels that were given, or the source's own."""
     if isinstance(labels, str):
@@ -250,7 +260,7 @@ def _given(labels: Any, name: str, own: Any = None) -> Any:
 
 
 def _is_loader(data: Any) -> bool:
-    if isinstance(data, IterableDataset):
+    if isinstance(data, IterableDataset) or (isinstance(data, list) and data and isinstance(data[0], Batch)):
         return True
     known = isinstance(data, Rows | Dataset | np.ndarray | Tensor | str | Path | list | tuple | dict)
     if known or _is_frame(data) or not isinstance(data, Iterable):

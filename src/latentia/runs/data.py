@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentia.data.batches import Stream
 from latentia.data.read import read_rows
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec
+from latentia.data.streams import Stream
 from latentia.errors import LatentiaError, UsageError
 from latentia.registry import datasets
 from latentia.runs.options import Training
@@ -68,13 +68,12 @@ def description(
     data: Any, rows: Rows | Stream, training: Training, *, labels: Any, resize: int | tuple[int, int] | None
 ) -> dict[str, Any]:
     """Return what config.json says of the data: what it is, and how a file of one's own is read again."""
-    is_path = isinstance(data, str | Path) and not is_named(data)
-    again = is_path and (labels is None or isinstance(labels, str))
+    again = labels is None or isinstance(labels, str)
     return {
         "name": str(data) if isinstance(data, str | Path) else rows.name,
         "named": is_named(data),
-        "path": str(Path(data).resolve()) if again else None,
-        "labels": labels if again else None,
+        "path": _path(data) if again else None,
+        "labels": labels if again and _path(data) is not None else None,
         "resize": None if resize is None else np.broadcast_to(resize, 2).tolist(),
         "n": len(rows) if isinstance(rows, Rows) else None,
         "fingerprint": fingerprint(rows) if isinstance(rows, Rows) else None,
@@ -116,18 +115,27 @@ def read_again(data: Mapping[str, Any], training: Training) -> tuple[Rows, Rows 
         training: which tells the share that was held out; its seed is the data's.
     """
     source = data["name"] if data["named"] else data.get("path")
-    if source is None or not (data["named"] or Path(source).exists()):
+    sets = source.values() if isinstance(source, Mapping) else [source]
+    if any(each is None or not (is_named(each) or Path(each).exists()) for each in sets):
         return None
     reading: dict[str, Any] = {"support": data["spec"]["support"]}
     if not data["named"]:
         reading |= {"labels": data["labels"], "resize": data["resize"] and tuple(data["resize"])}
         reading["context"] = [each.name for each in DataSpec.from_json(data["spec"]).conditions]
     try:
-        kept, held_out = read_parts(source if data["named"] else Path(source), training, **reading)
+        kept, held_out = read_parts(source, training, **reading)
     except LatentiaError:  # it was read once, so it is another file
         return None
     same = isinstance(kept, Rows) and (len(kept), fingerprint(kept)) == (data["n"], data["fingerprint"])
     return (kept, held_out) if same and isinstance(kept, Rows) else None
+
+
+def _path(data: Any) -> Any:
+    """Return where data is read again: an absolute path, or names and paths by domain; None for what is in memory."""
+    if isinstance(data, Mapping):
+        sources = {str(key): each if is_named(each) else _path(each) for key, each in data.items()}
+        return None if None in sources.values() else sources
+    return str(Path(data).resolve()) if isinstance(data, str | Path) and not is_named(data) else None
 
 
 def _called(rows: Rows, part: str, name: str) -> Rows:

@@ -7,10 +7,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latentia.data.batches import Stream
 from latentia.data.read import read_rows
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec
+from latentia.data.streams import Stream
 from latentia.errors import DataError, RunError, UsageError
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score, table

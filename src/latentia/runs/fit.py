@@ -14,8 +14,9 @@ from latentia.core.objective import Batch
 from latentia.core.recipe import Recipe
 from latentia.core.state import State
 from latentia.core.train import BatchSource, train
-from latentia.data.batches import Batches, Stream
+from latentia.data.batches import Batches
 from latentia.data.rows import Rows
+from latentia.data.streams import Stream
 from latentia.errors import NonFiniteError, UsageError
 from latentia.registry import recipes
 from latentia.runs.build import build, with_training
@@ -57,7 +58,8 @@ def fit(
     Args:
         recipe: a name of ``lt.recipes``, or a `Recipe` of your own.
         data: a name of ``lt.datasets``; an array (n, ...), a tensor, a DataFrame, a ``Dataset`` or ``DataLoader``;
-            or the path of a .npy, .npz, .csv or .parquet file or of a folder of images.
+            or the path of a .npy, .npz, .csv or .parquet file or of a folder of images. A dict of several of these is
+            one set of rows whose class is the ``domain``: ``{"horse": a, "zebra": b}``.
         out: the run folder to write; without one the run stays in memory.
         overwrite: replace a run folder that is there already, once the new run has something to keep; one that
             holds anything else, and the working directory, is refused.
@@ -246,6 +248,10 @@ def _source(
             raise UsageError(
                 "a DataLoader makes its own batches: batch_size, and recipes that read all rows at once, need rows"
             )
+        if recipe.balanced:
+            raise UsageError(
+                "this recipe balances its batches by class, and a DataLoader makes its own: give rows"
+            )
         if recipe.transform is not None:
             raise UsageError(
                 "this recipe changes rows by their numbers, which a DataLoader's have not: give a Dataset or an array"
@@ -258,5 +264,5 @@ def _source(
         size = min(size, len(rows))
     # Without players no gradient is shared: every process then does the whole work, and all agree.
     ours, all_of_us = (rank(), world()) if recipe.objective.players() else (0, 1)
-    batches = Batches(rows, size, seed=asked.seed, rank=ours, world=all_of_us)
+    batches = Batches(rows, size, asked.seed, ours, all_of_us, balanced=recipe.balanced)
     return batches, batches.steps_per_epoch
