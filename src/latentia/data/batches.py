@@ -70,7 +70,7 @@ class Batches:
             rows without classes, or of the whole set.
 
     Example:
-        >>> from latentia.data.spec import Support
+        >>> from latentia.data.spec import DataSpec, Support
         >>> rows = Rows(torch.zeros(10, 2), DataSpec((2,), Support("real")))
         >>> batches = Batches(rows, 4).at(1)
         >>> [len(next(batches)) for _ in range(4)]
