@@ -73,7 +73,7 @@ def test_dc_gan_starts_from_small_normal_weights():
             "combined='softmax' compares critics' scores",
         ),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1"),
-        ({"dropout": 0.5, "layers": 0}, "dropout=0.5 is of hidden layers, and this mlp has none"),
+        ({"dropout": 0.5, "layers": 0}, "dropout=0.5 needs hidden layers, and this mlp has none"),
         ({"beta1": 1.0}, "betas .beta1 and beta2. must be from 0 to below 1; got \\(1.0, 0.999\\)"),
         ({"name": "multi-critic-gan", "critics": 1}, "multi-critic-gan has at least 2 critics; got 1: gan has one"),
         ({"penalty_weight": 3.0}, "penalty_weight=3.0 is for penalty, which is off: set penalty, or leave"),

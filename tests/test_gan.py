@@ -394,7 +394,7 @@ def test_spectral_norm_bounds_every_layer_of_the_critic():
         ({"data": GREY, "norm": "spectral"}, "norm of a decoder is none or batch; got 'spectral'"),
         (
             {"data": GREY, "critic_norm": "batch"},
-            "leaves the first layer alone, and 8×8 images have no other",
+            "excludes the first layer, and 8×8 images have no other",
         ),
         ({"data": GREY, "norm": "btach"}, "unknown norm 'btach'"),
         ({"data": GREY, "network": "vnet"}, "unknown network 'vnet'"),

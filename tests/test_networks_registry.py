@@ -365,9 +365,9 @@ def test_names_that_are_none_are_refused(network):
 
 
 def test_combinations_that_mean_nothing_are_refused():
-    with pytest.raises(UsageError, match="the norm of a ResNet that reads is none or spectral; got 'batch'"):
+    with pytest.raises(UsageError, match="the norm of a ResNet encoder is none or spectral; got 'batch'"):
         reader("resnet", "batch")
-    with pytest.raises(UsageError, match="norm='batch' is of hidden layers, and this mlp has none"):
+    with pytest.raises(UsageError, match="norm='batch' needs hidden layers, and this mlp has none"):
         MLP((3,), (1,), norm="batch")
     for make in (
         lambda: MLP((3,), (1,), hidden=(4,), context=2, conditioning="batch-norm"),

@@ -1,1 +1,1 @@
-"""Networks: plain functions from tensors to tensors with weights in them."""
+"""Networks: modules from tensors to tensors, which know nothing of distributions and losses."""

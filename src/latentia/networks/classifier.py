@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-_SMALLEST = 4  # side of an image that is not halved any more
+_SMALLEST = 4  # shorter side below which an image is not halved
 
 
 class Classifier(nn.Module):
-    """Scores of classes from rows: convolutions that halve an image to about 4 pixels, or two layers of 256 units.
+    """Class logits from rows: convolutions that halve an image to about 4×4, or two layers of 256 units.
 
     Each convolution is 3×3 with batch norm; feature maps double from the width to at most four times that.
 
     Args:
         in_shape: the shape of a row.
-        classes: how many.
+        classes: number of classes.
         width: feature maps of the first convolution.
 
     Example:

@@ -1,6 +1,6 @@
 """Convolutional networks after DCGAN (Radford, Metz and Chintala 2016), for images of any size from 8.
 
-The layers are theirs; the first weights are torch's own, unless `first_weights.normal_init` draws theirs.
+The layers are theirs; initial weights are torch's, unless `latentia.networks.layers.normal_init` draws theirs.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class ConvEncoder(FeatureNetwork):
         out_features: entries of the output.
         width: feature maps of the first convolution; each next one has twice as many, up to ``widest`` times these.
         widest: see there.
-        context: entries of the context vector; 0 without.
+        context: entries of the context vector; 0: none.
         activation: as in `MLP`, without gated and maxout.
         norm: none, batch or spectral.
-        dropout: share of feature maps that are dropped in training.
-        conditioning: where the context enters: concatenation (as constant planes) or projection (of the features, for
-            critics).
-        minibatch: what a critic is shown of the other rows: none, discrimination or deviation.
+        dropout: dropout rate of feature maps in training.
+        conditioning: where the context enters: concatenation (as constant planes) or projection (of a critic's
+            features).
+        minibatch: minibatch layer of a critic: none, discrimination or deviation.
 
     Example:
         >>> import torch
@@ -79,7 +79,7 @@ class ConvEncoder(FeatureNetwork):
         halvings = stages(height, length)
         if norm == "batch" and halvings == 1:
             raise UsageError(
-                f"norm='batch' leaves the first layer alone, and {height}×{length} images have no other: "
+                f"norm='batch' excludes the first layer, and {height}×{length} images have no other: "
                 "choose none or spectral"
             )
         layers: list[nn.Module] = []
@@ -104,9 +104,9 @@ class ConvEncoder(FeatureNetwork):
 
 
 class ConvDecoder(ImageDecoder):
-    """Map a vector to a small image, and double that by transposed convolutions up to the size asked for.
+    """Map a vector to a small image, and double it by transposed convolutions up to the requested size.
 
-    Sizes that doubling does not reach are cut from the next larger image.
+    Sizes that doubling does not reach are cropped from the next larger image.
 
     Args:
         in_features: entries of the input.
@@ -114,10 +114,10 @@ class ConvDecoder(ImageDecoder):
         width: feature maps before the last convolution; each earlier one has twice as many, up to ``widest`` times
             these.
         widest: see there.
-        context: entries of the context vector; 0 without.
+        context: entries of the context vector; 0: none.
         activation: as in `MLP`, without gated and maxout.
         norm: none or batch.
-        dropout: share of feature maps that are dropped in training.
+        dropout: dropout rate of feature maps in training.
         conditioning: where the context enters: concatenation (to the input) or batch-norm (its gain and bias).
 
     Example:
@@ -163,12 +163,12 @@ class ConvDecoder(ImageDecoder):
 
 
 def _activation(name: str) -> nn.Module:
-    """Return an activation that leaves the number of channels as it is."""
+    """Return an activation that keeps the number of channels."""
     if name in PIECES:
         raise UsageError(f"activation={name!r} is for mlp: convolutional networks have the others")
     return activation_named(name)
 
 
 def _first(norm: str) -> str:
-    """DCGAN leaves batch norm out of a critic's first layer."""
+    """Return the norm of the first layer, which has no batch norm in DCGAN."""
     return "none" if norm == "batch" else norm

@@ -1,4 +1,4 @@
-"""What makes networks: a factory for each slot that a network of a name may fill, and how large networks are."""
+"""Factories of networks: the protocols of encoders, decoders and image-to-image networks, and their sizes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SLOTS = ("encoder", "decoder", "image_to_image")
 
 @dataclass(frozen=True)
 class Size:
-    """How large networks are.
+    """The size of networks.
 
     Attributes:
         hidden: units of each hidden layer (mlp, gated-mlp, maxout-mlp).

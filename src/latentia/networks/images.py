@@ -1,4 +1,4 @@
-"""What networks for images share: sizes and widths, and the frames of decoders and image-to-image networks."""
+"""Base classes of decoders and image-to-image networks for images, and the numbers of halvings and feature maps."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from latentia.networks.layers import at_least_float32, entries_at, through
 from latentia.networks.norms import check_conditions, check_norm
 
 SMALLEST = 8
-WIDEST = 8  # times the feature maps at the widest image; practice stops there, at 512 for 64
+WIDEST = 8  # feature maps at most, relative to full resolution: 512 for a width of 64, as is common
 
 
 def stages(height: int, width: int) -> int:
-    """Return how often an image is halved: until its shorter side is 4 to 7."""
+    """Return the number of halvings until the shorter side of an image is 4 to 7."""
     return (min(height, width) // 4).bit_length() - 1
 
 
 def maps(width: int, stage: int, widest: int = WIDEST) -> int:
-    """Return the feature maps after ``stage`` halvings: doubled at each, up to ``widest`` times the first."""
+    """Return the number of feature maps after ``stage`` halvings: doubled by each, up to ``widest`` times the first."""
     return width * min(2**stage, widest)
 
 
 def check_image(shape: Sequence[int]) -> None:
-    """Raise `UsageError` for rows that are no images, or images that cannot be halved once."""
+    """Raise `UsageError` for rows that are not images of at least 8×8."""
     if len(shape) < 3 or min(shape[-2:]) < SMALLEST:
         raise UsageError(
             f"convolutional networks are for images of at least {SMALLEST}×{SMALLEST}; got rows of shape "
@@ -36,14 +36,14 @@ def check_image(shape: Sequence[int]) -> None:
 
 
 def channels_last(module: nn.Module) -> None:
-    """Lay convolution weights out channels last: measured 1.1 to 1.3 times as fast, and more in bf16."""
+    """Store convolution weights in channels-last order, which is 1.1 to 1.3 times as fast, and more in bf16."""
     for parameter in module.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def with_planes(x: Tensor, context: Tensor | None) -> Tensor:
-    """Return images with one constant plane for each entry of their context, channels last in memory."""
+    """Return images with a constant channel for each entry of their context, in channels-last order."""
     if context is not None:
         planes = context[:, :, None, None].expand(-1, -1, *x.shape[-2:])
         x = torch.cat([x, planes], dim=1)
@@ -51,16 +51,16 @@ def with_planes(x: Tensor, context: Tensor | None) -> Tensor:
 
 
 class ImageDecoder(nn.Module):
-    """Map a vector to a small image, which the body doubles to the size asked for, or to the next it can reach.
+    """Map a vector to a small image, which the body doubles to the requested size or just beyond, and crop the result.
 
-    What is too much is cut off. A sub-class makes the body: from ``self.small`` to images of (maps, height, width).
+    A sub-class makes the body: from ``self.small`` to images of (maps, height, width).
 
     Args:
         in_features: entries of the input.
         out_shape: (*parameters, channels, height, width).
-        width: feature maps at the widest image.
-        widest: how many times as many there are at most.
-        context: entries of the context vector; 0 without.
+        width: feature maps at full resolution.
+        widest: feature maps at most, relative to this.
+        context: entries of the context vector; 0: none.
         norm: none or batch.
         conditioning: where the context enters: concatenation (to the input), or batch-norm (its gain and bias).
     """
@@ -87,14 +87,14 @@ class ImageDecoder(nn.Module):
         self.concatenates = conditioning == "concatenation"
         height, length = out_shape[-2:]
         self.doublings = stages(height, length)
-        # The smallest image that doubles to at least the size asked for.
+        # The smallest image that doubles to at least the requested size.
         rows, columns = -(-height // 2**self.doublings), -(-length // 2**self.doublings)
         self.small = (maps(width, self.doublings - 1, widest), rows, columns)
         self.tail = nn.Linear(in_features + at_input, math.prod(self.small))
 
     @property
     def planes(self) -> int:
-        """Channels of the image that the body makes: all parameters of all channels."""
+        """Channels of the body's output: all parameters of all channels."""
         return math.prod(self.out_shape[:-2])
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the layers of networks share: precision, initialisation, activations, context and features."""
+"""Building blocks of all networks: activations, initial weights, layers that read a context, features, precision."""
 
 from __future__ import annotations
 
@@ -11,40 +11,11 @@ from torch import Tensor, nn
 
 from latentia.registry import Registry, activations, check_name
 
-
-def at_least_float32(x: Tensor) -> Tensor:
-    """Return bfloat16 and float16 as float32, and leave the rest: losses never see half precision."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-
-
-_LOOKS = 15  # at a weight, each of which is a power iteration of spectral norm: as many as when it is made
-
-
-@torch.no_grad()
-def normal_init(module: nn.Module, std: float = 0.02) -> None:
-    """Draw the weights of all linear maps and convolutions from N(0, std²), and set their biases to 0.
-
-    Gains and biases of norms stay as they are.
-
-    Reference: Radford, Metz and Chintala (2016), Unsupervised representation learning with deep convolutional
-    generative adversarial networks, section 4.
-
-    Example:
-        >>> layer = nn.Linear(100, 100)
-        >>> normal_init(layer)
-        >>> round(layer.weight.std().item(), 2), layer.bias.abs().max().item()
-        (0.02, 0.0)
-    """
-    for layer in module.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            for parameter in layer.parameters():  # with spectral norm, the weights before it
-                _ = parameter.normal_(0, std) if parameter.dim() > 1 else parameter.zero_()
-            for _ in range(_LOOKS):
-                layer.weight  # noqa: B018  # pyright: ignore[reportUnusedExpression]
+_POWER_ITERATIONS = 15  # of spectral norm after new weights, as many as torch does at construction
 
 
 class Maxout(nn.Module):
-    """The largest of several linear maps: h_i = max_j z_ij, with the pieces z_1j … z_nj one after the other.
+    """The largest of several linear maps: h_i = max_j z_ji, with the input z holding the outputs of map 1, then of map 2, ….
 
     Args:
         pieces: linear maps for each unit.
@@ -81,47 +52,75 @@ activations.add(
     }
 )
 PIECES: Mapping[str, int] = {"gated": 2, "maxout": 5}
-"""How many numbers an activation reads for each that it returns; one where not named."""
+"""Inputs of an activation for each output; one for those that are not named."""
 
 
 def activation_named(name: str) -> nn.Module:
-    """Return a new activation layer; `UsageError` lists near matches for a name that is none."""
+    """Return a new activation layer; `UsageError` for an unknown name, with near matches."""
     check_name("activation", name, ACTIVATIONS)
     return ACTIVATIONS[name]()
 
 
-PLACES = ("concatenation", "batch-norm", "projection")
-"""Where a context may enter: the input, the gain and bias of batch norm, or the features before a critic's score."""
+@torch.no_grad()
+def normal_init(module: nn.Module, std: float = 0.02) -> None:
+    """Initialise the weights of all linear maps and convolutions from N(0, std²), and their biases with 0.
+
+    Gains and biases of norms are not changed.
+
+    Reference: Radford, Metz and Chintala (2016), Unsupervised representation learning with deep convolutional
+    generative adversarial networks, section 4.
+
+    Example:
+        >>> layer = nn.Linear(100, 100)
+        >>> normal_init(layer)
+        >>> round(layer.weight.std().item(), 2), layer.bias.abs().max().item()
+        (0.02, 0.0)
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            for parameter in layer.parameters():  # with spectral norm, the unnormalised weights
+                _ = parameter.normal_(0, std) if parameter.dim() > 1 else parameter.zero_()
+            for _ in range(_POWER_ITERATIONS):  # each access of a weight is one
+                layer.weight  # noqa: B018  # pyright: ignore[reportUnusedExpression]
 
 
 class ReadsContext(nn.Module, ABC):
-    """A layer that is given the context beside its input."""
+    """A layer with the context as a second input."""
 
     @abstractmethod
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Return the layer's output for (B, ...) input and (B, c) context."""
 
 
-class FeatureNetwork(nn.Module, ABC):
-    """A network whose last layer reads features: a vector for each row, which is also a representation."""
-
-    @abstractmethod
-    def features(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Return (B, F) features of (B, *in_shape) rows, each of its own row alone unless batch norm mixes rows."""
-
-
 def through(layers: Iterable[nn.Module], x: Tensor, context: Tensor | None = None) -> Tensor:
-    """Pass x through layers one after the other; those that read a context are given it."""
+    """Apply layers one after the other, with the context for those that read one."""
     for layer in layers:
         x = layer(x, context) if isinstance(layer, ReadsContext) else layer(x)
     return x
 
 
+PLACES = ("concatenation", "batch-norm", "projection")
+"""Where a context may enter: at the input, by gain and bias of batch norm, or at a critic's features."""
+
+
 def entries_at(conditioning: str, context: int, places: Sequence[str] = PLACES) -> tuple[int, ...]:
-    """Return how many entries of the context enter at each of a network's places: all at one of them, else 0.
+    """Return the entries of the context that enter at each place of a network: all at one place, 0 at others.
 
     Raises:
-        UsageError: for a way of conditioning that the network does not have, with near matches.
+        UsageError: for a conditioning that the network does not have, with near matches.
     """
     check_name("conditioning", conditioning, places)
     return tuple(context if place == conditioning else 0 for place in places)
+
+
+class FeatureNetwork(nn.Module, ABC):
+    """A network whose last layer reads a feature vector of each row, which also serves as a representation."""
+
+    @abstractmethod
+    def features(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return (B, F) features of (B, *in_shape) rows; batch norm aside, they depend on their own row only."""
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Return bfloat16 and float16 as float32, and other types unchanged, so that losses are never in half precision."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

@@ -26,21 +26,21 @@ __all__ = ["ACTIVATIONS", "MLP", "activation_named", "dropped"]
 
 
 class MLP(FeatureNetwork):
-    """A fully connected network from arrays of one shape to arrays of another, given a context or none.
+    """A fully connected network from arrays of one shape to arrays of another, with a context or without one.
 
     Args:
         in_shape: the shape of one input.
         out_shape: the shape of one output.
-        hidden: widths of the hidden layers; none makes the network linear.
-        context: entries of the context vector; 0 without.
+        hidden: widths of the hidden layers; with none the network is linear.
+        context: entries of the context vector; 0: none.
         activation: relu, leaky-relu (of slope 0.2), tanh, silu, elu, softplus, gated: units a ⊙ σ(b) from two linear
             maps a, b of the layer's input (Dauphin et al. 2017, Language modeling with gated convolutional networks),
             or maxout: the largest of five.
-        dropout: share of hidden units that are dropped in training.
+        dropout: dropout rate of hidden units in training.
         norm: none, batch (of hidden layers, before the activation) or spectral (of every layer).
         conditioning: where the context enters: concatenation (to the input), batch-norm (its gain and bias) or
-            projection (of the features, for critics).
-        minibatch: what a critic is shown of the other rows: none, discrimination or deviation.
+            projection (of a critic's features).
+        minibatch: minibatch layer of a critic: none, discrimination or deviation.
 
     Example:
         >>> MLP((1, 8, 8), (10,), hidden=(32,))(torch.zeros(5, 1, 8, 8)).shape
@@ -64,13 +64,13 @@ class MLP(FeatureNetwork):
         check_norm(norm)
         if norm == "batch" and not hidden:
             raise UsageError(
-                "norm='batch' is of hidden layers, and this mlp has none: choose none or spectral"
+                "norm='batch' needs hidden layers, and this mlp has none: choose none or spectral"
             )
         if dropout and not hidden:
             raise UsageError(
-                f"dropout={dropout} is of hidden layers, and this mlp has none: leave dropout out"
+                f"dropout={dropout} needs hidden layers, and this mlp has none: set dropout to 0"
             )
-        activation_named(activation)  # refuses what is none, without hidden layers too
+        activation_named(activation)  # checks the name, also for an mlp without hidden layers
         self.out_shape = tuple(out_shape)
         at_input, at_norms, at_head = entries_at(conditioning, context)
         check_conditions(at_norms, norm)
@@ -78,7 +78,7 @@ class MLP(FeatureNetwork):
         sizes = (math.prod(in_shape) + at_input, *hidden)
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(sizes):
-            # Batch norm takes any bias away again and has one of its own.
+            # Batch norm subtracts any bias, and has one of its own.
             linear = nn.Linear(inputs, PIECES.get(activation, 1) * outputs, bias=norm != "batch")
             layers += normed(linear, norm, context=at_norms)
             layers += [activation_named(activation), *dropped(nn.Dropout, dropout)]
@@ -86,7 +86,7 @@ class MLP(FeatureNetwork):
         self.layers = nn.Sequential(*layers, last)
 
     def features(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Return the last hidden units, (B, F), or the input itself where none are hidden."""
+        """Return the last hidden units, (B, F), or the input itself for a linear network."""
         x = x.flatten(1)
         if context is not None and self.concatenates:
             x = torch.cat([x, context], dim=1)
@@ -98,6 +98,6 @@ class MLP(FeatureNetwork):
         return at_least_float32(y).view(-1, *self.out_shape)
 
 
-def dropped(layer: Callable[[float], nn.Module], share: float) -> list[nn.Module]:
-    """Return a dropout layer, or none where nothing is dropped."""
-    return [layer(share)] if share else []
+def dropped(layer: Callable[[float], nn.Module], rate: float) -> list[nn.Module]:
+    """Return a dropout layer of a rate, or none for a rate of 0."""
+    return [layer(rate)] if rate else []

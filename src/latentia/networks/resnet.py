@@ -22,11 +22,11 @@ from latentia.networks.norms import batch_norm, check_norm, normed
 
 
 class Residual(ReadsContext):
-    """The sum of a branch and a shortcut.
+    """A residual block: the sum of a branch and a shortcut.
 
     Args:
         branch: layers, which may read the context.
-        shortcut: layers; none hands the input on.
+        shortcut: layers; with none it is the identity.
     """
 
     def __init__(self, branch: Sequence[nn.Module], shortcut: Sequence[nn.Module]) -> None:
@@ -40,7 +40,10 @@ class Residual(ReadsContext):
 
 
 def up_block(inputs: int, outputs: int, *, norm: str, dropout: float = 0.0, context: int = 0) -> Residual:
-    """Return a block that doubles an image: norm, ReLU, doubling, 3×3, norm, ReLU, 3×3 beside doubling and 1×1."""
+    """Return a block that doubles an image.
+
+    Branch: norm, ReLU, doubling, 3×3, norm, ReLU, 3×3. Shortcut: 1×1, doubling.
+    """
     branch = [
         *_norms(inputs, norm, context),
         nn.ReLU(),
@@ -51,22 +54,24 @@ def up_block(inputs: int, outputs: int, *, norm: str, dropout: float = 0.0, cont
         *dropped(nn.Dropout2d, dropout),
         nn.Conv2d(outputs, outputs, 3, padding=1),
     ]
-    # 1×1 before doubling instead of after it: equal, at a quarter of the cost.
+    # 1×1 before doubling is equal to 1×1 after it, at a quarter of the cost.
     return Residual(branch, [nn.Conv2d(inputs, outputs, 1), nn.Upsample(scale_factor=2)])
 
 
 def down_block(
     inputs: int, outputs: int, *, norm: str, dropout: float = 0.0, first: bool = False, halve: bool = True
 ) -> Residual:
-    """Return a block that halves an image, or leaves its size: ReLU, 3×3, ReLU, 3×3, mean of 2×2 beside that and 1×1.
+    """Return a block that halves an image, or keeps its size.
+
+    Branch: ReLU, 3×3, ReLU, 3×3, mean of 2×2. Shortcut: mean of 2×2, 1×1.
 
     Args:
         inputs: feature maps of its input.
         outputs: feature maps of its output.
         norm: none or spectral.
-        dropout: share of feature maps that are dropped in training.
-        first: whether it reads the image itself, which no ReLU may cut at 0.
-        halve: whether its output is half as large.
+        dropout: dropout rate of feature maps in training.
+        first: whether its input is the image itself, which has no ReLU before it.
+        halve: whether the output has half the height and width.
     """
     hidden = outputs if first else inputs
     pool = [nn.AvgPool2d(2)] if halve else []
@@ -78,7 +83,7 @@ def down_block(
         *normed(nn.Conv2d(hidden, outputs, 3, padding=1), norm),
         *pool,
     ]
-    # The mean before 1×1 instead of after it: equal, at a quarter of the cost.
+    # The mean before 1×1 is equal to the mean after it, at a quarter of the cost.
     match = normed(nn.Conv2d(inputs, outputs, 1), norm) if halve or inputs != outputs else []
     return Residual(branch, [*pool, *match])
 
@@ -91,12 +96,12 @@ class ResNetEncoder(FeatureNetwork):
         out_features: entries of the output.
         width: feature maps of the first block; each next one has twice as many, up to ``widest`` times these.
         widest: see there.
-        context: entries of the context vector; 0 without.
+        context: entries of the context vector; 0: none.
         norm: none or spectral.
-        dropout: share of feature maps that are dropped in training, within each block.
-        conditioning: where the context enters: concatenation (as constant planes) or projection (of the features, for
-            critics).
-        minibatch: what a critic is shown of the other rows: none, discrimination or deviation.
+        dropout: dropout rate of feature maps in training, within each block.
+        conditioning: where the context enters: concatenation (as constant planes) or projection (of a critic's
+            features).
+        minibatch: minibatch layer of a critic: none, discrimination or deviation.
 
     References:
         Miyato et al. (2018), Spectral normalization for generative adversarial networks, tables 4 to 6.
@@ -122,7 +127,7 @@ class ResNetEncoder(FeatureNetwork):
     ) -> None:
         super().__init__()
         check_image(in_shape)
-        check_norm(norm, ("none", "spectral"), "a ResNet that reads")
+        check_norm(norm, ("none", "spectral"), "a ResNet encoder")
         at_input, at_head = entries_at(conditioning, context, ("concatenation", "projection"))
         self.concatenates = conditioning == "concatenation"
         channels = in_shape[0] + at_input
@@ -147,18 +152,18 @@ class ResNetEncoder(FeatureNetwork):
 
 
 class ResNetDecoder(ImageDecoder):
-    """Map a vector to a small image, and double that by residual blocks up to the size asked for.
+    """Map a vector to a small image, and double it by residual blocks up to the requested size.
 
-    Sizes that doubling does not reach are cut from the next larger image.
+    Sizes that doubling does not reach are cropped from the next larger image.
 
     Args:
         in_features: entries of the input.
         out_shape: (*parameters, channels, height, width).
         width: feature maps of the last block; each earlier one has twice as many, up to ``widest`` times these.
         widest: see there.
-        context: entries of the context vector; 0 without.
+        context: entries of the context vector; 0: none.
         norm: none or batch.
-        dropout: share of feature maps that are dropped in training, within each block.
+        dropout: dropout rate of feature maps in training, within each block.
         conditioning: where the context enters: concatenation (to the input) or batch-norm (its gain and bias).
 
     References:

@@ -15,16 +15,16 @@ from latentia.data.spec import DataSpec, Support
 
 
 class Affine(Protocol):
-    """A map between data and numbers about 0: x = shift + scale · y."""
+    """An affine map between data x and standardised values y: x = shift + scale · y."""
 
     @property
     def shift(self) -> Tensor:
-        """What 0 stands for."""
+        """The value that maps to 0."""
         ...
 
     @property
     def scale(self) -> Tensor:
-        """What 1 stands for, from there."""
+        """The difference in x for a difference of 1 in y."""
         ...
 
     def inverse(self, y: Tensor, /) -> Tensor:
@@ -33,11 +33,11 @@ class Affine(Protocol):
 
 
 class Scaling(nn.Module):
-    """The map between data and the numbers that networks like: affine, and one-hot for categories.
+    """The map between data and network input: affine, and one-hot for categories.
 
     Bounded data (binary, unit, discrete) goes to [-1, 1]. Real data and counts are standardised entry by entry, by
-    moments that `fit` takes from the rows; until then the map of real data is the identity. Networks read categories
-    one-hot: a categorical entry as K numbers, of a table after its other columns.
+    moments that `fit` computes from the rows; before, the map of real data is the identity. A categorical entry is
+    one-hot, with K entries; in a table these follow the other columns.
 
     Args:
         data: what a row is.
@@ -67,7 +67,7 @@ class Scaling(nn.Module):
 
     @property
     def out_shape(self) -> tuple[int, ...]:
-        """The shape of what a network reads of a row."""
+        """The shape of a row as network input."""
         first, *rest = self.event_shape
         if len(self.columns) == 1:
             return (first * self.categories.get(0, 1), *rest)
@@ -85,27 +85,27 @@ class Scaling(nn.Module):
         return torch.cat([y[:, self.plain], *codes], dim=1)
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Return network output as data: shift + scale · y, which of categories means nothing."""
+        """Return network output as data: shift + scale · y; it does not apply to categories."""
         return torch.addcmul(self.shift, y, self.scale)
 
     def fit(self, rows: Blocks) -> None:
-        """Take the mean and the standard deviation of each entry that is real or a count."""
+        """Set shift and scale of real entries and counts to their mean and standard deviation."""
         if not self.free.any():
             return
         mean, variance = moments(rows)
-        deviation = variance.sqrt()
-        deviation = torch.where(deviation > 0, deviation, torch.ones_like(deviation))
+        std = variance.sqrt()
+        std = torch.where(std > 0, std, torch.ones_like(std))
         self.shift.copy_(torch.where(self.free, mean.to(self.shift), self.shift))
-        self.scale.copy_(torch.where(self.free, deviation.to(self.scale), self.scale))
+        self.scale.copy_(torch.where(self.free, std.to(self.scale), self.scale))
 
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """The affine map of some columns of a table, whatever becomes of the table's own.
+    """The affine map of some columns of a table; it follows changes of the table's map.
 
     Attributes:
-        table: the table's.
-        indices: of the columns.
+        table: the map of the table.
+        indices: indices of the columns.
     """
 
     table: Scaling
@@ -113,12 +113,12 @@ class Columns:
 
     @property
     def shift(self) -> Tensor:
-        """What 0 stands for in each of the columns."""
+        """The value of each column that maps to 0."""
         return self.table.shift[self.indices]
 
     @property
     def scale(self) -> Tensor:
-        """What 1 stands for, from there."""
+        """The difference in x for a difference of 1 in y."""
         return self.table.scale[self.indices]
 
     def inverse(self, y: Tensor) -> Tensor:
@@ -127,5 +127,5 @@ class Columns:
 
 
 def _range(column: Support) -> tuple[float, float]:
-    """Return the values that go to -1 and 1; those of real data and counts are so until rows are seen."""
+    """Return the values that map to -1 and 1; for real data and counts, those before `fit`."""
     return column.bounds or ((0.0, 2.0) if column.kind == "count" else (-1.0, 1.0))
