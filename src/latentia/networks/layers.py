@@ -15,7 +15,7 @@ _POWER_ITERATIONS = 15  # of spectral norm after new weights, as many as torch d
 
 
 class Maxout(nn.Module):
-    """The largest of several linear maps, h_i = max_j z_ji; the input holds the outputs z_1 of map 1, then z_2 and so on.
+    """The largest of several linear maps, h_i = max_j z_ji; the input holds the outputs of map 1, then of map 2, ….
 
     Args:
         pieces: linear maps for each unit.
