@@ -25,6 +25,7 @@ from tests.running import VAE, X, contents, full_disk, same, vae, watching, weig
 from torch import Tensor, nn
 
 import latentia as lt
+from latentia.core.logged import Logged
 from latentia.core.objective import Batch, Objective
 from latentia.core.player import Optim
 from latentia.errors import DataError, LatentiaError, NonFiniteError, RunError, UsageError
@@ -502,7 +503,7 @@ DAMAGE = {
     "unknown recipe": (lambda p: damage_config(p, recipe="veo"), "unknown recipe name 'veo'"),
     "unknown option": (lambda p: damage_config(p, options={"latent": 2}), "does not describe a model"),
     "cut metrics": (
-        lambda p: (p / "metrics.csv").write_bytes(b'a,b\n"1'),
+        lambda p: (p / "metrics.csv").write_bytes(b"a,b\n1\n1,2\n"),
         "metrics.csv is no readable table",
     ),
 }
@@ -627,8 +628,8 @@ def test_a_run_in_memory_can_be_saved_and_loaded(out):
 
 def test_means_over_an_epoch_weigh_rows_and_only_the_steps_that_logged():
     averages = Averages()
-    averages.add({"loss": 1.0, "norm": 4.0}, rows=3)
-    averages.add({"loss": 5.0}, rows=1)
+    averages.add(Logged({"loss": 1.0, "norm": 4.0}), rows=3)
+    averages.add(Logged({"loss": torch.tensor(5.0)}), rows=1)
     assert averages.close() == {"loss": 2.0, "norm": 4.0}
     assert averages.close() == {}
 

@@ -32,5 +32,14 @@ def world() -> int:
     return torch.distributed.get_world_size() if _distributed() else 1
 
 
+def agreed(decision: bool) -> bool:
+    """Return the first process's decision, in all that train together."""
+    if not _distributed():
+        return decision
+    decisions = [decision]
+    torch.distributed.broadcast_object_list(decisions, src=0)
+    return decisions[0]
+
+
 def _distributed() -> bool:
     return torch.distributed.is_available() and torch.distributed.is_initialized()

@@ -27,7 +27,8 @@ from latentia.runs.diagnostics.finding import (
 )
 from latentia.runs.entries import METRICS, MODEL
 from latentia.runs.evaluate import own_scores
-from latentia.runs.folder import read_config, read_metrics, read_stopped
+from latentia.runs.folder import is_finished, read_config, read_stopped
+from latentia.runs.history import read_metrics
 from latentia.runs.load import load
 from latentia.runs.options import Training
 from latentia.runs.run import Run
@@ -220,7 +221,15 @@ def _planned(run: Run) -> int:
 
 
 def _is_short(run: Run, facts: Facts) -> bool:
-    """Whether a training ended before its epochs were over, and neither patience nor the objective has ended it."""
+    """Whether a training ended before its epochs were over, and neither patience, the objective nor a function has.
+
+    Its last checkpoint says so; without one the epochs do, unless the run was just trained and knows.
+    """
+    if run.path is None:
+        return run.interrupted
+    finished = is_finished(run.path)
+    if finished is not None:
+        return not finished
     done = int(run.history["epoch"].iloc[-1]) if len(run.history) else 0
     ends_alone = run.training.waits is not None or not run.recipe.objective.players()
     return not ends_alone and done < facts.epochs

@@ -95,3 +95,13 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{path} is no readable safetensors file ({error}); it is damaged or cut off"
         ) from error
     return tensors, json.loads(metadata.get("latentia", "{}"))
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Read what ``write_tensors`` wrote beside the tensors, which stay on disk; nothing of a file that is damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+    except (SafetensorError, OSError):
+        return {}
+    return json.loads(metadata.get("latentia", "{}"))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,18 @@ from latentia.runs.diagnostics.finding import TrainingLog, columns_of
 from latentia.runs.distributed import device_named, rank, world
 from latentia.runs.doctor import noticing, training_facts, why_not_finite
 from latentia.runs.entries import METRICS, refuse_existing
-from latentia.runs.folder import Checkpoint, RunFolder, read_metrics
+from latentia.runs.folder import Checkpoint, RunFolder
+from latentia.runs.history import Row, read_metrics
 from latentia.runs.loop import Loop
 from latentia.runs.monitor import make_monitor
 from latentia.runs.options import Training, split_options
-from latentia.runs.progress import print_finding, progress_bar
+from latentia.runs.progress import print_finding, print_note, progress_bar
 from latentia.runs.renamed import current_options
 from latentia.runs.resume import as_begun, check_length, check_names, is_over, last_checkpoint, restore
 from latentia.runs.run import Run
+
+OnEpoch = Callable[[Run, Row], object]
+"""What ``fit`` calls after each epoch, with the run and the epoch's row of the history; True stops the training."""
 
 
 def fit(
@@ -48,6 +53,7 @@ def fit(
     labels: Any = None,
     context: str | Sequence[str] = (),
     resize: int | tuple[int, int] | None = None,
+    on_epoch: OnEpoch | None = None,
     **options: Any,
 ) -> Run:
     """Fit a recipe to data and return the run.
@@ -70,6 +76,11 @@ def fit(
         labels: class numbers of the rows, or the name of a table's column with them.
         context: names of a table's columns that a conditional model is given, beside the class: they leave the rows.
         resize: (height, width) of the images of a folder.
+        on_epoch: is called after each epoch with the run and the epoch's row of the history (epoch, step, the means
+            of what was logged, the monitor's value). True stops the training there: what is written and returned is
+            that of a training which ended; a density of codes that the recipe fits afterwards still follows. False or
+            None goes on, and anything else is an error. The run's model is the one in training, in eval mode: sample
+            from it, and leave it as it is. Its history is filled at the end.
         options: options of the recipe (``latent_dim=8``) and of the training (``epochs=20``, see `Training`).
 
     Raises:
@@ -114,10 +125,11 @@ def fit(
         return run
     if path is not None and resume and checkpoint is None:
         refuse_existing(path, overwrite=True)  # there is nothing to go on from: it begins anew
-    _train(run, rows, checkpoint, overwrite=overwrite or resume, progress=progress)
+    called = None if on_epoch is None else partial(on_epoch, run)
+    _train(run, rows, checkpoint, overwrite=overwrite or resume, progress=progress, on_epoch=called)
     while run.recipe.then is not None and not run.interrupted:
         enter_stage(run, run.stage + 1)
-        _train(run, rows, None, overwrite=True, progress=progress)
+        _train(run, rows, None, overwrite=True, progress=progress, on_epoch=called)
     return run
 
 
@@ -157,13 +169,14 @@ def _train(
     *,
     overwrite: bool,
     progress: bool,
+    on_epoch: Callable[[Row], object] | None,
 ) -> None:
     """Train a run to its end, or on to it from a checkpoint; its folder is made at the first thing written."""
     recipe, asked = run.recipe, asked_of(run)
     source, steps_per_epoch, steps = _plan(run, rows)
     recipe.objective.to(device_named(asked.device))
     facts = training_facts(recipe.objective, asked, run.spec, -(-steps // steps_per_epoch))
-    telling = progress and run.stage == 0 and rank() == 0
+    reporting = progress and run.stage == 0 and rank() == 0
     loop = Loop(
         model=run.model,
         steps_per_epoch=steps_per_epoch,
@@ -173,7 +186,9 @@ def _train(
         checkpoint_every=asked.checkpoint_every,
         folder=_folder(run, overwrite=overwrite, begun=checkpoint is not None or run.stage > 0),
         meter=_meter(run, asked),
-        notice=noticing(facts, print_finding) if telling else None,
+        notice=noticing(facts, print_finding) if reporting else None,
+        on_epoch=on_epoch,
+        say=print_note if reporting else None,
         stage=run.stage,
     )
     if checkpoint is not None:

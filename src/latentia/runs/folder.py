@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
@@ -19,19 +18,16 @@ from latentia.runs.entries import (
     CHECKPOINTS,
     CONFIG,
     JUDGED,
-    METRICS,
     MODEL,
     STOPPED,
     checkpoint_files,
     refuse_existing,
     sibling,
 )
-from latentia.runs.files import read_json, read_tensors, write_atomically, write_json, write_tensors
+from latentia.runs.files import read_json, read_metadata, read_tensors, write_json, write_tensors
+from latentia.runs.history import HistoryFile, Row
 from latentia.runs.renamed import current_options
 from latentia.version import __version__
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FORMAT = 1  # of config.json; raised when an older program could no longer read it
 _PARTS = {
@@ -137,33 +133,6 @@ def write_model(objective: Objective, path: Path) -> None:
     write_tensors(path / MODEL, objective.state_dict())
 
 
-def write_metrics(history: pd.DataFrame, path: Path) -> None:
-    """Write metrics.csv, from which the numbers come back exactly."""
-    text = history.to_csv(index=False)
-    write_atomically(path / METRICS, lambda file: file.write(text.encode()))
-
-
-def read_metrics(path: Path) -> pd.DataFrame:
-    """Read metrics.csv; a folder without one has no history."""
-    import pandas as pd
-
-    if not path.exists():
-        return pd.DataFrame({"epoch": [], "step": []})
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [{name: _number(text) for name, text in row.items()} for row in csv.DictReader(file)]
-        return pd.DataFrame(rows)
-    except (ValueError, TypeError, OSError) as error:
-        raise RunError(f"{path} is no readable table ({error}); it is damaged or cut off") from error
-
-
-def _number(text: str | None) -> float:
-    """Return the number that a cell holds: whole ones as int, others exactly, none as NaN."""
-    if text is None:
-        raise ValueError("a row is cut off")
-    return int(text) if text.isdigit() else float(text or "nan")
-
-
 def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write a checkpoint, and then drop all but the last two."""
     folder = path / CHECKPOINTS
@@ -189,6 +158,12 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
     if damaged is not None:
         raise damaged
     return None
+
+
+def is_finished(path: Path) -> bool | None:
+    """Whether a folder's last checkpoint is of a training that had come to its end; None where there is none."""
+    files = checkpoint_files(path)
+    return bool(read_metadata(files[-1]).get("finished")) if files else None
 
 
 def read_stopped(path: Path) -> str:
@@ -218,6 +193,7 @@ class RunFolder:
         self.objective = objective
         self.overwrite = overwrite
         self.begun = begun
+        self.history = HistoryFile()
         self.path: Path | None = None  # where it is now; None before anything is written
 
     @property
@@ -225,10 +201,10 @@ class RunFolder:
         """Whether anything has been written."""
         return self.path is not None
 
-    def record(self, history: pd.DataFrame) -> None:
-        """Write metrics.csv."""
+    def record(self, history: Sequence[Row]) -> None:
+        """Bring metrics.csv up to a history that has grown."""
         with self._writing() as path:
-            write_metrics(history, path)
+            self.history.record(history, path)
 
     def keep(self, checkpoint: Checkpoint, costs: Costs) -> None:
         """Write a checkpoint, after what the training cost: times stand apart, so that equal runs are equal bytes."""

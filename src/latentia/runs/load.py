@@ -18,7 +18,8 @@ from latentia.runs.costs import read_costs
 from latentia.runs.distributed import device_named
 from latentia.runs.entries import CHECKPOINTS, CONFIG, METRICS, MODEL
 from latentia.runs.files import read_tensors
-from latentia.runs.folder import read_config, read_metrics
+from latentia.runs.folder import read_config
+from latentia.runs.history import read_metrics
 from latentia.runs.options import TRAINING, Training, split_options
 from latentia.runs.renamed import fitting
 from latentia.runs.run import Run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,10 +13,15 @@ import pandas as pd
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from latentia.core.finiteness import READ_EVERY
+from latentia.core.logged import Logged, read_all
 from latentia.core.state import State, load_module, prefixed, within
+from latentia.errors import UsageError
 from latentia.interrupts import interruptible
 from latentia.runs.costs import Costs, Meter
+from latentia.runs.distributed import agreed, rank
 from latentia.runs.folder import Checkpoint, RunFolder
+from latentia.runs.history import Row
 from latentia.runs.monitor import Monitor, load_best
 from latentia.runs.run import Run
 
@@ -26,19 +31,36 @@ _BETWEEN_CHECKPOINTS = 30.0  # seconds from then on
 
 @dataclass
 class Averages:
-    """Means over an epoch, each step weighted by its rows; what only some steps log is averaged over those."""
+    """Means over an epoch, each step weighted by its rows; what only some steps log is averaged over those.
+
+    Attributes:
+        rows: of the steps that logged a name.
+        sums: of their numbers, each times its rows.
+        waiting: steps whose numbers are still on the device, with their rows; they are transferred together.
+    """
 
     rows: dict[str, int] = field(default_factory=dict[str, int])
     sums: dict[str, float] = field(default_factory=dict[str, float])
+    waiting: list[tuple[Logged, int]] = field(default_factory=list[tuple[Logged, int]])
 
-    def add(self, metrics: Mapping[str, float], rows: int) -> None:
-        """Add a step."""
-        for name, value in metrics.items():
-            self.rows[name] = self.rows.get(name, 0) + rows
-            self.sums[name] = self.sums.get(name, 0.0) + value * rows
+    def add(self, logged: Logged, rows: int) -> None:
+        """Add a step, without waiting for the device but every so many steps."""
+        self.waiting.append((logged, rows))
+        if len(self.waiting) == READ_EVERY:
+            self.read()
+
+    def read(self) -> None:
+        """Add up what waits."""
+        numbers = read_all([logged for logged, _ in self.waiting])
+        for metrics, (_, rows) in zip(numbers, self.waiting, strict=True):
+            for name, value in metrics.items():
+                self.rows[name] = self.rows.get(name, 0) + rows
+                self.sums[name] = self.sums.get(name, 0.0) + value * rows
+        self.waiting = []
 
     def close(self) -> dict[str, float]:
         """Return the means and begin anew."""
+        self.read()
         means = {name: total / self.rows[name] for name, total in self.sums.items()}
         self.rows, self.sums = {}, {}
         return means
@@ -58,6 +80,8 @@ class Loop:
         folder: what is written as the training goes, or None for a run in memory.
         meter: measures what the training costs.
         notice: what is done with the history after each epoch, or None.
+        on_epoch: is called with each epoch's row of the history; True stops the training. None calls nothing.
+        say: prints a line about the training, or None.
         stage: which of the recipe's trainings this is, from 0.
         history: a row of means for each epoch so far, those of earlier stages included.
     """
@@ -70,7 +94,9 @@ class Loop:
     checkpoint_every: int | None
     folder: RunFolder | None
     meter: Meter
-    notice: Callable[[Sequence[Mapping[str, Any]]], None] | None = None
+    notice: Callable[[Sequence[Row]], None] | None = None
+    on_epoch: Callable[[Row], object] | None = None
+    say: Callable[[str], None] | None = None
     stage: int = 0
     history: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     averages: Averages = field(default_factory=Averages)
@@ -100,6 +126,7 @@ class Loop:
                 if self._checkpoint_due(state) or stopping or self.interrupted:
                     self._checkpoint(state, finished=stopping)
                 if stopping or self.interrupted:
+                    state.check()
                     break
         return state
 
@@ -143,24 +170,65 @@ class Loop:
             self.monitor.weights = within("best", checkpoint.tensors)
 
     def _after(self, state: State) -> bool:
-        """Write a step down; return whether patience has ended."""
-        self.averages.add(state.metrics, state.rows)
+        """Write a step down; return whether the training stops here before its steps are done."""
+        self.averages.add(state.logged, state.rows)
         if self.averaged is not None:
             self.averaged.update_parameters(self.model)
         if state.step % self.steps_per_epoch and not self._over(state):
             return False
+        state.check()
         epochs, steps = self.before
         epoch = epochs + math.ceil(state.step / self.steps_per_epoch)
         means = {"epoch": epoch, "step": steps + state.step, **self.averages.close()}
-        if self.monitor is not None:
-            watch = partial(self.monitor.watch, self.scored, state.objective)
-            means[f"validation_{self.monitor.name}"] = self.meter.evaluate(watch)
+        means |= self._watched(state)
         self.history.append(means)
         if self.folder is not None:
-            self.folder.record(pd.DataFrame(self.history))
+            self.folder.record(self.history)
         if self.notice is not None:
             self.notice(self.history)
-        return self.monitor is not None and self.monitor.out_of_patience
+        stop = self.monitor is not None and self.monitor.out_of_patience
+        return self._asked_to_stop(means) or stop
+
+    def _watched(self, state: State) -> dict[str, float]:
+        """Return the monitor's value after an epoch, by its column; nothing where there is none or it is skipped.
+
+        What stops a training does not depend on how fast the machine is, so that patience skips no epoch.
+        """
+        monitor = self.monitor
+        if monitor is None:
+            return {}
+        if monitor.patience is None and not self._over(state) and not agreed(self._affordable(monitor)):
+            return {}
+        begun = time.monotonic()
+        watch = partial(monitor.watch, self.scored, state.objective)
+        value = self.meter.evaluate(watch)
+        monitor.seconds = time.monotonic() - begun
+        return {f"validation_{monitor.name}": value}
+
+    def _affordable(self, monitor: Monitor) -> bool:
+        """Whether the monitor's time stays within its fraction of the training's; the first skip says so."""
+        evaluated = self.meter.evaluated
+        trained = time.monotonic() - self.meter.started - evaluated
+        affordable = monitor.is_affordable(evaluated, trained)
+        if not affordable and self.say is not None:
+            self.say(monitor.skipping())
+            self.say = None
+        return affordable
+
+    def _asked_to_stop(self, row: Row) -> bool:
+        """Call ``on_epoch``, in the first of several processes; return what it decides.
+
+        Raises:
+            UsageError: for anything but True, False and None.
+        """
+        if self.on_epoch is None:
+            return False
+        decision = self.on_epoch(dict(row)) if rank() == 0 else None
+        if decision not in (None, True, False):
+            raise UsageError(
+                f"on_epoch must return True to stop the training, or False or None to go on; got {decision!r}"
+            )
+        return agreed(bool(decision))
 
     def _over(self, state: State) -> bool:
         return state.step >= self.steps or state.objective.finished
@@ -174,6 +242,7 @@ class Loop:
         if self.folder is None:
             return
         tensors = state.tensors()
+        self.averages.read()
         facts: dict[str, Any] = {"step": self.before[1] + state.step, "before": self.before}
         facts |= {"stage": self.stage, "finished": finished}
         facts |= {"rows": self.averages.rows, "sums": self.averages.sums}

@@ -19,6 +19,9 @@ from latentia.metrics.scoring import default_metrics, score
 from latentia.registry import metrics
 from latentia.runs.options import Training
 
+NONE = "none"  # the name that leaves the monitor out
+_FRACTION = 0.05  # of the training's time that a monitor may take
+_FREE = 1.0  # seconds that it may take in any case, so that short trainings are watched at every epoch
 _UNASKED = ("log-likelihood", "elbo", "energy-distance")  # the first that a model can be scored by is watched
 _MOST = 500  # rows and samples of metrics that compare all pairs: 4 ms in the plane, 30 ms of 28×28 images
 
@@ -32,6 +35,7 @@ class Monitor:
         evaluation: the rows it is computed on, and how.
         patience: epochs without a better value before stopping; None never stops.
         weights: of the whole objective at the best epoch, the model's as they were scored; none without patience.
+        seconds: that the last value took.
         asked: whether the user named it; a first value that cannot be computed is then an error, and else a gap.
     """
 
@@ -41,6 +45,7 @@ class Monitor:
     asked: bool = True
     best: float | None = None
     waited: int = 0
+    seconds: float = 0.0
     weights: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
 
     def watch(self, model: nn.Module, objective: Objective) -> float:
@@ -67,6 +72,22 @@ class Monitor:
         else:
             self.waited += 1
         return result.value
+
+    def is_affordable(self, spent: float, trained: float) -> bool:
+        """Whether one more value keeps the monitor under 5 % of the training's time, or under a second in all.
+
+        Args:
+            spent: seconds that its values took.
+            trained: seconds of the training without them.
+        """
+        return spent + self.seconds <= max(_FREE, _FRACTION * trained)
+
+    def skipping(self) -> str:
+        """Return a line that says why epochs are skipped."""
+        return (
+            f"the monitor {self.name} takes {self.seconds:.2g} s, and skips epochs to stay under "
+            f"{100 * _FRACTION:.0f} % of the training's time (--monitor {NONE} leaves it out)"
+        )
 
     @property
     def out_of_patience(self) -> bool:
@@ -96,6 +117,12 @@ def make_monitor(recipe: Recipe, held_out: Rows | None, asked: Training) -> Moni
     Raises:
         UsageError: for a monitor or patience without held-out rows, or for a model that offers nothing to watch.
     """
+    if asked.monitor == NONE:
+        if asked.waits is not None:
+            raise UsageError(
+                f"patience stops by a monitor, and monitor={NONE!r} leaves it out: give one of them, or stop_on="
+            )
+        return None
     if held_out is None:
         if asked.watched is not None or asked.waits is not None:
             raise UsageError(

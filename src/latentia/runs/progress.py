@@ -75,6 +75,12 @@ def _shown(bar: Progress) -> Generator[Progress]:
             bar.stop()
 
 
+def print_note(text: str) -> None:
+    """Print a note as a line on standard error, above a bar that is shown there, if the terminal still is."""
+    with suppress(OSError):
+        print(f"latentia: note: {text}", file=sys.stderr)
+
+
 def print_finding(finding: Finding) -> None:
     """Print a finding as a line on standard error, above a bar that is shown there, if the terminal still is."""
     with suppress(OSError):

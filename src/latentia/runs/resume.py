@@ -14,7 +14,8 @@ from latentia.runs.costs import read_costs
 from latentia.runs.distributed import device_named, rank
 from latentia.runs.entries import METRICS, MODEL
 from latentia.runs.files import read_tensors
-from latentia.runs.folder import Checkpoint, RunFolder, read_checkpoint, read_config, read_metrics
+from latentia.runs.folder import Checkpoint, RunFolder, read_checkpoint, read_config
+from latentia.runs.history import read_metrics
 from latentia.runs.monitor import load_best
 from latentia.runs.renamed import fits, fitting
 from latentia.runs.run import Run

@@ -251,7 +251,7 @@ class Run:
         """
         path = Path(path)
         folder = RunFolder(path, self.config(), self.recipe.objective, overwrite=overwrite, begun=False)
-        folder.record(self.history)
+        folder.record(self.history.to_dict(orient="records"))  # pyright: ignore[reportArgumentType]
         folder.close(costs=self.costs)
         self.path = path
 
