@@ -26,6 +26,7 @@ class Implicit(Generative, Conditional, Pathwise):
     """
 
     measure = None
+    context_encoder: ContextEncoder
 
     def __init__(
         self,

@@ -26,7 +26,6 @@ class MaximumLikelihood(Objective):
 
     Args:
         model: a module with an exact density; if it has ``begin``, it is initialised from the rows.
-        conditional: whether the model is given each row's context.
 
     Raises:
         UsageError: for a model without a density.
@@ -34,7 +33,7 @@ class MaximumLikelihood(Objective):
 
     loss_functions: ClassVar[tuple[str, ...]] = ("negative_log_likelihood",)
 
-    def __init__(self, model: nn.Module, *, conditional: bool = False) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
         if not isinstance(model, Density):
             raise UsageError(
@@ -42,7 +41,6 @@ class MaximumLikelihood(Objective):
             )
         self.model = model
         self.density: Density = model
-        self.conditional = conditional
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return the one player."""

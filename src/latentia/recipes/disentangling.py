@@ -29,9 +29,7 @@ def _regularised(
     data: DataSpec, regulariser: Regulariser, options: dict[str, Any], beta: float = 1.0
 ) -> Recipe:
     built = build_vae(data, **options)
-    objective = Variational(
-        built.model, kl_term=beta_weighted(beta), regulariser=regulariser, conditional=built.conditional
-    )
+    objective = Variational(built.model, kl_term=beta_weighted(beta), regulariser=regulariser)
     return built.recipe(objective)
 
 
@@ -168,6 +166,6 @@ def factor_vae(
         )
     built = build_vae(data, latent_dim=latent_dim, **options)
     critic = MLP((latent_dim,), (1,), hidden=[critic_hidden] * critic_layers, activation="leaky-relu")
-    recipe = built.recipe(FactorVAE(built.model, critic, gamma=gamma, conditional=built.conditional))
+    recipe = built.recipe(FactorVAE(built.model, critic, gamma=gamma))
     optim = {"model": Optim(lr=built.lr), "critic": Optim(lr=critic_lr, betas=(0.5, 0.9))}
     return dataclasses.replace(recipe, optim=optim)

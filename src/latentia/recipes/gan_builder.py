@@ -150,7 +150,6 @@ def build_gan(
         _labelled(loss_pair(loss), label_smoothing, label_flips),
         critic_steps=critic_steps,
         reuse_samples=reuse_samples,
-        conditional=conditional,
         critic_terms=[] if penalty == "none" else [Penalty(penalty, penalty_weight, penalty_every)],
         generator_terms=[] if diversity == "none" else [Diversity(diversity, diversity_weight)],
         clip=clip_weights,

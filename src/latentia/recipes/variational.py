@@ -56,7 +56,6 @@ def vae(
             regulariser=None if free_bits is None else nats_for_free(free_bits),
             reconstruction_scale=reconstruction_scale,
             draws=draws,
-            conditional=built.conditional,
         )
     )
 
@@ -95,7 +94,7 @@ def beta_vae(
         raise UsageError("capacity_steps are those over which a capacity rises: give capacity too")
     term = beta_weighted(beta) if capacity is None else near_capacity(beta, capacity, capacity_steps)
     built = build_vae(data, **options)
-    return built.recipe(Variational(built.model, kl_term=term, draws=draws, conditional=built.conditional))
+    return built.recipe(Variational(built.model, kl_term=term, draws=draws))
 
 
 @recipes.register("annealed-vae")
@@ -133,7 +132,7 @@ def annealed_vae(
     linear = annealing == "linear"
     term = beta_weighted(1.0, annealing_steps) if linear else cyclically_weighted(annealing_steps, rise)
     built = build_vae(data, **options)
-    return built.recipe(Variational(built.model, kl_term=term, conditional=built.conditional))
+    return built.recipe(Variational(built.model, kl_term=term))
 
 
 @recipes.register("constrained-vae")
@@ -167,7 +166,7 @@ def constrained_vae(
         raise UsageError("how small -E log p(x | z) can be is the data's: give limit, in nats for a row")
     built = build_vae(data, **options)
     epsilon = 10.0 if limit is None else limit
-    recipe = built.recipe(Constrained(built.model, constraint, epsilon, conditional=built.conditional))
+    recipe = built.recipe(Constrained(built.model, constraint, epsilon))
     return dataclasses.replace(
         recipe, optim={"model": Optim(lr=built.lr), "multiplier": Optim(lr=multiplier_lr)}
     )
@@ -206,7 +205,6 @@ def iwae(
             samples=samples,
             alpha=alpha,
             doubly_reparameterised=doubly_reparameterised,
-            conditional=built.conditional,
         )
     )
 

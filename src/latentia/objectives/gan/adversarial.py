@@ -53,7 +53,6 @@ class Adversarial(Objective, HasCritic):
         reuse_samples: whether the generator's update is judged on the samples of the critics' last update, with a
             forward pass less, and not on new ones (algorithm 1). Their graph is kept meanwhile, with ``accumulate``
             that of all micro-batches.
-        conditional: whether generator and critics are conditioned on each row's context.
         views: what critics read of each side; rows with their context by default. Where it has parameters, as an
             encoder, they join the generator's player, whose loss then adds the pair's `encoder_loss`.
         critic_terms: added to the critics' loss, such as `Penalty`; see `latentia.objectives.gan.terms`.
@@ -86,7 +85,6 @@ class Adversarial(Objective, HasCritic):
         *,
         critic_steps: int = 1,
         reuse_samples: bool = False,
-        conditional: bool = False,
         views: Views | None = None,
         critic_terms: Sequence[Term] = (),
         generator_terms: Sequence[Term] = (),
@@ -107,7 +105,7 @@ class Adversarial(Objective, HasCritic):
             raise UsageError(
                 f"critics must be at least 1, all of one pack; got packs {[critic.pack for critic in judges]}"
             )
-        if replay is not None and (conditional or views is not None):
+        if replay is not None and (model.context_encoder.size or views is not None):
             raise UsageError(
                 "replay keeps rows without what they are conditioned on: leave replay, or conditional and views, out"
             )
@@ -115,7 +113,7 @@ class Adversarial(Objective, HasCritic):
             refuse_batch_norm(critic)
         self.model, self.critics = model, nn.ModuleList(judges)
         self.losses, self.even = losses, losses.even
-        self.critic_steps, self.reuse_samples, self.conditional = critic_steps, reuse_samples, conditional
+        self.critic_steps, self.reuse_samples = critic_steps, reuse_samples
         self.views = views or RowViews()
         self.critic_terms, self.generator_terms = tuple(critic_terms), tuple(generator_terms)
         self.critic_input, self.clip = critic_input or CriticInput(), clip

@@ -45,7 +45,6 @@ class Constrained(Objective):
         model: the model.
         constraint: the limited quantity, kl or reconstruction.
         limit: ε, in nats.
-        conditional: whether the model is given each row's context.
 
     Raises:
         UsageError: for an unknown constraint, a limit of the KL that is not positive, or a uniform prior.
@@ -63,8 +62,6 @@ class Constrained(Objective):
         model: LatentVariable | RelaxedLatentVariable,
         constraint: str,
         limit: float,
-        *,
-        conditional: bool = False,
     ) -> None:
         super().__init__()
         check_name("constraint", constraint, CONSTRAINTS)
@@ -75,7 +72,6 @@ class Constrained(Objective):
         self.multiplier = Multiplier()
         self.constraint = constraint
         self.limit = limit
-        self.conditional = conditional
         if model.refinement is not None:
             self.loss_functions = ()  # double differentiation runs eagerly
 

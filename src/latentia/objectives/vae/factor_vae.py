@@ -29,7 +29,6 @@ class FactorVAE(Objective):
         model: the model.
         critic: a network from (B, d) codes to (B, 1) scores.
         gamma: γ.
-        conditional: whether the model is given each row's context.
 
     Raises:
         UsageError: for a negative γ, or a uniform prior.
@@ -48,7 +47,6 @@ class FactorVAE(Objective):
         critic: nn.Module,
         *,
         gamma: float,
-        conditional: bool = False,
     ) -> None:
         super().__init__()
         if gamma < 0:
@@ -57,7 +55,6 @@ class FactorVAE(Objective):
         self.model = model
         self.critic = critic
         self.gamma = gamma
-        self.conditional = conditional
         if model.refinement is not None:
             self.loss_functions = ()  # double differentiation runs eagerly
 

@@ -31,7 +31,6 @@ class ImportanceWeighted(Objective):
         samples: K.
         alpha: α: 0 is IWAE, 1 the ELBO.
         doubly_reparameterised: whether to use the doubly reparameterised gradient.
-        conditional: whether the model is given each row's context.
 
     Raises:
         UsageError: for K below 1, a uniform prior, or a model with a reconstruction loss in place of a likelihood.
@@ -53,7 +52,6 @@ class ImportanceWeighted(Objective):
         samples: int = 5,
         alpha: float = 0.0,
         doubly_reparameterised: bool = False,
-        conditional: bool = False,
     ) -> None:
         super().__init__()
         if samples < 1:
@@ -66,7 +64,6 @@ class ImportanceWeighted(Objective):
         self.samples = samples
         self.alpha = alpha
         self.doubly_reparameterised = doubly_reparameterised
-        self.conditional = conditional
         if doubly_reparameterised or model.refinement is not None:
             self.loss_functions = ()  # double differentiation runs eagerly
 

@@ -30,7 +30,6 @@ class Variational(Objective):
         regulariser: a further term in the loss, of the codes; None: none.
         reconstruction_scale: w; the optimum is that of β = 1/w.
         draws: S, draws of z for each row, whose terms are averaged (an ELBO with lower variance; not IWAE).
-        conditional: whether the model is given each row's context.
 
     Raises:
         UsageError: for options out of range, a uniform prior, from which the KL of a Gaussian is infinite, and a
@@ -52,7 +51,6 @@ class Variational(Objective):
         regulariser: Regulariser | None = None,
         reconstruction_scale: float = 1.0,
         draws: int = 1,
-        conditional: bool = False,
     ) -> None:
         super().__init__()
         if draws < 1:
@@ -65,7 +63,6 @@ class Variational(Objective):
         self.regulariser = regulariser
         self.reconstruction_scale = reconstruction_scale
         self.draws = draws
-        self.conditional = conditional
         if model.refinement is not None:
             self.loss_functions = ()  # double differentiation runs eagerly
         self.register_buffer("rows", torch.ones((), dtype=torch.int64))
