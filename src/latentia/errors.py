@@ -1,12 +1,23 @@
 """Errors whose message is one line: what was given, what was expected, what to do."""
 
+from collections.abc import Iterable
+
 
 class LatentiaError(Exception):
     """The base of every error that Latentia raises on purpose; the command line prints its one line."""
 
 
 class UsageError(LatentiaError, ValueError):
-    """A name, an option or a combination of options that does not exist or does not fit."""
+    """A name, an option or a combination of options that does not exist or does not fit.
+
+    Args:
+        message: one line, in which options are spelled as in Python.
+        options: the names of the options in it, which the command line spells in its own way.
+    """
+
+    def __init__(self, message: object = "", *, options: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.options = tuple(options)
 
 
 class UnknownNameError(UsageError, KeyError):

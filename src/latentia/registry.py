@@ -19,6 +19,7 @@ import importlib
 import importlib.util
 import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,11 +35,16 @@ _NONE: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class _Listing:
-    """Where a member is defined, and its docstring's first line."""
+    """Where a member is defined, its docstring's first line, and the facts that its decorator states as constants."""
 
     module: str
+    definition: str
     summary: str
-    aliases: tuple[str, ...] = ()
+    facts: Mapping[str, Any]
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        return self.facts.get("aliases", ())
 
 
 class Registry(Mapping[str, T]):
@@ -48,6 +54,7 @@ class Registry(Mapping[str, T]):
         name: the registry's own name, as its decorators are written: ``recipes`` for ``@recipes.register``.
         package: the package whose files hold the definitions, sub-packages included; or a single module.
         what: what a name of the registry is called in error messages; by default "recipe name" for ``recipes``.
+        through: module and name of a decorator that every member passes through, such as the one that checks options.
 
     Lookups take a name as the field writes it too, in capitals or without hyphens, and aliases that a decorator names.
 
@@ -63,10 +70,13 @@ class Registry(Mapping[str, T]):
         (True, {'square': 'Four equal sides.'})
     """
 
-    def __init__(self, name: str, package: str, what: str = "") -> None:
+    def __init__(
+        self, name: str, package: str, what: str = "", *, through: tuple[str, str] | None = None
+    ) -> None:
         self.name = name
         self.package = package
         self.what = what or f"{name[:-1]} name"
+        self.through = through
         self._members: dict[str, T] = {}
         self._facts: dict[str, Mapping[str, Any]] = {}
         self._written: dict[str, str] = {}
@@ -81,6 +91,7 @@ class Registry(Mapping[str, T]):
         module = _caller()
 
         def add(member: T) -> T:
+            member = self._passed(member)
             self._put(name, member, module, aliases, facts)
             return member
 
@@ -115,6 +126,21 @@ class Registry(Mapping[str, T]):
         """Return the keyword arguments that the member's decorator was given."""
         _ = self[name]
         return self._facts[self.name_of(name)]
+
+    def known_facts(self, name: str) -> Mapping[str, Any]:
+        """Return the constants among the keyword arguments of a member's decorator, without importing the member."""
+        name = self.name_of(name)
+        listing = self._listings.get(name)
+        return self._facts.get(name, {} if listing is None else listing.facts)
+
+    def has(self, name: str) -> bool:
+        """Whether a member is there without importing anything more."""
+        return name in self._members
+
+    def listed(self, name: str) -> tuple[str, str] | None:
+        """Return the module and the name there of a member that the package defines; None of any other."""
+        listing = self._listings.get(self.name_of(name))
+        return None if listing is None else (listing.module, listing.definition)
 
     def summaries(self) -> dict[str, str]:
         """Return the first line of each member's docstring, by name in alphabetical order."""
@@ -177,6 +203,12 @@ class Registry(Mapping[str, T]):
                 f"the {self.what} {name!r} is taken, by {self._outside.get(taken, 'latentia')}: choose another name"
             )
 
+    def _passed(self, member: T) -> T:
+        if self.through is None:
+            return member
+        module, decorator = self.through
+        return getattr(importlib.import_module(module), decorator)(member)
+
     def _import(self, name: str) -> None:
         if name not in self._listings:
             raise UnknownNameError(unknown(self.what, name, self))
@@ -211,10 +243,11 @@ class Registry(Mapping[str, T]):
             return
         for node in ast.parse(text).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                for name, aliases in self._registered_names(node):
-                    yield name, _Listing(module, _first_line(ast.get_docstring(node)), aliases)
+                for name, facts in self._registered_names(node):
+                    summary = _first_line(ast.get_docstring(node))
+                    yield name, _Listing(module, node.name, summary, facts)
             for name in self._added_names(node):
-                yield name, _Listing(module, "")
+                yield name, _Listing(module, "", "", _NONE)
 
     def _added_names(self, node: ast.stmt) -> Iterator[str]:
         match node:
@@ -231,7 +264,7 @@ class Registry(Mapping[str, T]):
 
     def _registered_names(
         self, node: ast.FunctionDef | ast.ClassDef
-    ) -> Iterator[tuple[str, tuple[str, ...]]]:
+    ) -> Iterator[tuple[str, Mapping[str, Any]]]:
         for decorator in node.decorator_list:
             match decorator:
                 case ast.Call(
@@ -239,8 +272,7 @@ class Registry(Mapping[str, T]):
                     args=[ast.Constant(value=str(name))],
                     keywords=keywords,
                 ):
-                    given = (each.value for each in keywords if each.arg == "aliases")
-                    yield name, next((ast.literal_eval(value) for value in given), ())
+                    yield name, dict(_constants(keywords))
                 case _:
                     pass
 
@@ -269,6 +301,13 @@ def check_name(what: str, given: str, known: Collection[str]) -> None:
     """
     if given not in known:
         raise UnknownNameError(unknown(what, given, known))
+
+
+def _constants(keywords: Iterable[ast.keyword]) -> Iterator[tuple[str, Any]]:
+    """Return the keyword arguments of a call that are written as constants."""
+    for each in keywords:
+        with suppress(ValueError):
+            yield str(each.arg), ast.literal_eval(each.value)
 
 
 def _plain(name: str) -> str:
@@ -307,7 +346,9 @@ def _registry(name: str, package: str, what: str = "") -> Registry[Any]:
 
 
 # The registries. Their types are narrowed where they are used, so that naming them imports nothing.
-recipes = _registry("recipes", "recipes")
+recipes: Registry[Any] = Registry(
+    "recipes", package="latentia.recipes", through=("latentia.checks", "resolving")
+)
 datasets = _registry("datasets", "data")
 metrics = _registry("metrics", "metrics")
 likelihoods = _registry("likelihoods", "distributions")

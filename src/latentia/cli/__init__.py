@@ -48,17 +48,17 @@ def main(words: Sequence[str] | None = None) -> int:
         except (Exception, KeyboardInterrupt) as error:
             if "--debug" in typed and isinstance(error, Exception):
                 traceback.print_exc()
-            return _failed(error, request)
+            return _failed(error, request, typed)
         return code
 
 
-def _failed(error: BaseException, request: StopRequest) -> int:
+def _failed(error: BaseException, request: StopRequest, words: Sequence[str]) -> int:
     """Say in one line why a command did not come to its end, and return the exit code.
 
     While a signal stops it, other code may turn the `KeyboardInterrupt` into an error that nobody foresaw.
     """
     if isinstance(error, LatentiaError) or not (request.is_set() or isinstance(error, KeyboardInterrupt)):
-        _say(f"error: {_line(error)}")
+        _say(f"error: {_line(error, [word for word in words if word != '--debug'])}")
         return MISUSED if isinstance(error, UsageError) else FAILED
     number = request.by or signal.SIGINT
     by = "" if number == signal.SIGINT else f" by {number.name}"
@@ -114,20 +114,24 @@ def _noting() -> Generator[None]:
 
 def _values(name: str, words: list[str]) -> dict[str, Any]:
     """Read a verb's options from the words after it."""
-    from latentia.cli.commands import about, options_of
+    from latentia.cli.commands import about
     from latentia.cli.parse import parse
+    from latentia.signatures import signature_of
 
     verb = verbs[name]
     if verbs.facts(name).get("recipe", False):
         from latentia.cli.with_recipe import parse_with_recipe
 
         return parse_with_recipe(name, verb, words)
-    return parse(f"latentia {name}", about(verb), {"": options_of(verb)}, words)
+    signature = signature_of(verb)
+    return parse(f"latentia {name}", about(signature.doc), {"": signature.options}, words)
 
 
-def _line(error: BaseException) -> str:
+def _line(error: BaseException, words: Sequence[str]) -> str:
     """Return an error's message as one line; of an error that nobody foresaw, also its type and what to do."""
-    told = " ".join(str(error).split())
+    from latentia.cli.spelling import line_of
+
+    message = " ".join((line_of(error, words) if isinstance(error, UsageError) else str(error)).split())
     if isinstance(error, LatentiaError):
-        return told
-    return f"unexpected {type(error).__name__}: {told or 'without a message'}; --debug shows where"
+        return message
+    return f"unexpected {type(error).__name__}: {message or 'without a message'}; --debug shows where"

@@ -6,19 +6,20 @@ import difflib
 import io
 import math
 import re
-import types
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr
 from dataclasses import asdict, field, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
-from latentia.cli.commands import REQUIRED, Option
+from latentia.checks import allowed, bare, kinds_of, values_of
 from latentia.errors import UsageError
+from latentia.options import OneOf
 from latentia.registry import unknown
+from latentia.signatures import REQUIRED, Option
 
 Groups = Mapping[str, Sequence[Option]]
 """Options by the title that they stand under in the help; those under an empty title come first."""
@@ -40,7 +41,8 @@ def parse(command: str, about: str, groups: Groups, words: Sequence[str]) -> dic
         UsageError: for options that do not exist, are missing or have a value that does not fit.
         SystemExit: after printing the help.
     """
-    _check_names([option for group in groups.values() for option in group], words)
+    options = [option for group in groups.values() for option in group]
+    _check_names(options, words)
     complaint = io.StringIO()
     try:
         with redirect_stderr(complaint):
@@ -57,7 +59,13 @@ def parse(command: str, about: str, groups: Groups, words: Sequence[str]) -> dic
         raise UsageError(f"{_one_line(complaint.getvalue())}; see {command} --help") from None
     values = asdict(parsed)
     inner = {_field(title): values.pop(_field(title)) for title in groups if title}
-    return values | {name: value for group in inner.values() for name, value in group.items()}
+    values |= {name: value for group in inner.values() for name, value in group.items()}
+    return {option.name: _allowed(option, values[option.name]) for option in options}
+
+
+def _allowed(option: Option, value: Any) -> Any:
+    """Return a value that the option's annotation allows; a default needs no check."""
+    return value if value is None or value == option.default else allowed(option.name, value, option.hint)
 
 
 def typed_flags(words: Sequence[str]) -> list[str]:
@@ -102,7 +110,7 @@ def _dataclass_field(option: Option) -> tuple[str, Any, Any]:
     """Return the (name, type, default) that `make_dataclass` takes, with what tyro shows of it."""
     hint = bool if option.hint is bool else Annotated[Any, _constructor(option.hint)]
     shown = tyro.conf.arg(
-        help=option.help,
+        help=option.explanation,
         help_behavior_hint=_hint(option),
         metavar=option.name.upper() if option.positional else None,
     )
@@ -123,7 +131,7 @@ def _constructor(hint: Any) -> PrimitiveConstructorSpec[Any]:
     """Tell tyro how to read a value of a type: a scalar, one of several words, or several of these."""
     optional, kind = _without_none(hint)
     if get_origin(kind) is tuple:
-        inner = [each for each in get_args(kind) if each is not Ellipsis]
+        inner = [bare(each) for each in get_args(kind) if each is not Ellipsis]
         several: Any = "*" if Ellipsis in get_args(kind) else len(inner)
         read, metavar = _reader(inner[0]), _metavar(inner[0])
         return PrimitiveConstructorSpec(
@@ -144,11 +152,11 @@ def _constructor(hint: Any) -> PrimitiveConstructorSpec[Any]:
 
 
 def _without_none(hint: Any) -> tuple[bool, Any]:
-    """Return whether a type allows None, and the type without it."""
-    if get_origin(hint) not in (Union, types.UnionType):
-        return False, hint
-    kinds = [kind for kind in get_args(hint) if kind is not type(None)]
-    return len(kinds) < len(get_args(hint)), float if set(kinds) == {int, float} else kinds[0]
+    """Return whether the word none stands for None, and the type of other values."""
+    kinds = [kind for kind in kinds_of(hint) if kind is not type(None)]
+    is_name = any("none" in each.names for each in values_of(hint) if isinstance(each, OneOf))
+    optional = len(kinds) < len(kinds_of(hint)) and not is_name
+    return optional, float if {*kinds} == {int, float} else kinds[0]
 
 
 def _reader(kind: Any) -> Callable[[str], Any]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from latentia.cli.commands import about, keyword_options_of, options_of, section
+from latentia.cli.commands import about, listed
 from latentia.cli.parse import parse, typed_flags
 from latentia.errors import UsageError
 from latentia.registry import recipes
-from latentia.runs.options import Training, owned_elsewhere
+from latentia.runs.options import Training, owned_by_others
 from latentia.runs.renamed import current_words
+from latentia.signatures import Signature, section, signature_of
+from latentia.syntax import UnreadableError, signature_in
 
 
 def parse_with_recipe(name: str, verb: Callable[..., Any], words: Sequence[str]) -> dict[str, Any]:
@@ -19,42 +21,63 @@ def parse_with_recipe(name: str, verb: Callable[..., Any], words: Sequence[str])
     Raises:
         UsageError: for a recipe that does not exist or does not come first, and as `parse` does.
     """
-    own = [option for option in options_of(verb) if option.name != "recipe"]
-    training = options_of(Training)
+    signature, training = signature_of(verb), signature_of(Training).options
+    own = [option for option in signature.options if option.name != "recipe"]
     if list(words[:1]) in (["-h"], ["--help"]):
-        return parse(
-            f"latentia {name} RECIPE", _any_recipe(verb), {"": own, "training options": training}, words
-        )
+        groups = {"": own, "training options": training}
+        return parse(f"latentia {name} RECIPE", _any_recipe(signature.doc), groups, words)
     if not words or words[0].startswith("-"):
         raise UsageError(
             f"{name} takes a recipe first: latentia {name} RECIPE ...; there are: {', '.join(recipes)}"
         )
     chosen = recipes.name_of(words[0])
-    recipe, command = recipes[chosen], f"latentia {name} {chosen}"
-    groups = {"": own, f"{chosen} options": keyword_options_of(recipe), "training options": training}
+    recipe, command = signature_of_recipe(chosen), f"latentia {name} {chosen}"
+    groups = {"": own, f"{chosen} options": recipe.keywords, "training options": training}
     words = current_words(chosen, words[1:])
-    _refuse_others([option.flag for group in groups.values() for option in group], recipe, words)
-    values = parse(command, _one_recipe(verb, recipe, chosen), groups, words)
+    _refuse_others([option.flag for group in groups.values() for option in group], chosen, words)
+    values = parse(command, _one_recipe(signature.doc, recipe.doc, chosen), groups, words)
     return {"recipe": chosen, **values}
 
 
-def _refuse_others(known: Sequence[str], recipe: Callable[..., Any], words: Sequence[str]) -> None:
+def signature_of_recipe(name: str) -> Signature:
+    """Return what a recipe takes: from its file's syntax tree, or from itself where it comes from elsewhere."""
+    home = recipes.listed(name)
+    try:
+        return signature_of(recipes[name]) if home is None else signature_in(*home)
+    except UnreadableError:
+        return signature_of(recipes[name])
+
+
+def examples_for(name: str, examples: Sequence[str]) -> list[str]:
+    """Return a verb's examples for a recipe, on data that it takes."""
+    facts = recipes.known_facts(name)
+    named = facts.get("example", "digits")
+    own = "photos/ --resize 32 32" if facts.get("images") else "rows.csv"
+    labels = " --labels species" if facts.get("labelled") and not facts.get("images") else ""
+    return [
+        line.replace("RECIPE", name).replace("digits", named).replace("rows.csv", own + labels)
+        for line in examples
+    ]
+
+
+def _refuse_others(known: Sequence[str], recipe: str, words: Sequence[str]) -> None:
     """Raise `UsageError` for an option that only other recipes have."""
     for flag in typed_flags(words):
-        told = "" if flag in known else owned_elsewhere(flag.lstrip("-").replace("-", "_"), recipe)
-        if told:
-            raise UsageError(told)
+        option = flag.lstrip("-").replace("-", "_")
+        found = "" if flag in known else owned_by_others(option, recipe)
+        if found:
+            raise UsageError(found, options=[option])
 
 
-def _any_recipe(verb: Callable[..., Any]) -> str:
+def _any_recipe(doc: str) -> str:
     summaries = recipes.summaries()
     width = max(map(len, summaries)) + 2
-    listed = "\n".join(f"  {name:<{width}}{summary}" for name, summary in summaries.items())
-    return f"{about(verb)}\n\nRecipes (latentia fit RECIPE --help shows a recipe's own options):\n{listed}"
+    lines = [f"{name:<{width}}{summary}" for name, summary in summaries.items()]
+    return f"{about(doc)}\n\n{listed('Recipes (latentia fit RECIPE --help shows the options of one)', lines)}"
 
 
-def _one_recipe(verb: Callable[..., Any], recipe: Callable[..., Any], name: str) -> str:
-    references = section(recipe, "References")
-    told = [section(recipe, ""), f"Reference: {' '.join(references.split())}" if references else ""]
-    examples = section(verb, "Examples").replace("RECIPE", name).splitlines()
-    return "\n\n".join([*filter(None, told), "Examples:\n" + "\n".join(f"  {line}" for line in examples)])
+def _one_recipe(verb: str, recipe: str, name: str) -> str:
+    references = " ".join(section(recipe, "References").split())
+    examples = examples_for(name, section(verb, "Examples").splitlines())
+    parts = [section(recipe, ""), f"Reference: {references}" if references else "", listed("Examples", examples)]
+    return "\n\n".join(filter(None, parts))

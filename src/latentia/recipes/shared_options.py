@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any, TypeVar, get_type_hints
 
+from latentia.signatures import with_entries
+
 F = TypeVar("F", bound=Callable[..., Any])
-_ENTRIES = re.compile(r"^    (\w+): .*\n(?:^ {8,}.*\n)*", re.MULTILINE)
-_ARGS = re.compile(r"^Args:\n((?:    .*\n|\n(?=    ))*)", re.MULTILINE)
 
 
 def with_options_of(
@@ -56,20 +55,10 @@ def with_options_of(
             return recipe(*arguments, **(defaults | options))
 
         setattr(made, "__signature__", inspect.Signature([*own, *more]))  # noqa: B010  (no attribute of all callables)
-        hints = get_type_hints(shared)
+        hints = get_type_hints(shared, include_extras=True)
         made.__annotations__ |= {each.name: hints[each.name] for each in more if each.name in hints}
-        made.__doc__ = _with_entries(recipe, shared, {each.name for each in more})
+        docs = (inspect.getdoc(each) or "" for each in (recipe, shared))
+        made.__doc__ = with_entries(*docs, {each.name for each in more})
         return made  # pyright: ignore[reportReturnType]
 
     return add
-
-
-def _with_entries(recipe: Callable[..., Any], shared: Callable[..., Any], names: Collection[str]) -> str:
-    """Return a recipe's docstring with what another one says of some arguments at the end of its own."""
-    doc, theirs = ((inspect.getdoc(each) or "") + "\n" for each in (recipe, shared))
-    section = _ARGS.search(theirs)
-    entries = [entry[0] for entry in _ENTRIES.finditer(section[1] if section else "") if entry[1] in names]
-    own = _ARGS.search(doc)
-    if own is None:
-        return doc.rstrip("\n") + "\n\nArgs:\n" + "".join(entries)
-    return doc[: own.end()].rstrip("\n") + "\n" + "".join(entries) + doc[own.end() :]

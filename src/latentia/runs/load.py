@@ -20,7 +20,7 @@ from latentia.runs.entries import CHECKPOINTS, CONFIG, METRICS, MODEL
 from latentia.runs.files import read_tensors
 from latentia.runs.folder import read_config
 from latentia.runs.history import read_metrics
-from latentia.runs.options import TRAINING, Training, split_options
+from latentia.runs.options import TRAINING, Training, living, split_options
 from latentia.runs.renamed import fitting
 from latentia.runs.run import Run
 
@@ -88,7 +88,8 @@ def _rebuilt(config: Mapping[str, Any], recipe: Recipe | None) -> tuple[Training
     """Return what config.json says of the training and the options, and the recipe, or a copy of the one given."""
     maker = None if config["recipe"] is None else recipes[config["recipe"]]
     known = {option: value for option, value in config["training"].items() if option in TRAINING}
-    training, options = split_options(maker, config["options"] | known)
+    own = config["options"] if maker is None else living(maker, config["options"])
+    training, options = split_options(maker, own | known)
     spec = DataSpec.from_json(config["data"]["spec"])
     if recipe is not None:
         own = replace(recipe, objective=deepcopy(recipe.objective))
