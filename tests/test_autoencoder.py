@@ -273,9 +273,12 @@ def test_a_killed_training_of_two_stages_is_resumed_bit_exactly(law, step, tmp_p
     ("options", "message"),
     [
         ({"reconstruction": "squarred"}, "unknown reconstruction 'squarred'; did you mean 'squared'"),
-        ({"latent_density": "gausian"}, "unknown latent density 'gausian'; did you mean 'gaussian'"),
+        (
+            {"latent_density": "gausian"},
+            "unknown latent_density 'gausian'; did you mean 'gaussian' or 'gaussian-mixture'",
+        ),
         ({"latent_dim": 0}, "latent_dim must be at least 1; got 0"),
-        ({"noise": -1.0}, "noise and weight must be at least 0; got -1.0 and 1.0"),
+        ({"noise": -1.0}, "noise must be at least 0; got -1.0"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1; got 1.0"),
         (
             {"reconstruction": "cross-entropy"},

@@ -15,7 +15,7 @@ import pytest
 
 import latentia.cli
 from latentia.cli import main
-from latentia.cli.commands import GROUPS, Option, options_of, section, verbs
+from latentia.cli.commands import GROUPS, verbs
 from latentia.cli.fit import default_folder, fit
 from latentia.cli.parse import parse
 from latentia.cli.tables import print_scores
@@ -23,6 +23,7 @@ from latentia.errors import RunError, UsageError
 from latentia.metrics.score import Score
 from latentia.registry import datasets, metrics, recipes
 from latentia.runs.options import TRAINING, recipe_options
+from latentia.signatures import Option, section, signature_of
 
 HEAVY = ("torch", "numpy", "pandas", "sklearn", "scipy", "matplotlib")
 
@@ -81,7 +82,7 @@ def test_fit_help_shows_all_options_with_defaults_and_explanations(
     own, training = shown.index(f" {recipe} options "), shown.index(" training options ")
     assert own < training
     for name, default in recipe_options(recipes[recipe]).items():
-        entry = re.search(rf"{flag(name)}\b(.*?)(?=\n\W*--[a-z]|\Z)", shown[own:training], re.DOTALL)
+        entry = re.search(rf"\n\W {flag(name)}\b(.*?)(?=\n\W --[a-z]|\Z)", shown[own:training], re.DOTALL)
         assert entry is not None, f"{name} is missing"
         if default is not None and default is not False:
             assert f"(default: {default})" in flat(entry[1])
@@ -92,22 +93,24 @@ def test_fit_help_shows_all_options_with_defaults_and_explanations(
 
 @pytest.mark.parametrize("recipe", recipes)
 def test_no_recipe_reuses_a_name_of_the_training_or_of_fit(recipe: str) -> None:
-    taken = {*TRAINING, *(option.name for option in options_of(fit))}
+    taken = {*TRAINING, *(option.name for option in signature_of(fit).options)}
     assert not taken & {*recipe_options(recipes[recipe])}
 
 
 @pytest.mark.parametrize("verb", verbs)
 def test_every_option_of_a_verb_is_explained(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    for option in options_of(verbs[verb]):
+    for option in signature_of(verbs[verb]).options:
         assert option.help, f"{verb} does not explain {option.name}"
     assert main([verb, "--help"]) == 0
     shown = flat(capsys.readouterr().out)
-    assert all(flat(option.help) in shown for option in options_of(verbs[verb]) if option.name != "recipe")
+    assert all(
+        flat(option.help) in shown for option in signature_of(verbs[verb]).options if option.name != "recipe"
+    )
 
 
 @pytest.mark.parametrize("verb", verbs)
 def test_the_examples_in_the_help_can_be_typed(verb: str) -> None:
-    examples = section(verbs[verb], "Examples").replace("RECIPE", "vae").splitlines()
+    examples = section(signature_of(verbs[verb]).doc, "Examples").replace("RECIPE", "vae").splitlines()
     assert examples
     for example in examples:
         program, name, *words = shlex.split(example)
@@ -196,14 +199,14 @@ def test_values_that_do_not_fit_are_told_in_one_line(hint: Any, words: list[str]
             "unknown option '--latent-dmi'; did you mean '--latent-dim'?",
         ),
         ("fit vae --data digits --epcohs 8", "unknown option '--epcohs'; did you mean '--epochs'?"),
-        ("fit gan --data digits --binarise fixed", "'binarise' is an option of"),
-        ("fit gan --data digits --kl_warmup=3", "'kl_warmup' is an option of"),
+        ("fit gan --data digits --binarise fixed", "--binarise is an option of"),
+        ("fit gan --data digits --kl_warmup=3", "--kl-warmup is an option of"),
         ("fit gan --data digits --binarised", "unknown option '--binarised'; "),
         ("fit vae digits", "--data is missing: did you mean --data digits?"),
         ("fit vae digits --epochs 3", "--data is missing: did you mean --data digits?"),
         ("fit vae --data digits --epochs many", "--epochs: expected a whole number; got 'many'"),
         ("fit vae --data digits --epochs 0", "epochs must be at least 1; got 0"),
-        ("fit vae --data digits --epochs 1 --steps 1", "give epochs or steps, not both"),
+        ("fit vae --data digits --epochs 1 --steps 1", "give --epochs or --steps, not both"),
         ("fit vae --data digits --resume --overwrite", "give one of them"),
         (
             "fit vae --data nowhere.csv",

@@ -193,7 +193,7 @@ def test_bits_are_learned_as_grey_values():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"layers": 0}, "hidden and layers must be at least 1; got hidden=256, layers=0"),
+        ({"layers": 0}, "layers must be at least 1; got 0"),
         ({"norm": "layer"}, "unknown norm 'layer'"),
     ],
 )

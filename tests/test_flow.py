@@ -73,7 +73,7 @@ def test_what_a_flow_cannot_be_is_refused():
         lt.recipes["flow"](PLANE, layer="real-nvp")
     with pytest.raises(UsageError, match="couples entries, and these rows have one: choose 'maf'"):
         lt.recipes["flow"](DataSpec((1,), Support("real")))
-    with pytest.raises(UsageError, match="transforms and hidden must be at least 1; got 0 and 64"):
+    with pytest.raises(UsageError, match="transforms must be at least 1; got 0"):
         lt.recipes["flow"](PLANE, transforms=0)
 
 

@@ -27,7 +27,7 @@ from latentia.errors import UsageError
 from latentia.functional.gan.loss_pairs import LOSS_PAIRS, loss_pair
 from latentia.networks.conv import ConvDecoder, ConvEncoder
 from latentia.objectives.gan.views import View
-from latentia.runs.options import explanations
+from latentia.signatures import signature_of
 
 PLANE = DataSpec((2,), Support("real"))
 GREY = DataSpec((1, 8, 8), Support("unit"))
@@ -150,13 +150,19 @@ def test_the_shares_told_right_are_counted_at_the_losses_own_even_score(loss, re
 
 @pytest.mark.parametrize("name", LOSS_PAIRS)
 def test_the_help_names_every_loss(name):
-    told = explanations(lt.recipes["gan"])["loss"]
+    told = help_of("gan", "loss")
     assert re.search(rf"\b{name}\b", told), f"name {name} in the help of gan's option loss"
 
 
+def help_of(recipe: str, option: str) -> str:
+    return next(each.explanation for each in signature_of(lt.recipes[recipe]).options if each.name == option)
+
+
 def test_the_help_says_that_f_divergences_are_losses_too():
-    told = explanations(lt.recipes["gan"])["loss"]
-    named = re.search(r"an f-divergence's, as (\S+), (\S+) or (\S+)$", told)
+    told = help_of("gan", "loss")
+    named = re.search(
+        r"of an f-divergence, as (\S+) or (\S+), is its variational bound, which (\S+) makes", told
+    )
     assert [loss_pair(name).relativistic for name in named.groups()] == [False] * 3
 
 
@@ -172,7 +178,7 @@ def test_only_the_non_saturating_loss_teaches_where_the_critic_is_sure():
         norms[loss] = sum(g.norm().item() for g in gradient)
     assert norms["minimax"] < 1e-6
     assert norms["non-saturating"] > 0.1
-    with pytest.raises(UsageError, match="unknown loss pair 'non-saturated'; did you mean 'non-saturating'"):
+    with pytest.raises(UsageError, match="unknown loss 'non-saturated'; did you mean 'non-saturating'"):
         small(loss="non-saturated")
 
 
@@ -390,8 +396,8 @@ def test_spectral_norm_bounds_every_layer_of_the_critic():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"data": PLANE, "norm": "spectral"}, "norm of a decoder is none or batch; got 'spectral'"),
-        ({"data": GREY, "norm": "spectral"}, "norm of a decoder is none or batch; got 'spectral'"),
+        ({"data": PLANE, "norm": "spectral"}, "unknown norm 'spectral'; there are: auto, batch, none"),
+        ({"data": GREY, "norm": "spectral"}, "unknown norm 'spectral'; there are: auto, batch, none"),
         (
             {"data": GREY, "critic_norm": "batch"},
             "excludes the first layer, and 8×8 images have no other",
@@ -399,8 +405,8 @@ def test_spectral_norm_bounds_every_layer_of_the_critic():
         ({"data": GREY, "norm": "btach"}, "unknown norm 'btach'"),
         ({"data": GREY, "network": "vnet"}, "unknown network 'vnet'"),
         ({"data": GREY, "latent_dim": 0}, "latent_dim must be at least 1; got 0"),
-        ({"data": GREY, "width": 0}, "hidden and width must be at least 1"),
-        ({"data": GREY, "lr": 0.0}, "lr must be positive; got 0"),
+        ({"data": GREY, "width": 0}, "width must be at least 1; got 0"),
+        ({"data": GREY, "lr": 0.0}, "lr must be above 0; got 0"),
         (
             {"data": DataSpec((3,), Support("categorical", 4))},
             "a generator models binary, discrete, unit, real data",

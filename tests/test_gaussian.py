@@ -392,7 +392,7 @@ def test_bad_rows_and_options_are_refused():
         Gaussian(real(3), covariance="ful")
     with pytest.raises(UsageError, match="unknown by 'gradints'; did you mean 'gradient'"):
         lt.recipes["gaussian"](real(3), by="gradints")
-    with pytest.raises(UsageError, match="shrinkage is of the closed form"):
+    with pytest.raises(UsageError, match="shrinkage='oas' is for by='closed-form'; got by='gradient'"):
         lt.recipes["gaussian"](real(3), by="gradient", shrinkage="oas")
 
 

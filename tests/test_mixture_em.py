@@ -227,7 +227,7 @@ def test_minibatches_come_from_a_data_loader_too():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"minibatch": 0}, "minibatch must be at least 1 row; got 0"),
+        ({"minibatch": 0}, "minibatch must be at least 1; got 0"),
         ({"minibatch": 10, "step_decay": 0.5}, "step_decay must be above 0.5 and at most 1; got 0.5"),
         ({"minibatch": 10, "step_decay": 1.1}, "step_decay must be above 0.5"),
         ({"order": "mdl"}, "unknown order 'mdl'; there are: aic, bic, fixed"),

@@ -66,10 +66,11 @@ def test_encoder_and_decoder_both_learn_through_the_steps(digits):
 
 
 def test_what_means_nothing_is_refused(digits):
-    for options in ({"refine_steps": -1}, {"refine_steps": 1, "refine_lr": 0.0}):
-        with pytest.raises(UsageError, match="refine_steps must be at least 0 and refine_lr above 0"):
-            lt.fit("vae", digits, steps=1, progress=False, **options)
-    with pytest.raises(UsageError, match="refine_lr is of refine_steps"):
+    with pytest.raises(UsageError, match="refine_steps must be at least 0; got -1"):
+        lt.fit("vae", digits, steps=1, progress=False, refine_steps=-1)
+    with pytest.raises(UsageError, match="refine_lr must be above 0; got 0"):
+        lt.fit("vae", digits, steps=1, progress=False, refine_steps=1, refine_lr=0.0)
+    with pytest.raises(UsageError, match="refine_lr=0.5 is for refine_steps, which is off"):
         lt.fit("vae", digits, steps=1, refine_lr=0.5, progress=False)
     with pytest.raises(UsageError, match="no loss_functions to compile"):
         lt.fit("vae", digits, steps=1, refine_steps=1, compile=True, progress=False)

@@ -285,8 +285,8 @@ def test_a_name_stands_for_no_label():
     [
         ({"labelled": 2}, "labelled=2 is fewer than one row for each of 3 classes"),
         ({"unlabelled": "dog"}, "unknown label 'dog'; there are: ant, bee, cat"),
-        ({"weight": -1.0}, "weight must be at least 0 and draws at least 1; got -1"),
-        ({"draws": 0}, "draws at least 1; got 10.0 and 0"),
+        ({"weight": -1.0}, "weight must be at least 0; got -1.0"),
+        ({"draws": 0}, "draws must be at least 1; got 0"),
         ({"likelihood": "relaxed-bernoulli"}, "by likelihood, which relaxed-bernoulli is not"),
     ],
 )

@@ -113,7 +113,7 @@ def test_what_is_asked_by_each_word(asked, watched, waits):
             {"stop_on": "elbo", "validation": None},
             "monitor and patience need held-out rows, and so does stop_on",
         ),
-        ({"stop_on": "elbow"}, "unknown metric name 'elbow'; did you mean 'elbo'"),
+        ({"stop_on": "elbow"}, "unknown stop_on 'elbow'; did you mean 'elbo'"),
         ({"stop_on": "elbo"}, "monitor 'elbo' has no value here: Implicit"),
         (
             {"stop_on": "mmd-test"},

@@ -11,8 +11,8 @@ from functools import cache, wraps
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from latentia.errors import UnknownNameError, UsageError
-from latentia.registry import unknown
 from latentia.options import Needs, OneOf, Values
+from latentia.registry import unknown
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -162,7 +162,7 @@ def refuse_dead(options: Mapping[str, Any], defaults: Mapping[str, Any], hints: 
         elif need.names:
             told = f"is for {other}={' or '.join(map(repr, need.names))}; got {other}={value!r}"
         else:
-            told = f"is for {need}; got {other}={value!r}"
+            told = f"is for {other} of {need}; got {other}={value!r}"
         raise UsageError(f"{name}={options[name]!r} {told}", options=[name, other])
 
 
@@ -208,5 +208,3 @@ def _complaint(name: str, value: object, kinds: tuple[Any, ...]) -> str:
     given = " ".join(repr(value).split())
     shown = given if len(given) < _LONGEST else given[:_LONGEST] + "…"
     return f"{name} must be {' or '.join(expected)}; got {shown}"
-
-

@@ -19,7 +19,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-
 LARGEST_SEED = 2**63 - 1
 
 
@@ -77,27 +76,27 @@ def _number(value: float) -> str:
     return "2^63 - 1" if value == LARGEST_SEED else str(value)
 
 
-def AtLeast(least: float) -> Range:
+def AtLeast(least: float) -> Range:  # noqa: N802
     """Return the numbers from one on."""
     return Range(least, math.inf)
 
 
-def Above(least: float) -> Range:
+def Above(least: float) -> Range:  # noqa: N802
     """Return the numbers above one."""
     return Range(least, math.inf, "(]")
 
 
-def AtMost(most: float) -> Range:
+def AtMost(most: float) -> Range:  # noqa: N802
     """Return the numbers up to one."""
     return Range(-math.inf, most)
 
 
-def Below(most: float) -> Range:
+def Below(most: float) -> Range:  # noqa: N802
     """Return the numbers below one."""
     return Range(-math.inf, most, "[)")
 
 
-def Between(least: float, most: float, ends: str = "[]") -> Range:
+def Between(least: float, most: float, ends: str = "[]") -> Range:  # noqa: N802
     """Return the numbers from one to another; ``ends`` says in interval notation which ends belong to them.
 
     Example:
@@ -152,6 +151,9 @@ class OneOf(Values):
     def __hash__(self) -> int:
         return hash((self.prefix, self.numbered))
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}{self._facts()[1:]}"
+
     def _facts(self) -> tuple[Any, ...]:
         return type(self), self.names, self.prefix, self.numbered
 
@@ -199,34 +201,40 @@ class Label(Values):
     def __str__(self) -> str:
         return "a label of the data"
 
+    __repr__ = __str__
+
 
 class Having(Collection[str]):
-    """The names of a table whose entry holds a word, such as the networks that have a size of that name.
+    """The names of a table whose entries have some words, such as the networks with a size of that name.
 
     Args:
-        table: from names to collections of words, or a registry.
-        word: what the entry holds.
-        fact: of a registry, the keyword of the decorator that is looked at.
+        table: a registry whose decorators state ``sizes``, or a mapping to entries with ``sizes`` or ``slots``.
+        words: what an entry has; all of them.
 
     Example:
-        >>> list(Having({"mlp": ("hidden", "layers"), "conv": ("width",)}, "width"))
+        >>> list(Having({"mlp": {"sizes": ("hidden", "layers")}, "conv": {"sizes": ("width",)}}, "width"))
         ['conv']
     """
 
-    def __init__(self, table: Mapping[str, Any], word: str, *, fact: str = "") -> None:
-        self.table, self.word, self.fact = table, word, fact
-
-    def _entry(self, name: str) -> Collection[str]:
-        return self.table.known_facts(name).get(self.fact, ()) if self.fact else self.table[name]  # pyright: ignore
+    def __init__(self, table: Mapping[str, Any], *words: str) -> None:
+        self.table, self.words = table, words
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name in self.table if self.word in self._entry(name))
+        return (name for name in self.table if {*self.words} <= {*self._words(name)})
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return sum(1 for _ in self)  # a list of itself would ask for its length
 
     def __contains__(self, name: object) -> bool:
-        return name in tuple(self)
+        return any(name == each for each in self)
+
+    def _words(self, name: str) -> Iterator[str]:
+        """Iterate over what an entry has; one that is read from a syntax tree has the keywords that it is made of."""
+        known = getattr(self.table, "known_facts", None)
+        entry = known(name) if known else self.table[name]
+        if isinstance(entry, Mapping):
+            return iter([*entry, *entry.get("sizes", ())])
+        return iter([*getattr(entry, "slots", ()), *getattr(entry, "sizes", ())])
 
 
 class Needs:
@@ -248,7 +256,9 @@ class Needs:
 
     def met(self, options: Mapping[str, Any]) -> bool:
         """Whether the option has an effect beside these."""
-        value = options.get(self.option, "auto")  # a recipe may have no such option, and always what it stands for
+        value = options.get(
+            self.option, "auto"
+        )  # a recipe may have no such option, and always what it stands for
         if not self.values:
             return value not in (None, False, 0, "none")
         return value == "auto" or any(_among(value, each) for each in self.values)
@@ -260,14 +270,17 @@ class Needs:
         return tuple(name for each in words for name in ([each] if isinstance(each, str) else each))
 
     def __str__(self) -> str:
-        ranges = [str(each) for each in self.values if isinstance(each, Range)]
-        return f"{self.option} {' or '.join([*self.names, *ranges])}".strip()
+        *more, last = [*self.names, *(str(each) for each in self.values if isinstance(each, Range))] or [""]
+        return f"{', '.join(more)} or {last}" if more else last
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Needs) and str(self) == str(other)
+        return isinstance(other, Needs) and repr(self) == repr(other)
 
     def __hash__(self) -> int:
         return hash(self.option)
+
+    def __repr__(self) -> str:
+        return f"Needs({self.option}, {self})"
 
 
 def _among(value: Any, values: str | Collection[str] | Range) -> bool:

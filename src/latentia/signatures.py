@@ -9,7 +9,7 @@ from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 from latentia.checks import hints_of, needs_of, values_of
-from latentia.options import Label, Needs, Range, Values
+from latentia.options import Label, Needs, Range, SomeOf, Values
 
 REQUIRED = inspect.Parameter.empty
 _HEADINGS = "Args|Attributes|Returns|Raises|References|Example|Examples"
@@ -136,12 +136,11 @@ def with_entries(doc: str, theirs: str, names: Collection[str]) -> str:
 def _allowed(values: Values) -> str:
     if isinstance(values, Label):
         return ""
-    return f"; {values}" if isinstance(values, Range) else f": {values}"
+    return f"; {'' if isinstance(values, Range | SomeOf) else 'one of '}{values}"
 
 
 def _needed(need: Needs) -> str:
-    values = [*need.names, *(str(each) for each in need.values if isinstance(each, Range))]
-    return f", for {flag(need.option)}{' ' if values else ''}{' or '.join(values)}"
+    return f"; with {flag(need.option)} {need}".rstrip()
 
 
 def _is_positional(parameter: inspect.Parameter) -> bool:

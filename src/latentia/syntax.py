@@ -13,6 +13,7 @@ import importlib
 import operator
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ def signature_in(module: str, name: str) -> Signature:
 
 def _own_options(module: str, node: ast.FunctionDef, help_of: Mapping[str, str]) -> list[Option]:
     positional = [
-        Option(each.arg, None, REQUIRED, help_of.get(each.arg, ""), positional=True) for each in node.args.args
+        Option(each.arg, None, REQUIRED, help_of.get(each.arg, ""), positional=True)
+        for each in node.args.args
     ]
     pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
     return positional + [
@@ -83,9 +85,7 @@ def _shared(module: str, own: Signature, decorator: ast.Call) -> Signature:
     defaults = {str(each.arg): _value(module, each.value) for each in decorator.keywords}
     taken = {option.name for option in own.options} | {*defaults.pop("without", ())}
     more = [option for option in theirs.keywords if option.name not in taken]
-    added = [
-        Option(each.name, each.hint, defaults.get(each.name, each.default), each.help) for each in more
-    ]
+    added = [Option(each.name, each.hint, defaults.get(each.name, each.default), each.help) for each in more]
     doc = with_entries(own.doc, theirs.doc, {each.name for each in more})
     return Signature(own.options + added, doc)
 
@@ -160,7 +160,9 @@ def _value(module: str, node: ast.expr | None) -> Any:
         case ast.Tuple(elts=items) | ast.List(elts=items):
             return tuple(_value(module, each) for each in items)
         case ast.Dict(keys=keys, values=values):
-            return {_value(module, key): _entry(module, value) for key, value in zip(keys, values, strict=True)}
+            return {
+                _value(module, key): _entry(module, value) for key, value in zip(keys, values, strict=True)
+            }
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_value(module, operand)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
@@ -175,8 +177,17 @@ def _value(module: str, node: ast.expr | None) -> Any:
 
 
 def _entry(module: str, node: ast.expr) -> Any:
-    """Return a table's entry, or None for one that only importing can tell: the names are what counts."""
-    try:
-        return _value(module, node)
-    except UnreadableError:
-        return None
+    """Return a table's entry: the keywords of the call that makes it, or None where only importing can tell.
+
+    A call of a function of the module is taken for the call that the function returns.
+    """
+    match node:
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
+            maker = _definitions(module).get(name)
+            if args and isinstance(maker, ast.FunctionDef) and isinstance(maker.body[-1], ast.Return):
+                return _entry(module, maker.body[-1].value or node.func)
+            return {str(each.arg): _entry(module, each.value) for each in keywords}
+        case _:
+            with suppress(UnreadableError):
+                return _value(module, node)
+            return None

@@ -20,6 +20,7 @@ verbs: Registry[Callable[..., int | None]] = Registry("verbs", package="latentia
 GROUPS = ("See what there is", "Fit a model", "Use a run", "Judge a run", "Compare samples")
 """How the overview groups the verbs: each names its group where it is registered."""
 
+
 def arguments(verb: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a verb is called with: of options that a dataclass declares together, one object."""
     given = dict(values)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from latentia.cli.commands import verbs
 from latentia.cli.tables import print_scores
 from latentia.errors import UsageError
+from latentia.options import Count
 from latentia.registry import datasets
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def fit(
     support: str | None = None,
     labels: str | None = None,
     context: tuple[str, ...] = (),
-    resize: tuple[int, int] | None = None,
+    resize: tuple[Count, Count] | None = None,
     **options: Any,
 ) -> int:
     """Fit a recipe to data, score it on held-out rows, and write all of it into a run folder.
@@ -34,10 +35,10 @@ def fit(
     Args:
         recipe: a name that `latentia recipes` lists
         data: a name that `latentia datasets` lists; a .npy, .npz, .csv or .parquet file; a folder of images
-        out: the run folder to write; runs/RECIPE-DATA without
+        out: the run folder to write; default: runs/RECIPE-DATA
         resume: go on from the folder's last checkpoint, exactly, to the length it was begun with or one that is given
         overwrite: replace a run folder that is there already, and holds nothing else
-        support: the values an entry may take: binary, discrete(K), unit, real, ...; inferred without
+        support: the values an entry may take: binary, discrete(K), unit, real, ...; default: inferred
         labels: the column of a table that holds classes
         context: columns of a table that a conditional model is given; they leave the rows
         resize: height and width to give the images of a folder

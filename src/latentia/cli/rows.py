@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from latentia.errors import DataError, UsageError
+from latentia.options import Count
 
 if TYPE_CHECKING:
     from latentia.data.rows import Rows
@@ -20,14 +21,15 @@ class Source:
     """Where a verb's rows come from.
 
     Attributes:
-        data: rows, a name or a file; the test part of the named set it was fitted to, or the share held out, without
+        data: rows, a name or a file; default: the test part of the named set that the run was fitted to, or the rows
+            that were held out of its data
         labels: the column of a table that holds classes
         resize: height and width to give the images of a folder
     """
 
     data: str | None = None
     labels: str | None = None
-    resize: tuple[int, int] | None = None
+    resize: tuple[Count, Count] | None = None
 
     def rows(self, run: Run) -> Rows:
         """Read the rows, which are to be like a run's.

@@ -6,21 +6,24 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 from latentia.cli.commands import verbs
 from latentia.cli.rows import Source
 from latentia.errors import UsageError
+from latentia.options import AtLeast, Between, Count, OneOf, Positive, Seed, Whole
+from latentia.registry import interpolations
 
 
 @verbs.register("sample", group="Use a run")
 def sample(
     run: Path,
     *,
-    n: int = 64,
+    n: Count = 64,
     given: tuple[str, ...] = (),
-    seed: int | None = None,
+    seed: Seed | None = None,
     rejection: bool = False,
-    quantile: float | None = None,
+    quantile: Annotated[float | None, Between(0, 1, "()")] = None,
     out: Path | None = None,
 ) -> None:
     """Draw samples: a grid of images, a scatter plot of points, or an array.
@@ -90,7 +93,7 @@ def reconstruct(
     run: Path,
     *,
     source: Source,
-    n: int = 8,
+    n: Count = 8,
     given: tuple[str, ...] = (),
     out: Path | None = None,
 ) -> None:
@@ -129,9 +132,9 @@ def interpolate(
     run: Path,
     *,
     source: Source,
-    rows: tuple[int, int] = (0, 1),
-    steps: int = 8,
-    path: str = "spherical",
+    rows: tuple[Whole, Whole] = (0, 1),
+    steps: Annotated[int, AtLeast(2)] = 8,
+    path: Annotated[str, OneOf(interpolations)] = "spherical",
     given: tuple[str, ...] = (),
     out: Path | None = None,
 ) -> None:
@@ -141,7 +144,7 @@ def interpolate(
         run: the run folder
         rows: the numbers of the first and the last row
         steps: rows in the walk, both ends included
-        path: spherical or linear
+        path: of the codes
         given: what to condition on, such as class=3, for conditional models; the row's own class or context without
         out: FILE.png or FILE.npy; interpolate.png or .npy in the run folder without
 
@@ -164,9 +167,9 @@ def traverse(
     run: Path,
     *,
     source: Source,
-    row: int = 0,
-    steps: int = 9,
-    span: float = 3.0,
+    row: Whole = 0,
+    steps: Annotated[int, AtLeast(2)] = 9,
+    span: Positive = 3.0,
     given: tuple[str, ...] = (),
     out: Path | None = None,
 ) -> None:
@@ -199,7 +202,7 @@ def translate(
     run: Path,
     *,
     source: Source,
-    n: int = 8,
+    n: Count = 8,
     given: tuple[str, ...] = (),
     domain: str | None = None,
     out: Path | None = None,

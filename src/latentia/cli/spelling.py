@@ -30,7 +30,7 @@ def as_typed(message: str, about: Collection[str], known: Collection[str]) -> st
         quoted = rf"(?<!\w)(?P<quote>['\"]){name}(?P=quote)" if name in about else r"(?!)"
         bare = rf"(?<![\w'\"-]){name}(?![\w-])(?:(?P<equals>=)(?P<value>{_VALUE})?)?"
         message = re.sub(f"{quoted}|{bare}", lambda found, name=name: _spelled(found, name, about), message)
-    return message
+    return re.sub(r"(--[\w-]+) \(\1\)", r"\1", message)  # where a message spells an option in both ways
 
 
 def options_typed(words: Sequence[str]) -> list[str]:

@@ -1,13 +1,15 @@
-"""The verb that asks whether two samples come from one law."""
+"""The verb that tests whether two samples come from one distribution."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from latentia.cli.commands import verbs
 from latentia.cli.tables import print_test
 from latentia.errors import DataError
+from latentia.options import Between, Count, OneOf, Seed
+from latentia.registry import corrections, two_sample_tests
 
 
 @verbs.register("test", group="Compare samples")
@@ -15,19 +17,19 @@ def compare_samples(
     a: str,
     b: str,
     *,
-    method: str = "mmd",
-    permutations: int = 500,
-    seed: int = 0,
-    level: float = 0.05,
-    correction: str = "holm",
+    method: Annotated[str, OneOf(two_sample_tests)] = "mmd",
+    permutations: Count = 500,
+    seed: Seed = 0,
+    level: Annotated[float, Between(0, 1, "()")] = 0.05,
+    correction: Annotated[str, OneOf(corrections)] = "holm",
     labels: str | None = None,
     resize: tuple[int, int] | None = None,
     json: Path | None = None,
 ) -> None:
-    """Test whether two samples come from one law; print the evidence and the decision.
+    """Test whether two samples come from one distribution; print the evidence and the decision.
 
-    Of all features together: mmd, energy, sliced-wasserstein, classifier, deep-kernel.
-    Feature by feature: welch-t, student-t, kolmogorov-smirnov, mann-whitney.
+    welch-t, student-t, kolmogorov-smirnov and mann-whitney test feature by feature, the other methods all features
+    jointly.
 
     A and B are .npy, .npz, .csv or .parquet files, folders of images, or data sets that have a name. Images are
     tested pixel by pixel. The exit code is 0 whatever the decision.
@@ -35,11 +37,11 @@ def compare_samples(
     Args:
         a: one sample, a file, a folder or a name
         b: the other, of the same features
-        method: one of those above
-        permutations: random splits to compare with, where the test has any
+        method: the test
+        permutations: random splits of the pooled rows, for tests by permutation
         seed: of every draw
-        level: the probability of rejecting equal laws that is accepted
-        correction: of each feature's p-value for their number, holm or benjamini-hochberg
+        level: significance level: the probability of rejecting equal distributions that is accepted
+        correction: of the features' p-values for multiple testing
         labels: the column of both tables that is not to be tested, such as a class
         resize: height and width to give the images of folders
         json: FILE.json to write the result to, with all digits and all features

@@ -79,5 +79,9 @@ def _any_recipe(doc: str) -> str:
 def _one_recipe(verb: str, recipe: str, name: str) -> str:
     references = " ".join(section(recipe, "References").split())
     examples = examples_for(name, section(verb, "Examples").splitlines())
-    parts = [section(recipe, ""), f"Reference: {references}" if references else "", listed("Examples", examples)]
+    parts = [
+        section(recipe, ""),
+        f"Reference: {references}" if references else "",
+        listed("Examples", examples),
+    ]
     return "\n\n".join(filter(None, parts))

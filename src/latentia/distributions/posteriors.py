@@ -7,7 +7,6 @@ row.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,11 +26,9 @@ class Posterior(nn.Module, ABC):
 
     Attributes:
         param_dim: P, parameters that the encoder outputs for each row.
-        sizes: the fields of `Flows` that it uses: transforms, hidden.
     """
 
     param_dim: int
-    sizes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def forward(self, h: Tensor) -> Distribution:
@@ -96,7 +93,6 @@ def _kl_full(q: MultivariateNormal, p: StandardGaussian) -> Tensor:  # noqa: ARG
 class _FlowPosterior(Posterior):
     """z = g(z₀; h) with z₀ from a Gaussian with diagonal covariance, and g a flow that reads d features of the row."""
 
-    sizes = ("transforms", "hidden")
     layer: str
 
     def __init__(self, dim: int, flows: Flows) -> None:
@@ -111,32 +107,30 @@ class _FlowPosterior(Posterior):
         return Transformed(DiagonalGaussian(mean, log_var), self.flow(features))
 
 
-@posteriors.register("iaf")
+@posteriors.register("iaf", sizes=("transforms", "hidden"))
 class IAFPosterior(_FlowPosterior):
     """Inverse autoregressive flow: draws in one pass (Kingma et al. 2016)."""
 
     layer = "iaf"
 
 
-@posteriors.register("maf")
+@posteriors.register("maf", sizes=("transforms", "hidden"))
 class MAFPosterior(_FlowPosterior):
     """Masked autoregressive flow: draws in d passes, log q(z) in one (Papamakarios et al. 2017)."""
 
     layer = "maf"
 
 
-@posteriors.register("realnvp")
+@posteriors.register("realnvp", sizes=("transforms", "hidden"))
 class RealNVPPosterior(_FlowPosterior):
     """Coupling flow: draws and log q(z) in one pass (Dinh et al. 2017)."""
 
     layer = "realnvp"
 
 
-@posteriors.register("planar")
+@posteriors.register("planar", sizes=("transforms",))
 class PlanarPosterior(Posterior):
     """Planar flow, of layers z + u tanh(wᵀz + b) with parameters for each row (Rezende and Mohamed 2015, eq. 10)."""
-
-    sizes = ("transforms",)
 
     def __init__(self, dim: int, flows: Flows) -> None:
         super().__init__()

@@ -60,11 +60,9 @@ class Prior(nn.Module, ABC):
     """A distribution p(z) of codes, fixed or learned.
 
     Attributes:
-        sizes: what it uses of a setting besides the dimension: components, transforms, hidden.
         of_posteriors: whether it calls the encoder, with rows and no context.
     """
 
-    sizes: ClassVar[tuple[str, ...]] = ()
     of_posteriors: ClassVar[bool] = False
 
     @abstractmethod
@@ -119,11 +117,9 @@ class UniformPrior(Prior):
         return Independent(Uniform(-self.one, self.one, validate_args=False), 1, validate_args=False)
 
 
-@priors.register("gaussian-mixture")
+@priors.register("gaussian-mixture", sizes=("components",))
 class MixturePrior(Prior):
     """A learned mixture of Gaussians with diagonal covariances: p(z) = Σ_k π_k N(z; μ_k, diag σ_k²)."""
-
-    sizes = ("components",)
 
     def __init__(self, setting: PriorSetting) -> None:
         super().__init__()
@@ -140,7 +136,6 @@ class MixturePrior(Prior):
 class _PseudoInputs(Prior):
     """p(z) = (1/K) Σ_k q(z | u_k): a mixture of the posteriors of K pseudo-inputs u_k, of a row's shape."""
 
-    sizes = ("components",)
     of_posteriors = True
     inputs: Tensor
 
@@ -191,7 +186,7 @@ class _PseudoInputs(Prior):
         self.inputs.copy_(self.scaling(x.to(self.inputs)))
 
 
-@priors.register("vamp")
+@priors.register("vamp", sizes=("components",))
 class VampPrior(_PseudoInputs):
     """VampPrior with learned pseudo-inputs, initialised with random rows (Tomczak and Welling 2018, eq. 10).
 
@@ -215,7 +210,7 @@ class VampPrior(_PseudoInputs):
             self.inputs.copy_(torch.atanh(_CONTRAST * self.inputs))
 
 
-@priors.register("vamp-data")
+@priors.register("vamp-data", sizes=("components",))
 class DataVampPrior(_PseudoInputs):
     """VampPrior with random rows as fixed pseudo-inputs (Tomczak and Welling 2018, section 3)."""
 
@@ -227,7 +222,6 @@ class DataVampPrior(_PseudoInputs):
 class _FlowPrior(Prior):
     """The distribution of z = g(z₀) with z₀ ~ N(0, I) and g a normalising flow."""
 
-    sizes = ("transforms", "hidden")
     layer: str
     zero: Tensor
 
@@ -241,14 +235,14 @@ class _FlowPrior(Prior):
         return Transformed(StandardGaussian(self.zero, self.zero), self.flow(None))
 
 
-@priors.register("maf")
+@priors.register("maf", sizes=("transforms", "hidden"))
 class MAFPrior(_FlowPrior):
     """Autoregressive flow prior: log p(z) in one pass, samples in d passes (Papamakarios 2017; Chen et al. 2017)."""
 
     layer = "maf"
 
 
-@priors.register("realnvp")
+@priors.register("realnvp", sizes=("transforms", "hidden"))
 class RealNVPPrior(_FlowPrior):
     """Coupling flow prior: log p(z) and samples in one pass (Dinh et al. 2017)."""
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec
-from latentia.errors import UnknownNameError, UsageError
 from latentia.networks.images import stages
 from latentia.networks.layers import normal_init
+from latentia.networks.norms import NORMS
 from latentia.networks.registry import network_name
+from latentia.options import AtLeast, OneOf
 from latentia.recipes.gan_builder import build_gan
 from latentia.recipes.shared_options import with_options_of
-from latentia.registry import divergences, recipes, unknown
+from latentia.registry import divergences, recipes
 
 
 @recipes.register("gan")
 @with_options_of(build_gan)
 def gan(data: DataSpec, **options: Any) -> Recipe:
-    """Generative adversarial network: a generator learns from a critic that tells its samples from data.
+    """Generative adversarial network: a generator trained against a critic (discriminator) of real and generated rows.
 
-    The critic descends -E log D(x) - E log(1 - D(G(z))), the generator -E log D(G(z)). It has samples only.
+    The critic minimises -E log D(x) - E log(1 - D(G(z))), the generator -E log D(G(z)). It has samples only.
 
     Args:
         data: what a row is.
@@ -34,9 +35,10 @@ def gan(data: DataSpec, **options: Any) -> Recipe:
 @recipes.register("minimax-gan")
 @with_options_of(build_gan, loss="minimax")
 def minimax_gan(data: DataSpec, **options: Any) -> Recipe:
-    """GAN of the two-player minimax game, whose generator descends what the critic raises.
+    """GAN of the two-player minimax game, whose generator minimises what the critic maximises.
 
-    min_G max_D E log D(x) + E log(1 - D(G(z))): 2 JSD - log 4 where D is optimal, and no gradient where it is sure.
+    min_G max_D E log D(x) + E log(1 - D(G(z))): 2 JSD - log 4 where D is optimal, and a vanishing gradient where
+    D is confident.
 
     Args:
         data: what a row is.
@@ -66,7 +68,7 @@ def ls_gan(data: DataSpec, **options: Any) -> Recipe:
 @recipes.register("hinge-gan")
 @with_options_of(build_gan, loss="hinge")
 def hinge_gan(data: DataSpec, **options: Any) -> Recipe:
-    """GAN whose critic stops pushing scores beyond a margin.
+    """GAN with the hinge loss: the critic ignores scores beyond a margin.
 
     critic: E max(0, 1 - s(x)) + E max(0, 1 + s(G(z))); generator: -E s(G(z))
 
@@ -82,9 +84,9 @@ def hinge_gan(data: DataSpec, **options: Any) -> Recipe:
 @recipes.register("relativistic-gan", aliases=("ragan",))
 @with_options_of(build_gan, loss="relativistic-average")
 def relativistic_gan(data: DataSpec, **options: Any) -> Recipe:
-    """GAN whose critic says how much more real data looks than samples do.
+    """GAN whose critic scores how much more realistic data is than samples.
 
-    With loss="relativistic-paired" each row is compared with one of the other kind; else with their average.
+    With loss="relativistic-paired" each row is compared with one of the other side; else with their average.
 
     Args:
         data: what a row is.
@@ -98,7 +100,7 @@ def relativistic_gan(data: DataSpec, **options: Any) -> Recipe:
 @recipes.register("r3-gan")
 @with_options_of(build_gan, loss="relativistic-paired", penalty="r1-r2", beta1=0.0, beta2=0.99, norm="none")
 def r3_gan(data: DataSpec, **options: Any) -> Recipe:
-    """Regularised relativistic GAN: the one to begin with; it converges locally and needs no tricks.
+    """Regularised relativistic GAN (R3GAN): the one to begin with; it converges locally and needs no tricks.
 
     critic: E softplus(-(s(x) - s(G(z)))) + γ/2 E ‖∇s(x)‖² + γ/2 E ‖∇s(G(z))‖²; generator: E softplus(s(x) - s(G(z)))
 
@@ -113,23 +115,26 @@ def r3_gan(data: DataSpec, **options: Any) -> Recipe:
 
 @recipes.register("f-gan")
 @with_options_of(build_gan, without=["loss"])
-def f_gan(data: DataSpec, *, divergence: str = "kl", non_saturating: bool = False, **options: Any) -> Recipe:
-    """GAN that descends an f-divergence, whose variational bound the critic raises.
+def f_gan(
+    data: DataSpec,
+    *,
+    divergence: Annotated[str, OneOf(divergences, numbered=True)] = "kl",
+    non_saturating: bool = False,
+    **options: Any,
+) -> Recipe:
+    """GAN that minimises an f-divergence, whose variational bound the critic maximises.
 
     min_G max_T E_p[T(x)] - E_q[f*(T(x))] <= D_f(p, q), with T = g_f(s) of the critic's scores
 
     Args:
         data: what a row is.
-        divergence: total-variation, kl, reverse-kl, pearson, neyman, squared-hellinger, jeffreys, jensen-shannon,
-            jensen-shannon-weighted(π), gan or alpha(α)
-        non_saturating: whether the generator raises E_q[T(x)] in place of E_q[f*(T(x))], with more gradient where the
-            critic is sure and the same equilibrium
+        divergence: D_f; alpha and jensen-shannon-weighted take their parameter in brackets, as alpha(0.5)
+        non_saturating: whether the generator maximises E_q[T(x)] instead of E_q[f*(T(x))], with a larger gradient where
+            the critic is confident and the same equilibrium
 
     References:
         Nowozin, Cseke and Tomioka (2016), f-GAN, equations 4 and 6, table 6, and section 3.2 (non-saturating).
     """
-    if divergence.partition("(")[0] not in divergences:
-        raise UnknownNameError(unknown("divergence", divergence, divergences))
     loss = f"non-saturating-{divergence}" if non_saturating else divergence
     return build_gan(data, loss=loss, **options)
 
@@ -146,7 +151,7 @@ def f_gan(data: DataSpec, *, divergence: str = "kl", non_saturating: bool = Fals
     critic_lr=5e-5,
 )
 def w_gan(data: DataSpec, **options: Any) -> Recipe:
-    """Wasserstein GAN with clipped weights: the critic's value says, up to a scale, how far samples are from data.
+    """Wasserstein GAN with weight clipping: the critic estimates the Wasserstein distance up to a scale.
 
     max_s E s(x) - E s(G(z)) over critics with weights in [-c, c], which are Lipschitz with some constant. Adam without
     an average of gradients is the paper's RMSProp, but for Adam's correction of the first steps; with an average
@@ -173,7 +178,7 @@ def w_gan(data: DataSpec, **options: Any) -> Recipe:
     critic_lr=1e-4,
 )
 def wgan_gp(data: DataSpec, **options: Any) -> Recipe:
-    """Wasserstein GAN with a gradient penalty, which holds the critic's slope at 1 between data and samples.
+    """Wasserstein GAN with a gradient penalty, which keeps the norm of the critic's gradient near 1.
 
     critic: E s(G(z)) - E s(x) + λ E (‖∇s(x̂)‖ - 1)², x̂ between a row of each kind; generator: -E s(G(z))
 
@@ -189,7 +194,7 @@ def wgan_gp(data: DataSpec, **options: Any) -> Recipe:
 @recipes.register("sn-gan")
 @with_options_of(build_gan, loss="hinge", critic_norm="spectral", critic_steps=5, beta1=0.0, beta2=0.9)
 def sn_gan(data: DataSpec, **options: Any) -> Recipe:
-    """GAN with spectral norm: each layer of the critic is divided by its largest singular value.
+    """GAN with spectral normalisation: each layer of the critic is divided by its largest singular value.
 
     W ← W/σ₁(W) of each layer; the losses are those of hinge-gan.
 
@@ -202,34 +207,36 @@ def sn_gan(data: DataSpec, **options: Any) -> Recipe:
     return build_gan(data, **options)
 
 
-@recipes.register("dc-gan")
+@recipes.register("dc-gan", images=True)
 @with_options_of(build_gan, network="conv", norm="batch", reuse_samples=True)
-def dc_gan(data: DataSpec, *, critic_norm: str = "auto", **options: Any) -> Recipe:
+def dc_gan(
+    data: DataSpec, *, critic_norm: Annotated[str, OneOf("auto", NORMS)] = "auto", **options: Any
+) -> Recipe:
     """GAN of images by strided and transposed convolutions with batch norm.
 
     The losses are those of gan; all weights start from N(0, 0.02²).
 
     Args:
         data: what a row is: images from 8×8.
-        critic_norm: the critic's normalisation: none, batch (not with a penalty), spectral, or auto: batch where it can
-            be, which is without a penalty and from the second layer on, so for images from 16×16
+        critic_norm: normalisation of the critic (discriminator); auto is batch where that is possible, which is without
+            a penalty and from the second layer on, so for images from 16×16
 
     References:
         Radford, Metz and Chintala (2016), Unsupervised representation learning with deep convolutional generative
         adversarial networks, sections 3 and 4.
     """
     if critic_norm == "auto":
-        batch = network_name(options["network"], data) == "conv" and options.get("penalty", "none") == "none"
+        batch = network_name(options["network"], data) == "conv" and options["penalty"] == "none"
         critic_norm = "batch" if batch and data.is_image and stages(*data.event_shape[1:]) > 1 else "none"
     recipe = build_gan(data, critic_norm=critic_norm, **options)
     normal_init(recipe.objective)
     return recipe
 
 
-@recipes.register("conditional-gan", aliases=("cgan",))
+@recipes.register("conditional-gan", aliases=("cgan",), labelled=True)
 @with_options_of(build_gan, conditional=True)
 def conditional_gan(data: DataSpec, **options: Any) -> Recipe:
-    """Conditional GAN: samples of a class, told to generator and critic alike.
+    """Conditional GAN: generator and critic are conditioned on the class.
 
     critic: -E log D(x, c) - E log(1 - D(G(z, c), c)); generator: -E log D(G(z, c), c), with the classes c of the rows
 
@@ -246,17 +253,17 @@ def conditional_gan(data: DataSpec, **options: Any) -> Recipe:
 @recipes.register("minibatch-gan")
 @with_options_of(build_gan, minibatch="discrimination")
 def minibatch_gan(data: DataSpec, **options: Any) -> Recipe:
-    """GAN whose critic sees how near a row is to the others of its batch, so that samples have to differ.
+    """GAN with minibatch discrimination: the critic reads how close a row is to the others of its batch.
 
-    The losses are those of gan; beside a row's features the last layer reads 1/(B - 1) Σ_j exp(-‖M_i - M_j‖₁), with M
-    linear in the features.
+    The losses are those of gan; in addition to a row's features the last layer reads
+    1/(B - 1) Σ_j exp(-‖M_i - M_j‖₁), with M linear in the features.
 
     Args:
         data: what a row is.
 
     References:
         Salimans et al. (2016), Improved techniques for training GANs, section 3.2; Karras et al. (2018), Progressive
-        growing of GANs, section 3 (deviation).
+        growing of GANs, section 3 (standard deviation).
     """
     return build_gan(data, **options)
 
@@ -264,9 +271,9 @@ def minibatch_gan(data: DataSpec, **options: Any) -> Recipe:
 @recipes.register("unrolled-gan")
 @with_options_of(build_gan, unroll_steps=5)
 def unrolled_gan(data: DataSpec, **options: Any) -> Recipe:
-    """GAN whose generator looks ahead: it descends against the critic as it will be in some steps.
+    """GAN with an unrolled critic: the generator's loss is that against the critic after further updates.
 
-    generator: -E log D_k(G(z)), with D_k the critic after k steps of gradient descent, through which is differentiated
+    generator: -E log D_k(G(z)), with D_k the critic after k steps of gradient descent, with gradients through them
 
     Args:
         data: what a row is.
@@ -278,27 +285,26 @@ def unrolled_gan(data: DataSpec, **options: Any) -> Recipe:
 
 
 @recipes.register("multi-critic-gan", aliases=("gman",))
-@with_options_of(build_gan, critics=3, combined="softmax")
-def multi_critic_gan(data: DataSpec, **options: Any) -> Recipe:
-    """GAN of several critics, of which the generator descends a mean or meets the hardest.
+@with_options_of(build_gan, combined="softmax")
+def multi_critic_gan(data: DataSpec, *, critics: Annotated[int, AtLeast(2)] = 3, **options: Any) -> Recipe:
+    """GAN with several critics, whose losses the generator averages, or of which it faces the hardest.
 
     generator: Σ_i w_i L_i of its losses L_i to the critics, with w_i = 1/K, softmax(L)_i, or 1 at the largest
 
     Args:
         data: what a row is.
+        critics: number of critics
 
     References:
         Durugkar, Gemp and Mahadevan (2017), Generative multi-adversarial networks, sections 3 and 4.
     """
-    if options["critics"] < 2:
-        raise UsageError(f"multi-critic-gan has at least 2 critics; got {options['critics']}: gan has one")
-    return build_gan(data, **options)
+    return build_gan(data, critics=critics, **options)
 
 
 @recipes.register("pac-gan")
 @with_options_of(build_gan, pack=2)
 def pac_gan(data: DataSpec, **options: Any) -> Recipe:
-    """GAN whose critic judges several rows together, and so sees that samples are too alike.
+    """GAN whose critic judges several rows jointly, which counters mode collapse.
 
     The losses are those of gan with D(x_1, …, x_m) in place of D(x).
 
@@ -314,7 +320,7 @@ def pac_gan(data: DataSpec, **options: Any) -> Recipe:
 @recipes.register("mode-seeking-gan", aliases=("msgan",))
 @with_options_of(build_gan, diversity="mode-seeking")
 def mode_seeking_gan(data: DataSpec, **options: Any) -> Recipe:
-    """GAN whose generator keeps rows far apart, for how far apart their codes are.
+    """GAN with mode-seeking regularisation: distances of samples relative to distances of their codes.
 
     generator: -E log D(G(z)) + w / E[|G(z₁) - G(z₂)| / |z₁ - z₂|]
 

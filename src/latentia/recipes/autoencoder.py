@@ -1,9 +1,9 @@
-"""Autoencoders, with a density on top where one is asked for."""
+"""Autoencoders, optionally with a density model of the codes."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 from torch import nn
 
@@ -11,14 +11,15 @@ from latentia.core.player import Optim
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec, Support, require
 from latentia.distributions.likelihoods import make_likelihood
-from latentia.errors import DataError, UsageError
+from latentia.errors import DataError
 from latentia.models.autoencoder import Autoencoder
 from latentia.models.latent_density import Codec
-from latentia.networks.registry import Size, decoder_factory, encoder_factory, network_name, size_of
+from latentia.networks.registry import NETWORKS, Size, decoder_factory, encoder_factory, network_name, size_of
 from latentia.networks.scaling import Scaling
 from latentia.objectives.latent_stage import OnLatents
 from latentia.objectives.reconstruction import Reconstruction
-from latentia.registry import check_name, recipes
+from latentia.options import Above, AtLeast, Between, Count, Having, Needs, NonNegative, OneOf, Positive
+from latentia.registry import recipes
 
 RECONSTRUCTIONS = {
     "squared": "squared-error",
@@ -33,37 +34,38 @@ LATENT_DENSITIES = ("gaussian", "kernel-density", "gaussian-mixture", "flow")
 def autoencoder(
     data: DataSpec,
     *,
-    latent_dim: int = 16,
-    network: str = "mlp",
-    hidden: int = 400,
-    layers: int = 1,
-    width: int = 32,
-    reconstruction: str = "squared",
-    sigma: float | None = None,
-    noise: float = 0.0,
-    dropout: float = 0.0,
-    latent_density: str | None = None,
-    latent_components: int = 10,
-    lr: float = 1e-3,
+    latent_dim: Count = 16,
+    network: Annotated[str, OneOf("auto", Having(NETWORKS, "encoder", "decoder"))] = "mlp",
+    hidden: Annotated[int, AtLeast(1), Needs("network", Having(NETWORKS, "hidden"))] = 400,
+    layers: Annotated[int, AtLeast(0), Needs("network", Having(NETWORKS, "layers"))] = 1,
+    width: Annotated[int, AtLeast(1), Needs("network", Having(NETWORKS, "width"))] = 32,
+    reconstruction: Annotated[str, OneOf(RECONSTRUCTIONS)] = "squared",
+    sigma: Annotated[float | None, Above(0), Needs("reconstruction", "likelihood")] = None,
+    noise: NonNegative = 0.0,
+    dropout: Annotated[float, Between(0, 1, "[)")] = 0.0,
+    latent_density: Annotated[str | None, OneOf(LATENT_DENSITIES)] = None,
+    latent_components: Annotated[int, AtLeast(1), Needs("latent_density", "gaussian-mixture")] = 10,
+    lr: Positive = 1e-3,
 ) -> Recipe:
-    """Autoencoder: codes that give rows back; with a density fitted to the codes it samples.
+    """Autoencoder: codes that reconstruct the rows; with a density fitted to the codes it samples.
 
     min E L(x, g(f(x̃))), where L is an error or -log p(x | z), and x̃ is x or x with noise. It has no likelihood.
 
     Args:
         data: what a row is.
         latent_dim: entries of the code z
-        network: mlp, gated-mlp (units a σ(b)), maxout-mlp, conv or resnet (images from 8×8), or auto (conv for images,
-            else mlp)
-        hidden: units of each hidden layer (mlp, gated-mlp)
-        layers: hidden layers (mlp); 0 makes encoder and decoder linear
-        width: feature maps at the widest image (conv), doubled at each halving
-        reconstruction: squared, absolute, cross-entropy (on grey pixels), or likelihood (of the data's support)
-        sigma: fixed standard deviation of reconstruction='likelihood' for real data; learned without
-        noise: standard deviation of noise that the encoder has to see through, in units of the scaled data
-        dropout: share of hidden units that are dropped in training
-        latent_density: law of the codes, fitted afterwards: gaussian, kernel-density, gaussian-mixture or flow
-        latent_components: components of latent_density='gaussian-mixture'
+        network: of encoder and decoder; gated-mlp has units a σ(b), conv and resnet are for images from 8×8, and auto
+            is conv for images and mlp for other rows
+        hidden: units of each hidden layer
+        layers: hidden layers; 0 makes encoder and decoder linear
+        width: feature maps at the widest image, doubled at each halving
+        reconstruction: error of the reconstruction; cross-entropy is for grey pixels, likelihood is -log p(x | z) of
+            the likelihood that fits the data's support
+        sigma: fixed standard deviation of the likelihood of real data; default: learned
+        noise: standard deviation of noise added to the encoder's input (denoising), in units of the scaled data
+        dropout: dropout rate of the hidden units
+        latent_density: density model of the codes, fitted afterwards, from which rows are then sampled
+        latent_components: components of the mixture
         lr: learning rate of Adam
 
     References:
@@ -78,37 +80,38 @@ def autoencoder(
     return with_latent_density(recipe, latent_dim, latent_density, latent_components)
 
 
-@recipes.register("supervised-autoencoder")
+@recipes.register("supervised-autoencoder", labelled=True)
 def supervised_autoencoder(
     data: DataSpec,
     *,
-    latent_dim: int = 16,
-    network: str = "mlp",
-    hidden: int = 400,
-    layers: int = 1,
-    width: int = 32,
-    reconstruction: str = "squared",
-    weight: float = 1.0,
-    latent_density: str | None = None,
-    latent_components: int = 10,
-    lr: float = 1e-3,
+    latent_dim: Count = 16,
+    network: Annotated[str, OneOf("auto", Having(NETWORKS, "encoder", "decoder"))] = "mlp",
+    hidden: Annotated[int, AtLeast(1), Needs("network", Having(NETWORKS, "hidden"))] = 400,
+    layers: Annotated[int, AtLeast(0), Needs("network", Having(NETWORKS, "layers"))] = 1,
+    width: Annotated[int, AtLeast(1), Needs("network", Having(NETWORKS, "width"))] = 32,
+    reconstruction: Annotated[str, OneOf(RECONSTRUCTIONS)] = "squared",
+    weight: NonNegative = 1.0,
+    latent_density: Annotated[str | None, OneOf(LATENT_DENSITIES)] = None,
+    latent_components: Annotated[int, AtLeast(1), Needs("latent_density", "gaussian-mixture")] = 10,
+    lr: Positive = 1e-3,
 ) -> Recipe:
-    """Autoencoder with a classifier on its code, so that labelled classes separate there.
+    """Autoencoder with a classifier on its codes, so that the classes separate there.
 
     min E L(x, g(f(x))) + λ CE(c(f(x)), class), with c linear
 
     Args:
         data: what a row is; its rows are labelled.
         latent_dim: entries of the code z
-        network: mlp, gated-mlp (units a σ(b)), maxout-mlp, conv or resnet (images from 8×8), or auto (conv for images,
-            else mlp)
-        hidden: units of each hidden layer (mlp, gated-mlp)
-        layers: hidden layers (mlp); 0 makes encoder and decoder linear
-        width: feature maps at the widest image (conv), doubled at each halving
-        reconstruction: squared, absolute, cross-entropy (on grey pixels), or likelihood (of the data's support)
+        network: of encoder and decoder; gated-mlp has units a σ(b), conv and resnet are for images from 8×8, and auto
+            is conv for images and mlp for other rows
+        hidden: units of each hidden layer
+        layers: hidden layers; 0 makes encoder and decoder linear
+        width: feature maps at the widest image, doubled at each halving
+        reconstruction: error of the reconstruction; cross-entropy is for grey pixels, likelihood is -log p(x | z) of
+            the likelihood that fits the data's support
         weight: λ, of the classifier's cross-entropy
-        latent_density: law of the codes, fitted afterwards: gaussian, kernel-density, gaussian-mixture or flow
-        latent_components: components of latent_density='gaussian-mixture'
+        latent_density: density model of the codes, fitted afterwards, from which rows are then sampled
+        latent_components: components of the mixture
         lr: learning rate of Adam
 
     References:
@@ -126,21 +129,16 @@ def supervised_autoencoder(
 
 
 def with_latent_density(recipe: Recipe, latent_dim: int, name: str | None, components: int) -> Recipe:
-    """Return a recipe that goes on to fit a law to its model's codes; without a name, the recipe as it is.
-
-    Raises:
-        UsageError: for a law that is none of `LATENT_DENSITIES`.
-    """
+    """Return a recipe that then fits a density to its model's codes; where no name is given, the recipe as it is."""
     if name is None:
         return recipe
-    check_name("latent density", name, LATENT_DENSITIES)
     options: dict[str, Any] = {"components": components} if name == "gaussian-mixture" else {}
     codes = DataSpec((latent_dim,), Support("real"))
 
     def then(model: nn.Module) -> Recipe:
         assert isinstance(model, Codec)  # what every recipe with a latent density trains
-        law = recipes[name](codes, **options)
-        return dataclasses.replace(law, objective=OnLatents(model, law.objective))
+        density = recipes[name](codes, **options)
+        return dataclasses.replace(density, objective=OnLatents(model, density.objective))
 
     return dataclasses.replace(recipe, then=then)
 
@@ -148,15 +146,14 @@ def with_latent_density(recipe: Recipe, latent_dim: int, name: str | None, compo
 def _autoencoder(
     data: DataSpec, latent_dim: int, network: str, size: Size, reconstruction: str, sigma: float | None
 ) -> Autoencoder:
-    if latent_dim < 1:
-        raise UsageError(f"latent_dim must be at least 1; got {latent_dim}")
-    check_name("reconstruction", reconstruction, RECONSTRUCTIONS)
     scaling = Scaling(data)
-    law = make_likelihood(RECONSTRUCTIONS[reconstruction], data, scaling, sigma=sigma)
+    likelihood = make_likelihood(RECONSTRUCTIONS[reconstruction], data, scaling, sigma=sigma)
     return Autoencoder(
         data,
         encoder=encoder_factory(network)(data.event_shape, latent_dim, context=0, size=size, norm="none"),
-        decoder=decoder_factory(network)(latent_dim, law.param_shape, context=0, size=size, norm="none"),
-        likelihood=law,
+        decoder=decoder_factory(network)(
+            latent_dim, likelihood.param_shape, context=0, size=size, norm="none"
+        ),
+        likelihood=likelihood,
         scaling=scaling,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from torch import nn
 
 from latentia.core.player import Optim
@@ -15,30 +17,31 @@ from latentia.networks.conv import ConvDecoder
 from latentia.networks.mlp import MLP, activation_named
 from latentia.networks.scaling import Scaling
 from latentia.objectives.regression import Regression
+from latentia.options import Count, OneOf, Positive
 from latentia.registry import recipes
 
 
-@recipes.register("deconvolution-generator")
+@recipes.register("deconvolution-generator", labelled=True, images=True)
 def deconvolution_generator(
     data: DataSpec,
     *,
-    hidden: int = 256,
-    layers: int = 2,
-    width: int = 32,
-    norm: str = "batch",
-    lr: float = 2e-3,
+    hidden: Count = 256,
+    layers: Count = 2,
+    width: Count = 32,
+    norm: Annotated[str, OneOf("batch", "none")] = "batch",
+    lr: Positive = 2e-3,
 ) -> Recipe:
-    """Supervised generator: the image that belongs to given factors, such as a type of chair and a pose.
+    """Supervised generator: the image of given factors, such as a type of chair and a pose.
 
     min E Σ (x - G(c))², with c the code of the row's factors (a type one-hot, an angle as cosine and sine, a number
-    in [-1, 1]), or of its class where it has no factors. Given c the image is certain; there is no density.
+    in [-1, 1]), or of its class where it has no factors. The image is a deterministic function of c: no density.
 
     Args:
         data: what a row is; its rows have factors or classes.
         hidden: units of each fully connected layer, which come first
         layers: number of fully connected layers
         width: feature maps before the last transposed convolution, doubled at each earlier one
-        norm: of the feature maps: batch or none
+        norm: normalisation of the feature maps
         lr: learning rate of Adam
 
     References:
@@ -48,8 +51,6 @@ def deconvolution_generator(
     require(data, "deconvolution-generator", ("discrete", "unit", "real"))
     if not data.context:
         raise UsageError("deconvolution-generator needs rows with factors or classes; this data has neither")
-    if hidden < 1 or layers < 1:
-        raise UsageError(f"hidden and layers must be at least 1; got hidden={hidden}, layers={layers}")
     transform = GivenFactors() if data.classes and data.factors else None
     model_spec = data if transform is None else transform.spec(data)
     network = nn.Sequential(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 from latentia.core.player import Optim
 from latentia.core.recipe import Recipe
@@ -13,6 +13,7 @@ from latentia.networks.mlp import MLP
 from latentia.objectives.vae.factor_vae import FactorVAE
 from latentia.objectives.vae.kl_terms import beta_weighted
 from latentia.objectives.vae.regularisers import (
+    ESTIMATORS,
     Regulariser,
     covariance_of_codes,
     covariance_of_means,
@@ -20,9 +21,10 @@ from latentia.objectives.vae.regularisers import (
     weighted_total_correlation,
 )
 from latentia.objectives.vae.variational import Variational
+from latentia.options import AtLeast, AtMost, Count, Needs, NonNegative, OneOf, Positive, Whole
 from latentia.recipes.shared_options import with_options_of
 from latentia.recipes.vae_builder import build_vae
-from latentia.registry import recipes
+from latentia.registry import kernels, recipes
 
 
 def _regularised(
@@ -36,9 +38,9 @@ def _regularised(
 @recipes.register("dip-vae-i")
 @with_options_of(build_vae)
 def dip_vae_i(
-    data: DataSpec, *, off_diagonal: float = 10.0, diagonal: float = 100.0, **options: Any
+    data: DataSpec, *, off_diagonal: NonNegative = 10.0, diagonal: NonNegative = 100.0, **options: Any
 ) -> Recipe:
-    """DIP-VAE-I: a VAE whose mean codes are to have the identity for a covariance.
+    """DIP-VAE-I: a VAE that regularises the covariance of its mean codes towards the identity.
 
     max ELBO - λ_od Σ_{i≠j} C_ij² - λ_d Σ_i (C_ii - 1)², C = Cov_x E_q[z], over a batch
 
@@ -56,9 +58,9 @@ def dip_vae_i(
 @recipes.register("dip-vae-ii")
 @with_options_of(build_vae)
 def dip_vae_ii(
-    data: DataSpec, *, off_diagonal: float = 10.0, diagonal: float = 10.0, **options: Any
+    data: DataSpec, *, off_diagonal: NonNegative = 10.0, diagonal: NonNegative = 10.0, **options: Any
 ) -> Recipe:
-    """DIP-VAE-II: a VAE whose codes are to have the identity for a covariance.
+    """DIP-VAE-II: a VAE that regularises the covariance of its codes towards the identity.
 
     max ELBO - λ_od Σ_{i≠j} C_ij² - λ_d Σ_i (C_ii - 1)², C = Cov_x E_q[z] + E_x Cov_q[z], over a batch: the covariance
     of the aggregated posterior
@@ -77,9 +79,13 @@ def dip_vae_ii(
 @recipes.register("beta-tc-vae")
 @with_options_of(build_vae)
 def beta_tc_vae(
-    data: DataSpec, *, beta: float = 6.0, estimator: str = "stratified", **options: Any
+    data: DataSpec,
+    *,
+    beta: NonNegative = 6.0,
+    estimator: Annotated[str, OneOf(ESTIMATORS)] = "stratified",
+    **options: Any,
 ) -> Recipe:
-    """β-TCVAE: of the parts of the KL, the total correlation of the codes alone weighs β times.
+    """β-TCVAE: a weight β on the total correlation of the codes alone, among the terms of the KL.
 
     max E_q[log p(x | z)] - I_q(x; z) - β KL(q(z) ‖ Π_j q(z_j)) - Σ_j KL(q(z_j) ‖ p(z_j)) = ELBO - (β - 1) TC, q(z) the
     aggregated posterior, estimated from a batch
@@ -87,7 +93,7 @@ def beta_tc_vae(
     Args:
         data: what a row is.
         beta: weight of the total correlation; 1 is the vae
-        estimator: of q(z): stratified (without bias), or weighted (biased by a number that hardly moves)
+        estimator: of q(z) from a batch: stratified (unbiased), or weighted (minibatch-weighted, biased)
 
     References:
         Chen et al. (2018), Isolating sources of disentanglement in variational autoencoders, equation 4, α = γ = 1.
@@ -100,32 +106,30 @@ def beta_tc_vae(
 def info_vae(
     data: DataSpec,
     *,
-    alpha: float = 0.0,
+    alpha: Annotated[float, AtMost(1)] = 0.0,
     scale: float = 100.0,
-    kernel: str = "inverse-multiquadric",
+    kernel: Annotated[str, OneOf(kernels)] = "inverse-multiquadric",
     **options: Any,
 ) -> Recipe:
-    """InfoVAE: part of the KL of each row's code gives way to a distance of all codes' law to the prior.
+    """InfoVAE: part of the KL is replaced by a distance between the aggregated posterior and the prior.
 
-    max E_q[log p(x | z)] - (1 - α) KL(q(z | x) ‖ p(z)) - (α + λ - 1) MMD²(q(z), p(z)), q(z) the law of all codes
+    max E_q[log p(x | z)] - (1 - α) KL(q(z | x) ‖ p(z)) - (α + λ - 1) MMD²(q(z), p(z)), q(z) the aggregated
+    posterior
 
     Args:
         data: what a row is.
-        alpha: α, at most 1; 0 and a scale of 1 are the vae, 1 is the MMD-VAE, which does not hold a row's code down
+        alpha: α; 0 and a scale of 1 are the vae, 1 is the MMD-VAE, without the KL of each row's code
         scale: λ
-        kernel: of the MMD: gaussian, gaussian-mixture, laplace, inverse-multiquadric, polynomial, linear or
-            negative-distance
+        kernel: of the MMD
 
     Raises:
-        UsageError: for weights below 0.
+        UsageError: for a weight of the MMD below 0.
 
     References:
         Zhao, Song and Ermon (2019), InfoVAE: balancing learning and inference in variational autoencoders, section 3.
     """
-    if alpha > 1 or alpha + scale < 1:
-        raise UsageError(
-            f"1 - alpha and alpha + scale - 1 must be at least 0; got alpha {alpha}, scale {scale}"
-        )
+    if alpha + scale < 1:
+        raise UsageError(f"alpha + scale must be at least 1; got alpha={alpha}, scale={scale}")
     return _regularised(data, discrepancy_from_prior(alpha + scale - 1, kernel), options, beta=1 - alpha)
 
 
@@ -134,17 +138,17 @@ def info_vae(
 def factor_vae(
     data: DataSpec,
     *,
-    latent_dim: int = 16,
-    gamma: float = 10.0,
-    critic_hidden: int = 256,
-    critic_layers: int = 3,
-    critic_lr: float = 1e-4,
+    latent_dim: Count = 16,
+    gamma: NonNegative = 10.0,
+    critic_hidden: Annotated[int, AtLeast(1), Needs("critic_layers")] = 256,
+    critic_layers: Whole = 3,
+    critic_lr: Positive = 1e-4,
     **options: Any,
 ) -> Recipe:
-    """FactorVAE: a VAE that lowers the total correlation of its codes, as a critic measures it.
+    """FactorVAE: a VAE that penalises the total correlation of its codes, as a critic (discriminator) estimates it.
 
-    max ELBO - γ KL(q(z) ‖ Π_j q(z_j)), whose density ratio is that of a critic that tells codes from codes whose
-    entries have been dealt out among the rows
+    max ELBO - γ KL(q(z) ‖ Π_j q(z_j)), whose density ratio is that of a critic trained to distinguish codes from
+    codes whose entries are permuted among the rows
 
     Args:
         data: what a row is.
@@ -154,16 +158,9 @@ def factor_vae(
         critic_layers: its hidden layers
         critic_lr: learning rate of its Adam, whose betas are 0.5 and 0.9
 
-    Raises:
-        UsageError: for a critic without hidden units.
-
     References:
         Kim and Mnih (2018), Disentangling by factorising, algorithm 2; their critic has 6 layers of 1000.
     """
-    if critic_hidden < 1 or critic_layers < 0:
-        raise UsageError(
-            f"critic_hidden must be at least 1 and critic_layers 0; got {critic_hidden} and {critic_layers}"
-        )
     built = build_vae(data, latent_dim=latent_dim, **options)
     critic = MLP((latent_dim,), (1,), hidden=[critic_hidden] * critic_layers, activation="leaky-relu")
     recipe = built.recipe(FactorVAE(built.model, critic, gamma=gamma))

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from latentia.core.player import Optim
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec, require
-from latentia.models.flow import NormalizingFlow
+from latentia.models.flow import LAYERS, NormalizingFlow
 from latentia.objectives.likelihood import MaximumLikelihood
+from latentia.options import Count, OneOf, Positive
 from latentia.registry import recipes
 
 
-@recipes.register("flow")
+@recipes.register("flow", example="ring")
 def flow(
     data: DataSpec,
     *,
-    transforms: int = 4,
-    hidden: int = 64,
-    layer: str = "realnvp",
-    lr: float = 1e-3,
+    transforms: Count = 4,
+    hidden: Count = 64,
+    layer: Annotated[str, OneOf(LAYERS)] = "realnvp",
+    lr: Positive = 1e-3,
 ) -> Recipe:
     """Normalising flow: an exact density through invertible maps, learned by maximum likelihood.
 
@@ -27,7 +30,7 @@ def flow(
         data: what a row is.
         transforms: invertible layers
         hidden: units of the two hidden layers of each layer's network
-        layer: realnvp (coupling), maf (autoregressive, slow to sample) or spline (coupling of rational quadratics)
+        layer: realnvp (coupling), maf (autoregressive, slow to sample) or spline (coupling with rational quadratics)
         lr: learning rate of Adam
 
     References:

@@ -14,9 +14,9 @@ from latentia.registry import recipes
 @recipes.register("vamp-vae")
 @with_options_of(vae, without=["conditional", "free_bits"], prior="vamp", prior_components=500)
 def vamp_vae(data: DataSpec, **options: Any) -> Recipe:
-    """VAE with a VampPrior: a mixture of the posteriors of pseudo-inputs, learned with the rest.
+    """VAE with a VampPrior: a mixture of the posteriors of learned pseudo-inputs.
 
-    max E_q[log p(x | z)] - KL(q(z | x) ‖ (1/K) Σ_k q(z | u_k)), u_k beginning as rows.
+    max E_q[log p(x | z)] - KL(q(z | x) ‖ (1/K) Σ_k q(z | u_k)), u_k initialised with rows.
 
     Args:
         data: what a row is.
@@ -30,7 +30,7 @@ def vamp_vae(data: DataSpec, **options: Any) -> Recipe:
 @recipes.register("flow-prior-vae")
 @with_options_of(vae, without=["free_bits"], prior="maf")
 def flow_prior_vae(data: DataSpec, **options: Any) -> Recipe:
-    """VAE whose prior is an autoregressive flow, learned with the rest.
+    """VAE with a learned autoregressive flow as prior.
 
     max E_q[log p(x | z)] - KL(q(z | x) ‖ p(z)), log p(z) = log N(f(z); 0, I) + log |det ∂f/∂z|.
 
@@ -50,8 +50,8 @@ def iaf_vae(data: DataSpec, **options: Any) -> Recipe:
 
     max E_q[log p(x | z) + log p(z) - log q(z | x)], z = g(z₀; x) with z₀ Gaussian and g autoregressive.
 
-    All entries of a code are drawn at once. With posterior="maf" each waits for those before it: a training step takes
-    8 times as long with 40 entries (benchmarks/speed/posteriors.py).
+    All entries of a code are sampled in parallel. With posterior="maf" they are sampled in sequence: a training step
+    takes 8 times as long with 40 entries (benchmarks/speed/posteriors.py).
 
     Args:
         data: what a row is.
@@ -81,7 +81,7 @@ def realnvp_posterior_vae(data: DataSpec, **options: Any) -> Recipe:
 @recipes.register("planar-vae")
 @with_options_of(vae, without=["free_bits"], posterior="planar", posterior_transforms=8)
 def planar_vae(data: DataSpec, **options: Any) -> Recipe:
-    """VAE whose posterior is a flow of planar layers, which each row has of its own.
+    """VAE whose posterior is a flow of planar layers, with parameters for each row.
 
     max E_q[log p(x | z) + log p(z) - log q(z | x)], each layer z + u tanh(wᵀz + b).
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 from latentia.core.player import Optim
 from latentia.core.recipe import Recipe
@@ -18,7 +17,16 @@ from latentia.functional.gan.loss_pairs import LossPair, loss_pair
 from latentia.models.implicit import Implicit
 from latentia.networks.conditioning import ContextEncoder, context_encoder
 from latentia.networks.critic import Critic, packed_shape
-from latentia.networks.registry import Size, decoder_factory, encoder_factory, network_name, size_of
+from latentia.networks.norms import NORMS
+from latentia.networks.registry import (
+    CONDITIONINGS,
+    NETWORKS,
+    Size,
+    decoder_factory,
+    encoder_factory,
+    network_name,
+    size_of,
+)
 from latentia.networks.scaling import Scaling
 from latentia.objectives.gan.adversarial import Adversarial
 from latentia.objectives.gan.critic_input import Augment, CriticInput, InstanceNoise
@@ -26,7 +34,28 @@ from latentia.objectives.gan.critic_penalties import Penalty
 from latentia.objectives.gan.replay import Replay
 from latentia.objectives.gan.terms import Diversity
 from latentia.objectives.gan.unroll import Unroll
-from latentia.registry import check_name
+from latentia.options import (
+    Above,
+    AtLeast,
+    Between,
+    Count,
+    Having,
+    Needs,
+    NonNegative,
+    OneOf,
+    Positive,
+    SomeOf,
+    Whole,
+)
+from latentia.registry import (
+    augmentations,
+    critic_weightings,
+    divergences,
+    diversity_terms,
+    loss_pairs,
+    minibatch_layers,
+    penalties,
+)
 
 PRIORS = ("standard-normal", "uniform")  # those that are not learned: a generator moves its network alone
 
@@ -34,87 +63,87 @@ PRIORS = ("standard-normal", "uniform")  # those that are not learned: a generat
 def build_gan(
     data: DataSpec,
     *,
-    latent_dim: int = 64,
-    prior: str = "standard-normal",
-    network: str = "auto",
-    hidden: int = 256,
-    layers: int = 2,
-    width: int = 64,
-    norm: str = "auto",
-    critic_norm: str = "none",
-    dropout: float = 0.0,
-    loss: str = "non-saturating",
-    critic_steps: int = 1,
+    latent_dim: Count = 64,
+    prior: Annotated[str, OneOf(PRIORS)] = "standard-normal",
+    network: Annotated[str, OneOf("auto", Having(NETWORKS, "encoder", "decoder"))] = "auto",
+    hidden: Annotated[int, AtLeast(1), Needs("network", Having(NETWORKS, "hidden"))] = 256,
+    layers: Annotated[int, AtLeast(0), Needs("network", Having(NETWORKS, "layers"))] = 2,
+    width: Annotated[int, AtLeast(1), Needs("network", Having(NETWORKS, "width"))] = 64,
+    norm: Annotated[str, OneOf("auto", "none", "batch")] = "auto",
+    critic_norm: Annotated[str, OneOf(NORMS)] = "none",
+    dropout: Annotated[float, Between(0, 1, "[)")] = 0.0,
+    loss: Annotated[
+        str, OneOf(loss_pairs, divergences, prefix="non-saturating-", numbered=True)
+    ] = "non-saturating",
+    critic_steps: Count = 1,
     reuse_samples: bool = False,
-    penalty: str = "none",
-    penalty_weight: float | None = None,
-    penalty_every: int = 1,
-    clip_weights: float | None = None,
-    label_smoothing: float = 0.0,
-    label_flips: float = 0.0,
-    instance_noise: float = 0.0,
-    instance_noise_steps: int = 0,
-    augment: str = "none",
-    replay: int = 0,
-    critics: int = 1,
-    combined: str = "mean",
-    pack: int = 1,
-    minibatch: str = "none",
-    unroll_steps: int = 0,
-    unroll_lr: float = 0.01,
-    diversity: str = "none",
-    diversity_weight: float = 1.0,
+    penalty: Annotated[str, OneOf("none", penalties)] = "none",
+    penalty_weight: Annotated[float | None, AtLeast(0), Needs("penalty")] = None,
+    penalty_every: Annotated[int, AtLeast(1), Needs("penalty")] = 1,
+    clip_weights: Positive | None = None,
+    label_smoothing: Annotated[float, Between(0, 0.5, "[)")] = 0.0,
+    label_flips: Annotated[float, Between(0, 0.5, "[)")] = 0.0,
+    instance_noise: NonNegative = 0.0,
+    instance_noise_steps: Annotated[int, AtLeast(0), Needs("instance_noise")] = 0,
+    augment: Annotated[str, SomeOf(augmentations)] = "none",
+    replay: Whole = 0,
+    critics: Count = 1,
+    combined: Annotated[str, OneOf(critic_weightings), Needs("critics", AtLeast(2))] = "mean",
+    pack: Count = 1,
+    minibatch: Annotated[str, OneOf(minibatch_layers)] = "none",
+    unroll_steps: Whole = 0,
+    unroll_lr: Annotated[float, Above(0), Needs("unroll_steps")] = 0.01,
+    diversity: Annotated[str, OneOf("none", diversity_terms)] = "none",
+    diversity_weight: Annotated[float, AtLeast(0), Needs("diversity")] = 1.0,
     conditional: bool = False,
-    conditioning: str = "concatenation",
-    lr: float = 2e-4,
-    critic_lr: float = 2e-4,
-    beta1: float = 0.5,
-    beta2: float = 0.999,
+    conditioning: Annotated[str, OneOf(CONDITIONINGS), Needs("conditional")] = "concatenation",
+    lr: Positive = 2e-4,
+    critic_lr: Positive = 2e-4,
+    beta1: Annotated[float, Between(0, 1, "[)")] = 0.5,
+    beta2: Annotated[float, Between(0, 1, "[)")] = 0.999,
 ) -> Recipe:
     """Build a generator, its critics and the game that they play, from the names of the parts.
 
     Args:
         data: what a row is.
         latent_dim: entries of the code z
-        prior: p(z): standard-normal, or uniform on [-1, 1]
-        network: mlp, gated-mlp, maxout-mlp, conv (images from 8×8, after DCGAN), resnet (images), or auto (conv for
-            images, else mlp)
-        hidden: units of each hidden layer (mlp, gated-mlp, maxout-mlp)
-        layers: hidden layers (the same)
-        width: feature maps at the widest image (conv, resnet), doubled at each halving
-        norm: the generator's normalisation: none, batch, or auto (batch for conv and resnet)
-        critic_norm: the critic's normalisation: none, batch (not of resnet, nor with a penalty) or spectral
-        dropout: share of the generator's hidden units or feature maps that are dropped in training
-        loss: non-saturating, minimax (whose gradient dies where the critic is sure), least-squares, hinge,
-            wasserstein (with a penalty, clip_weights or critic_norm="spectral"), relativistic-average,
-            relativistic-paired, or an f-divergence's, as kl, alpha(0.5) or non-saturating-kl
-        critic_steps: moves of the critic for each move of the generator, on the same real rows and new samples
-        reuse_samples: whether the generator's move is judged on the samples of the critic's last move, which saves a
-            forward pass, and not on new ones
-        penalty: on the critic's gradient: none, gradient (WGAN-GP), one-sided-gradient, r1, r2, r1-r2 or dragan
-        penalty_weight: of the penalty; without, 10, or 1 for r1, r2 and r1-r2, which are to be tuned to the data
+        prior: p(z); uniform is on [-1, 1]
+        network: of generator and critic; conv (after DCGAN) and resnet are for images from 8×8, and auto is conv for
+            images and mlp for other rows
+        hidden: units of each hidden layer
+        layers: hidden layers
+        width: feature maps at the widest image, doubled at each halving
+        norm: normalisation of the generator; auto is batch for conv and resnet
+        critic_norm: normalisation of the critic (discriminator); batch is not for resnet, nor with a penalty
+        dropout: dropout rate of the generator's hidden units or feature maps
+        loss: losses of the game; minimax's gradient vanishes where the critic is confident, wasserstein needs a
+            penalty, clip_weights or critic_norm="spectral", and the name of an f-divergence, as kl or alpha(0.5), is
+            its variational bound, which non-saturating-kl makes non-saturating
+        critic_steps: critic updates per generator update (n_critic), on the same real rows and new samples
+        reuse_samples: compute the generator's loss on the samples of the last critic update instead of new ones,
+            which saves a forward pass
+        penalty: penalty on the critic's gradient; gradient is that of WGAN-GP
+        penalty_weight: weight of the penalty; default: 10, or 1 for r1, r2 and r1-r2, whose weight depends on the data
         penalty_every: steps from one penalty to the next, each with so many times the weight (lazy regularisation)
-        clip_weights: c, where the critic's weights are kept in [-c, c]
-        label_smoothing: weight with which the critic takes real rows for fake (one-sided)
-        label_flips: share of rows whose kind the critic is told wrong
-        instance_noise: deviation of noise on all that the critic sees, in units of the scaled rows
-        instance_noise_steps: steps in which that noise fades to 0; 0 keeps it
-        augment: random changes of all images that the critic sees: none, or some of colour, shift and cutout joined
-            by +, as shift+cutout
-        replay: earlier samples that the critic sees again
+        clip_weights: c, where the critic's weights are clipped to [-c, c]
+        label_smoothing: one-sided label smoothing: weight with which real rows count as fake for the critic
+        label_flips: label-flip probability: fraction of rows whose label is wrong for the critic
+        instance_noise: standard deviation of noise on the critic's input, in units of the scaled rows
+        instance_noise_steps: steps in which that noise decays to 0; 0 keeps it
+        augment: random augmentation of all images that the critic sees, differentiable
+        replay: earlier samples that are kept and shown to the critic again
         critics: number of critics
-        combined: how the generator weighs several critics: mean, softmax or hardest
-        pack: rows that the critic judges together (PacGAN)
-        minibatch: what the critic is told of a row's batch: none, discrimination (distances to its other rows) or
-            deviation (its spread)
-        unroll_steps: steps of the critic that the generator looks ahead
-        unroll_lr: size of those steps
-        diversity: what the generator descends beside its loss: none, mode-seeking, distance-ratio, gdpp or
-            pulling-away
-        diversity_weight: of that
+        combined: weighting of several critics in the generator's loss
+        pack: rows that the critic judges jointly (PacGAN)
+        minibatch: statistics of the batch that the critic reads: discrimination (distances to its other rows) or
+            deviation (its standard deviation)
+        unroll_steps: critic updates through which the generator's loss is unrolled
+        unroll_lr: learning rate of those updates
+        diversity: regulariser added to the generator's loss
+        diversity_weight: weight of the regulariser
         conditional: learn p(x | class) from labelled data
-        conditioning: how the class enters: concatenation, or projection (in the critic; a generator with batch norm
-            then has it conditional)
+        conditioning: how the class enters: by concatenation, or by projection (in the critic; a generator with batch
+            norm then has conditional batch norm)
         lr: learning rate of the generator's Adam
         critic_lr: learning rate of the critic's Adam
         beta1: decay rate of Adam's average of gradients, for both
@@ -124,22 +153,9 @@ def build_gan(
         UsageError: for options that mean nothing together.
     """
     require(data, "a generator", ("binary", "discrete", "unit", "real"))
-    _refuse_unused(
-        {
-            "penalty_weight": (penalty_weight, penalty != "none", "penalty"),
-            "penalty_every": (penalty_every, penalty != "none", "penalty"),
-            "instance_noise_steps": (instance_noise_steps, bool(instance_noise), "instance_noise"),
-            "combined": (combined, critics > 1, "critics"),
-            "unroll_lr": (unroll_lr, bool(unroll_steps), "unroll_steps"),
-            "diversity_weight": (diversity_weight, diversity != "none", "diversity"),
-            "conditioning": (conditioning, conditional, "conditional"),
-        }
-    )
     if loss == "wasserstein":
         bounded = penalty != "none" or clip_weights is not None or critic_norm == "spectral"
         _check_wasserstein(combined, bounded=bounded)
-    if critics < 1 or pack < 1:
-        raise UsageError(f"critics and pack must be at least 1; got {critics} and {pack}")
     _check_diversity(diversity, data, conditional=conditional)
     network = network_name(network, data)
     size = size_of(network, Size(hidden, layers, width), build_gan)
@@ -176,7 +192,6 @@ class _Parts:
     conditioning: str
 
     def generator(self, latent_dim: int, prior: str, *, norm: str, dropout: float) -> Implicit:
-        check_name("prior of a generator", prior, PRIORS)
         if norm == "auto":
             norm = "none" if "mlp" in self.network else "batch"
         scaling = Scaling(self.data)
@@ -251,12 +266,3 @@ def _check_diversity(diversity: str, data: DataSpec, *, conditional: bool) -> No
             f"diversity={diversity!r} compares rows of one context, and no two have the same {measured[0]}, a "
             f"measured number: choose {others}"
         )
-
-
-def _refuse_unused(options: Mapping[str, tuple[Any, bool, str]]) -> None:
-    """Raise `UsageError` for an option that was asked for without the one that gives it a meaning."""
-    for name, (value, used, owner) in options.items():
-        if not used and value != inspect.signature(build_gan).parameters[name].default:
-            raise UsageError(
-                f"{name}={value!r} is for {owner}, which is off: set {owner}, or leave {name} out"
-            )

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec, require
 from latentia.models.kernel_density import KernelDensity
-from latentia.objectives.closed_form.kernel_density import KernelPlacement
-from latentia.registry import recipes
+from latentia.objectives.closed_form.kernel_density import RULES, SHAPES, KernelPlacement
+from latentia.options import NonNegative, OneOf, Positive
+from latentia.registry import density_kernels, recipes
 
 
 @recipes.register("kernel-density", aliases=("kde",))
 def kernel_density(
     data: DataSpec,
     *,
-    kernel: str = "gaussian",
-    bandwidth: str = "scott",
-    bandwidth_factor: float = 1.0,
-    shape: str = "diagonal",
-    variance_floor: float = 1e-6,
+    kernel: Annotated[str, OneOf(density_kernels)] = "gaussian",
+    bandwidth: Annotated[str, OneOf(RULES)] = "scott",
+    bandwidth_factor: Positive = 1.0,
+    shape: Annotated[str, OneOf(SHAPES)] = "diagonal",
+    variance_floor: NonNegative = 1e-6,
 ) -> Recipe:
     """Kernel density: a kernel around every row, an exact density without a parametric form.
 
@@ -26,11 +29,12 @@ def kernel_density(
 
     Args:
         data: what a row is.
-        kernel: gaussian, epanechnikov (no density beyond its reach) or laplace; H is the covariance of each
-        bandwidth: rule of h: scott or silverman (by the number of rows), loo (leave-one-out likelihood), or fixed (1)
+        kernel: K, of covariance H; epanechnikov has bounded support
+        bandwidth: rule of h; scott and silverman go by the number of rows, loo by the leave-one-out
+            likelihood, fixed is 1
         bandwidth_factor: multiplies h; with bandwidth=fixed it is h, in standard deviations
-        shape: of H: scalar (the same in all entries), diagonal (each entry's own) or full (correlated)
-        variance_floor: least variance of Σ in any direction, as a share of each entry's variance over all rows
+        shape: of H: scalar (the same variance in all entries), diagonal (a variance per entry) or full (correlated)
+        variance_floor: least variance of Σ in any direction, as a fraction of each entry's variance over all rows
 
     References:
         Silverman (1986), Density Estimation for Statistics and Data Analysis; Scott (1992), Multivariate Density

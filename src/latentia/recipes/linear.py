@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from latentia.core.player import Optim
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec, require
-from latentia.errors import UsageError
 from latentia.models.linear import PCA, LinearGaussian
-from latentia.objectives.closed_form.linear import ClosedFormPCA, ClosedFormPPCA
+from latentia.objectives.closed_form.linear import SOLVERS, ClosedFormPCA, ClosedFormPPCA
 from latentia.objectives.em.factor import FactorEM
 from latentia.objectives.likelihood import MaximumLikelihood
-from latentia.recipes.autoencoder import with_latent_density
-from latentia.registry import recipes, unknown
+from latentia.options import Above, AtLeast, Between, Count, Needs, NonNegative, OneOf
+from latentia.recipes.autoencoder import LATENT_DENSITIES, with_latent_density
+from latentia.registry import recipes, rotations
 
 FITS = ("closed-form", "em", "gradient")
 _USUAL_DIM = 16  # as many as the autoencoder's code has
@@ -21,23 +23,23 @@ _USUAL_DIM = 16  # as many as the autoencoder's code has
 def pca(
     data: DataSpec,
     *,
-    latent_dim: int | None = None,
-    solver: str = "auto",
+    latent_dim: Count | None = None,
+    solver: Annotated[str, OneOf(SOLVERS)] = "auto",
     whiten: bool = False,
-    latent_density: str | None = None,
-    latent_components: int = 10,
+    latent_density: Annotated[str | None, OneOf(LATENT_DENSITIES)] = None,
+    latent_components: Annotated[int, AtLeast(1), Needs("latent_density", "gaussian-mixture")] = 10,
 ) -> Recipe:
-    """Principal component analysis: the linear code that gives rows back best; with a law of codes it samples.
+    """Principal component analysis: the linear codes that reconstruct best; with a density of codes it samples.
 
     min over W with WᵀW = I of Σ_i ‖x_i − x̂_i‖², z = Wᵀ(x − x̄), x̂ = x̄ + Wz. It has no likelihood: see ppca.
 
     Args:
         data: what a row is.
-        latent_dim: entries of the code z; without it 16, or the entries of a row where they are fewer
-        solver: covariance (exact), randomized (for rows of many entries), or auto (covariance up to 2,000 entries)
+        latent_dim: entries of the code z; default: 16, or the entries of a row where they are fewer
+        solver: covariance is exact, randomized for rows of many entries; auto is covariance up to 2,000 entries
         whiten: give codes unit variance
-        latent_density: law of the codes, fitted afterwards: gaussian, kernel-density, gaussian-mixture or flow
-        latent_components: components of latent_density='gaussian-mixture'
+        latent_density: density model of the codes, fitted afterwards, from which rows are then sampled
+        latent_components: components of the mixture
 
     References:
         Pearson (1901), On lines and planes of closest fit to systems of points in space; Halko, Martinsson and Tropp
@@ -53,23 +55,23 @@ def pca(
 def ppca(
     data: DataSpec,
     *,
-    latent_dim: int | None = None,
-    by: str = "closed-form",
-    tol: float = 1e-6,
-    regularisation: float = 1e-6,
-    lr: float = 5e-2,
+    latent_dim: Count | None = None,
+    by: Annotated[str, OneOf(FITS)] = "closed-form",
+    tol: Annotated[float, AtLeast(0), Needs("by", "em")] = 1e-6,
+    regularisation: Annotated[float, Between(0, 1, "()"), Needs("by", "closed-form", "em")] = 1e-6,
+    lr: Annotated[float, Above(0), Needs("by", "gradient")] = 5e-2,
 ) -> Recipe:
-    """Probabilistic PCA: a Gaussian with few strong directions and the same noise in all; exact likelihood.
+    """Probabilistic PCA: a Gaussian of low-rank covariance plus isotropic noise; exact likelihood.
 
     max Σ_i log N(x_i; μ, WWᵀ + σ²I), by the covariance's eigenvectors, by EM or by gradient, to the same maximum.
 
     Args:
         data: what a row is.
-        latent_dim: entries of the latent z, fewer than a row's; without it 16, or as many as there can be
-        by: closed-form, em or gradient
-        tol: of em: end when a step raises the mean log-likelihood by less, in nats per row
-        regularisation: of closed-form and em: the least σ², as a share of the entries' mean variance
-        lr: of gradient: learning rate of Adam, which falls to 0
+        latent_dim: entries of the code z, fewer than a row's; default: 16, or as many as there can be
+        by: how the maximum is found
+        tol: end when a step raises the mean log-likelihood by less, in nats per row
+        regularisation: the least σ², as a fraction of the entries' mean variance
+        lr: learning rate of Adam, which decays to 0
 
     References:
         Tipping and Bishop (1999), Probabilistic principal component analysis.
@@ -81,31 +83,30 @@ def ppca(
             return _at_once(ClosedFormPPCA(model, regularisation=regularisation))
         case "em":
             return _by_em(FactorEM(model, tol=tol, regularisation=regularisation))
-        case "gradient":
-            return Recipe(MaximumLikelihood(model), Optim(lr=lr, schedule="cosine"), epochs=200)
         case _:
-            raise UsageError(unknown("way to fit (by)", by, FITS))
+            return Recipe(MaximumLikelihood(model), Optim(lr=lr, schedule="cosine"), epochs=200)
 
 
 @recipes.register("factor-analysis")
 def factor_analysis(
     data: DataSpec,
     *,
-    latent_dim: int | None = None,
-    rotation: str = "none",
-    tol: float = 1e-6,
-    regularisation: float = 1e-6,
+    latent_dim: Count | None = None,
+    rotation: Annotated[str, OneOf(rotations)] = "none",
+    tol: NonNegative = 1e-6,
+    regularisation: Annotated[float, Between(0, 1, "()")] = 1e-6,
 ) -> Recipe:
-    """Factor analysis: a few common factors and a noise of its own in each entry; exact likelihood.
+    """Factor analysis: a few common factors plus independent noise in each entry; exact likelihood.
 
     max Σ_i log N(x_i; μ, WWᵀ + Ψ), Ψ diagonal, by expectation-maximisation, which never lowers it.
 
     Args:
         data: what a row is.
-        latent_dim: entries of the latent z, fewer than a row's; without it 16, or as many as there can be
-        rotation: none (factors independent given a row) or varimax (few large loadings); the law is the same
+        latent_dim: entries of the code z, fewer than a row's; default: 16, or as many as there can be
+        rotation: of the factors, which leaves the density unchanged: none (independent given a row) or varimax (few
+            large loadings)
         tol: end when a step raises the mean log-likelihood by less, in nats per row
-        regularisation: the least noise variances, as a share of each entry's variance
+        regularisation: the least noise variances, as a fraction of each entry's variance
 
     References:
         Rubin and Thayer (1982), EM algorithms for ML factor analysis; Kaiser (1958), for varimax.

@@ -2,47 +2,51 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from latentia.core.player import Optim
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec, require
 from latentia.models.mixture import GaussianMixture
 from latentia.models.mixture_gradient import TrainableMixture
+from latentia.objectives.em.em_init import ORDERS
 from latentia.objectives.em.mixture import MixtureEM
 from latentia.objectives.em.online import OnlineEM
 from latentia.objectives.likelihood import MaximumLikelihood
-from latentia.registry import recipes
+from latentia.options import Between, Count, Needs, NonNegative, OneOf, Positive
+from latentia.registry import covariances, recipes
 
 
 @recipes.register("gaussian-mixture", aliases=("gmm",))
 def gaussian_mixture(
     data: DataSpec,
     *,
-    components: int = 10,
-    covariance: str = "full",
-    order: str = "fixed",
-    restarts: int = 1,
-    tol: float = 1e-3,
-    regularisation: float = 1e-6,
-    minibatch: int | None = None,
-    step_decay: float = 0.6,
+    components: Count = 10,
+    covariance: Annotated[str, OneOf(covariances)] = "full",
+    order: Annotated[str, OneOf(ORDERS)] = "fixed",
+    restarts: Count = 1,
+    tol: NonNegative = 1e-3,
+    regularisation: NonNegative = 1e-6,
+    minibatch: Count | None = None,
+    step_decay: Annotated[float, Between(0.5, 1, "(]"), Needs("minibatch")] = 0.6,
 ) -> Recipe:
     """Gaussian mixture: an exact density, fitted by expectation-maximisation.
 
-    max Σ_i log Σ_k π_k N(x_i; μ_k, Σ_k). Each step reads the whole set; without regularisation it never lowers the
+    max Σ_i log Σ_k π_k N(x_i; μ_k, Σ_k). Each step reads the whole set; with regularisation=0 it never lowers the
     likelihood. The history's gain says whether the last epoch came before the gain fell below tol. With minibatch, a
-    step reads so many rows and moves running averages of the moments by a share that decays. Rows may have missing
+    step reads so many rows and updates running averages of the moments with a weight that decays. Rows may have missing
     values, NaN, where their support says so ("real or missing"); it fits the likelihood of the others.
 
     Args:
         data: what a row is.
-        components: number of Gaussians; the largest one to try with order=bic or aic
-        covariance: full, tied (one for all components), diagonal or spherical
-        order: number of Gaussians used: fixed (all), or the one that has the least bic or aic on 20,000 rows
-        restarts: k-means++ starts, of which the most likely after short runs is kept
+        components: number of Gaussians; with order=bic or aic, the largest number that is tried
+        covariance: form of the Σ_k; tied is one for all components
+        order: number of Gaussians: fixed is all, bic and aic choose the one with the lowest criterion on 20,000 rows
+        restarts: k-means++ initialisations, of which the most likely after short runs is kept
         tol: end when a step (with minibatch, a pass) raises the mean log-likelihood by less, in nats per row
-        regularisation: added to the components' variances, as a share of each entry's variance over all rows
-        minibatch: rows in a step of online EM; without, a step reads all rows
-        step_decay: κ in (0.5, 1], the t-th minibatch moves the averages by about t^-κ
+        regularisation: added to the components' variances, as a fraction of each entry's variance over all rows
+        minibatch: rows in a step of online EM; default: a step reads all rows
+        step_decay: κ, the t-th minibatch has a weight of about t^-κ in the averages
 
     References:
         Dempster, Laird and Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm; Cappé and
@@ -69,10 +73,10 @@ def gaussian_mixture(
 def gaussian_mixture_gradient(
     data: DataSpec,
     *,
-    components: int = 10,
-    covariance: str = "full",
-    regularisation: float = 1e-6,
-    lr: float = 0.02,
+    components: Count = 10,
+    covariance: Annotated[str, OneOf(covariances)] = "full",
+    regularisation: NonNegative = 1e-6,
+    lr: Positive = 0.02,
 ) -> Recipe:
     """Gaussian mixture: an exact density, fitted by gradient of the log-likelihood.
 
@@ -82,8 +86,8 @@ def gaussian_mixture_gradient(
     Args:
         data: what a row is.
         components: number of Gaussians
-        covariance: full, tied (one for all components), diagonal or spherical
-        regularisation: least variance in any direction, as a share of each entry's variance over all rows
+        covariance: form of the Σ_k; tied is one for all components
+        regularisation: least variance in any direction, as a fraction of each entry's variance over all rows
         lr: learning rate of Adam
 
     References:

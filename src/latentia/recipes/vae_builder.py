@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated
 
 from torch import nn
 
@@ -24,8 +23,10 @@ from latentia.errors import UsageError
 from latentia.models.latent_variable import LatentVariable, RelaxedLatentVariable
 from latentia.models.semi_amortised import Refinement
 from latentia.networks.conditioning import context_encoder
-from latentia.networks.registry import Size, decoder_factory, encoder_factory, network_name, size_of
+from latentia.networks.registry import NETWORKS, Size, decoder_factory, encoder_factory, network_name, size_of
 from latentia.networks.scaling import Scaling
+from latentia.options import Above, AtLeast, Count, Having, Needs, OneOf, Positive, Whole
+from latentia.registry import likelihoods, posteriors, priors
 
 
 @dataclass(frozen=True)
@@ -54,56 +55,57 @@ class Built:
 def build_vae(
     data: DataSpec,
     *,
-    latent_dim: int = 16,
-    network: str = "mlp",
-    hidden: int = 400,
-    layers: int = 1,
-    width: int = 32,
-    likelihood: str = "auto",
-    sigma: float | None = None,
-    likelihood_components: int | None = None,
-    posterior: str = "diagonal",
-    posterior_transforms: int = 2,
-    posterior_hidden: int = 64,
-    refine_steps: int = 0,
-    refine_lr: float = 0.1,
-    prior: str = "standard-normal",
-    prior_components: int = 10,
-    prior_transforms: int = 2,
-    prior_hidden: int = 64,
+    latent_dim: Count = 16,
+    network: Annotated[str, OneOf("auto", Having(NETWORKS, "encoder", "decoder"))] = "mlp",
+    hidden: Annotated[int, AtLeast(1), Needs("network", Having(NETWORKS, "hidden"))] = 400,
+    layers: Annotated[int, AtLeast(0), Needs("network", Having(NETWORKS, "layers"))] = 1,
+    width: Annotated[int, AtLeast(1), Needs("network", Having(NETWORKS, "width"))] = 32,
+    likelihood: Annotated[str, OneOf("auto", likelihoods)] = "auto",
+    sigma: Annotated[float | None, Above(0), Needs("likelihood", "gaussian")] = None,
+    likelihood_components: Annotated[
+        int | None, AtLeast(1), Needs("likelihood", "discretised-logistic-mixture")
+    ] = None,
+    posterior: Annotated[str, OneOf(posteriors)] = "diagonal",
+    posterior_transforms: Annotated[
+        int, AtLeast(1), Needs("posterior", Having(posteriors, "transforms"))
+    ] = 2,
+    posterior_hidden: Annotated[int, AtLeast(1), Needs("posterior", Having(posteriors, "hidden"))] = 64,
+    refine_steps: Whole = 0,
+    refine_lr: Annotated[float, Above(0), Needs("refine_steps")] = 0.1,
+    prior: Annotated[str, OneOf(priors)] = "standard-normal",
+    prior_components: Annotated[int, AtLeast(1), Needs("prior", Having(priors, "components"))] = 10,
+    prior_transforms: Annotated[int, AtLeast(1), Needs("prior", Having(priors, "transforms"))] = 2,
+    prior_hidden: Annotated[int, AtLeast(1), Needs("prior", Having(priors, "hidden"))] = 64,
     binarise: Kind | None = None,
     conditional: bool = False,
-    lr: float = 1e-3,
+    lr: Positive = 1e-3,
 ) -> Built:
     """Build a latent variable model from the names of its parts.
 
     Args:
         data: what a row is.
         latent_dim: entries of the code z
-        network: mlp, gated-mlp (units a σ(b)), maxout-mlp, conv or resnet (images from 8×8), or auto (conv for images,
-            else mlp)
-        hidden: units of each hidden layer (mlp, gated-mlp)
-        layers: hidden layers (mlp); 0 makes encoder and decoder linear
-        width: feature maps at the widest image (conv), doubled at each halving
-        likelihood: p(x|z): bernoulli, gaussian, heteroscedastic-gaussian (the network writes its σ, at least e⁻⁶),
-            discretised-logistic, discretised-logistic-mixture, categorical (up to 256 levels), continuous-bernoulli,
-            poisson, negative-binomial, relaxed-bernoulli (a loss, scored as no likelihood), or auto (from the data's
-            support); of a table's columns, those that it is a law on
-        sigma: fixed standard deviation of the Gaussian likelihood, in units of the scaled data; learned without
-        likelihood_components: logistics of the discretised-logistic-mixture at each entry; 5 without
-        posterior: q(z|x): a Gaussian with diagonal or full covariance, or one pushed through a flow: iaf, realnvp, maf
-            (slow to draw) or planar
+        network: of encoder and decoder; gated-mlp has units a σ(b), conv and resnet are for images from 8×8, and auto
+            is conv for images and mlp for other rows
+        hidden: units of each hidden layer
+        layers: hidden layers; 0 makes encoder and decoder linear
+        width: feature maps at the widest image, doubled at each halving
+        likelihood: p(x|z), of a table the one of the columns that it fits; auto is chosen by the data's support, and
+            relaxed-bernoulli is a loss that is not scored as a likelihood
+        sigma: fixed standard deviation of the Gaussian likelihood, in units of the scaled data; default: learned
+        likelihood_components: logistics of the mixture at each entry; default: 5
+        posterior: q(z|x): a Gaussian with diagonal or full covariance, or a flow; maf is slow to sample
         posterior_transforms: invertible layers of the posterior's flow
         posterior_hidden: units of the two hidden layers in each of them
-        refine_steps: steps by gradient that improve the encoder's guess for each row (semi-amortised); 0 for none
-        refine_lr: their size
-        prior: p(z): standard-normal, gaussian-mixture, vamp (posteriors of learned pseudo-inputs), vamp-data (of rows),
-            or a flow, maf or realnvp
+        refine_steps: gradient steps that refine the encoder's posterior of each row (semi-amortised inference)
+        refine_lr: step size of the refinement
+        prior: p(z); vamp is a mixture of the posteriors of learned pseudo-inputs, vamp-data of those of rows, maf and
+            realnvp are flows
         prior_components: Gaussians of the mixture, or pseudo-inputs of a VampPrior
         prior_transforms: invertible layers of the prior's flow
         prior_hidden: units of the two hidden layers in each of them
-        binarise: round grey pixels to 0 and 1 first: fixed (one draw), dynamic (a draw an epoch) or threshold
-        conditional: learn p(x | c), with c a row's class, factors, or columns of a table that are named as context
+        binarise: round grey pixels to 0 and 1 first; fixed draws once, dynamic once per epoch
+        conditional: learn p(x | c), with c a row's class, its factors, or the columns of a table named as context
         lr: learning rate of Adam
 
     Raises:
@@ -127,10 +129,6 @@ def build_vae(
             f"prior={prior!r} has rows without a class, which a conditional encoder needs: choose another"
         )
     inferred = make_posterior(posterior, latent_dim, Flows(posterior_transforms, posterior_hidden))
-    sizes = {"components": prior_components, "transforms": prior_transforms, "hidden": prior_hidden}
-    _refuse_unused("prior", prior, codes_law.sizes, sizes)
-    sizes = {"transforms": posterior_transforms, "hidden": posterior_hidden}
-    _refuse_unused("posterior", posterior, inferred.sizes, sizes)
     law = make_likelihood(likelihood, model_spec, scaling, sigma=sigma, components=likelihood_components)
     model = (RelaxedLatentVariable if law.measure is None else LatentVariable)(
         model_spec,
@@ -152,21 +150,4 @@ def build_vae(
 
 
 def _refinement(steps: int, lr: float) -> Refinement | None:
-    if steps:
-        return Refinement(steps, lr)
-    if lr != _default("refine_lr"):
-        raise UsageError("refine_lr is of refine_steps, which are 0: give some")
-    return None
-
-
-def _default(option: str) -> Any:
-    return inspect.signature(build_vae).parameters[option].default
-
-
-def _refuse_unused(part: str, name: str, used: Sequence[str], sizes: Mapping[str, int]) -> None:
-    """Raise `UsageError` for a size that was asked for and that the named part does not have."""
-    for size, value in sizes.items():
-        option = f"{part}_{size}"
-        if size not in used and value != _default(option):
-            has = " and ".join(f"{part}_{each}" for each in used) or "none"
-            raise UsageError(f"{option} is no size of {part}={name!r}, which has {has}")
+    return Refinement(steps, lr) if steps else None

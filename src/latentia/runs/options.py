@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from latentia.checks import checked, dead_options, hints_of, keyword_options, refuse_dead
 from latentia.errors import UsageError
 from latentia.options import AtLeast, Between, Count, OneOf, Positive, Seed, Whole
-from latentia.registry import metrics, recipes, unknown
+from latentia.registry import metrics, recipes, schedules, unknown
 from latentia.signatures import explanations as explanations
 from latentia.syntax import UnreadableError, signature_in
 
@@ -33,8 +33,10 @@ class Training:
         schedule: of the learning rate
         warmup: steps over which the learning rate first rises from 0
         clip: largest norm of each player's gradient
-        ema: decay rate of an exponential moving average of the weights, such as 0.999; the average then samples and is scored
-        monitor: metric of the validation rows to record each epoch; default: the likelihood or its bound, or energy-distance
+        ema: decay rate of an exponential moving average of the weights, such as 0.999, which is then sampled and
+            scored
+        monitor: metric of the validation rows to record each epoch; default: the likelihood or its bound, or
+            energy-distance
         patience: epochs without a better monitor after which to stop and restore the best weights
         stop_on: the monitor to stop by; patience is then 10 epochs by default
         validation: fraction of the rows to hold out, for data that comes without a validation part
@@ -50,7 +52,7 @@ class Training:
     precision: Annotated[str, OneOf("float32", "bf16")] = "float32"
     compile: bool = False
     accumulate: Count = 1
-    schedule: Annotated[str, OneOf("constant", "cosine")] = "constant"
+    schedule: Annotated[str, OneOf(schedules)] = "constant"
     warmup: Whole = 0
     clip: Positive | None = None
     ema: Annotated[float | None, Between(0, 1, "()")] = None
@@ -111,7 +113,7 @@ def split_options(
 
 
 def living(recipe: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options with the defaults of those that have no effect beside the others, as earlier versions took them."""
+    """Return options in which those without effect have their default: earlier versions took any value of them."""
     defaults = keyword_options(recipe)
     dead = dead_options(options, defaults, hints_of(recipe))
     return {name: defaults[name] if name in dead else value for name, value in options.items()}
@@ -141,7 +143,11 @@ def option_names(recipe: str) -> list[str]:
     """Return the names of a recipe's options; the module that defines it is not imported for that."""
     listed = recipes.listed(recipe)
     try:
-        return [option.name for option in signature_in(*listed).keywords] if listed else [*recipe_options(recipes[recipe])]
+        return (
+            [option.name for option in signature_in(*listed).keywords]
+            if listed
+            else [*recipe_options(recipes[recipe])]
+        )
     except UnreadableError:
         return [*recipe_options(recipes[recipe])]
 

@@ -23,7 +23,9 @@ They are applied one after the other, in this order, to the names in model.safet
 ``(None, "model.law", "model.prior")`` makes ``model.prior.mean`` of ``model.law.mean``.
 """
 
-OPTION_NAMES: tuple[tuple[str | None, str, str], ...] = ()
+OPTION_NAMES: tuple[tuple[str | None, str, str], ...] = (
+    ("gaussian", "shrinkage_share", "shrinkage_fraction"),
+)
 """(the recipe, or None for the training and every recipe without an option of the old name; old; new)."""
 
 
