@@ -401,4 +401,4 @@ def test_rows_that_do_not_exist_are_told(fitted: Path, capsys: pytest.CaptureFix
         "latentia: error: there is no row 9999; the held-out part of rows.csv has rows 0 to 14\n"
     )
     assert main(["reconstruct", str(fitted), "--n", "0"]) == 2
-    assert capsys.readouterr().err == "latentia: error: at least one row is needed\n"
+    assert capsys.readouterr().err == "latentia: error: --n must be at least 1; got 0\n"

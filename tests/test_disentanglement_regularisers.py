@@ -312,7 +312,7 @@ def test_weights_are_those_of_the_paper():
         assert loss(objective, x).item() == pytest.approx(expected.item(), rel=1e-5)
         unit = terms(made("info-vae", alpha=0.0, scale=2.0).objective, x)[2]
         assert extra.item() == pytest.approx((alpha + scale - 1) * unit.item(), rel=1e-4, abs=1e-6)
-    with pytest.raises(UsageError, match="alpha must be at most 1; got 1.5"):
+    with pytest.raises(UsageError, match=r"alpha must be at most 1; got 1\.5"):
         made("info-vae", alpha=1.5)
     with pytest.raises(UsageError, match=r"alpha \+ scale must be at least 1; got alpha=0.0, scale=0.5"):
         made("info-vae", alpha=0.0, scale=0.5)

@@ -144,9 +144,9 @@ def test_a_monitor_without_patience_only_watches():
     [
         ({"patience": 2}, "monitor and patience need held-out rows"),
         ({"monitor": "elbo"}, "monitor and patience need held-out rows"),
-        ({"monitor": "elbow", "validation": 0.2}, "unknown metric name 'elbow'; did you mean 'elbo'"),
+        ({"monitor": "elbow", "validation": 0.2}, "unknown monitor 'elbow'; did you mean 'elbo'"),
         ({"patience": 0, "validation": 0.2}, "patience must be at least 1"),
-        ({"validation": 1.0}, "validation must be a share between 0 and 1"),
+        ({"validation": 1.0}, "validation must be between 0 and 1, both excluded"),
         ({"validation": 0.001}, "too few to split"),
     ],
 )

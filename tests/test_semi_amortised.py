@@ -70,7 +70,7 @@ def test_what_means_nothing_is_refused(digits):
         lt.fit("vae", digits, steps=1, progress=False, refine_steps=-1)
     with pytest.raises(UsageError, match="refine_lr must be above 0; got 0"):
         lt.fit("vae", digits, steps=1, progress=False, refine_steps=1, refine_lr=0.0)
-    with pytest.raises(UsageError, match="refine_lr=0.5 is for refine_steps, which is off"):
+    with pytest.raises(UsageError, match=r"refine_lr=0\.5 is for refine_steps, which is off"):
         lt.fit("vae", digits, steps=1, refine_lr=0.5, progress=False)
     with pytest.raises(UsageError, match="no loss_functions to compile"):
         lt.fit("vae", digits, steps=1, refine_steps=1, compile=True, progress=False)

@@ -282,8 +282,12 @@ def test_options_that_mean_nothing_are_refused_before_there_is_a_run(tmp_path):
             {"annealing_rise": 0.3},
             "annealing_rise=0.3 is for annealing='cyclical'; got annealing='linear'",
         ),
-        ("annealed-vae", {"annealing": "cyclical", "annealing_rise": 1.5}, "a rise above 0 and at most 1"),
-        ("annealed-vae", {"annealing": "cyclical", "annealing_steps": 0}, "period >= 1"),
+        (
+            "annealed-vae",
+            {"annealing": "cyclical", "annealing_rise": 1.5},
+            "annealing_rise must be above 0 and at most 1",
+        ),
+        ("annealed-vae", {"annealing": "cyclical", "annealing_steps": 0}, "annealing_steps must be at least 1"),
         ("constrained-vae", {"constraint": "reconstruction"}, "give limit, in nats for a row"),
         ("constrained-vae", {"constraint": "KL"}, "unknown constraint 'KL'"),
         ("constrained-vae", {"limit": 0.0}, "that of a KL above 0; got 0.0"),
@@ -293,7 +297,7 @@ def test_options_that_mean_nothing_are_refused_before_there_is_a_run(tmp_path):
         with pytest.raises(UsageError, match=message):
             lt.fit(name, rows().float(), out=tmp_path / "run", progress=False, **options)
         assert not (tmp_path / "run").exists()
-    with pytest.raises(UsageError, match="limit must be finite"):
+    with pytest.raises(UsageError, match="limit must be a finite number"):
         made("constrained-vae", limit=math.nan)
     for term in (lambda: beta_weighted(-1.0), lambda: cyclically_weighted(0)):
         with pytest.raises(UsageError):

@@ -57,8 +57,8 @@ def with_options_of(
         setattr(made, "__signature__", inspect.Signature([*own, *more]))  # noqa: B010  (no attribute of all callables)
         hints = get_type_hints(shared, include_extras=True)
         made.__annotations__ |= {each.name: hints[each.name] for each in more if each.name in hints}
-        docs = (inspect.getdoc(each) or "" for each in (recipe, shared))
-        made.__doc__ = with_entries(*docs, {each.name for each in more})
+        own_doc, their_doc = (inspect.getdoc(each) or "" for each in (recipe, shared))
+        made.__doc__ = with_entries(own_doc, their_doc, {each.name for each in more})
         return made  # pyright: ignore[reportReturnType]
 
     return add
