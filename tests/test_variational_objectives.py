@@ -287,7 +287,11 @@ def test_options_that_mean_nothing_are_refused_before_there_is_a_run(tmp_path):
             {"annealing": "cyclical", "annealing_rise": 1.5},
             "annealing_rise must be above 0 and at most 1",
         ),
-        ("annealed-vae", {"annealing": "cyclical", "annealing_steps": 0}, "annealing_steps must be at least 1"),
+        (
+            "annealed-vae",
+            {"annealing": "cyclical", "annealing_steps": 0},
+            "annealing_steps must be at least 1",
+        ),
         ("constrained-vae", {"constraint": "reconstruction"}, "give limit, in nats for a row"),
         ("constrained-vae", {"constraint": "KL"}, "unknown constraint 'KL'"),
         ("constrained-vae", {"limit": 0.0}, "that of a KL above 0; got 0.0"),

@@ -14,97 +14,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.problems import small_sizes
+from tests.small_recipes import KINDS, N, fit, given, is_done_at_once, kinds_of, spec
 from torch import Tensor
 
 import latentia as lt
-from latentia.core.state import prefixed
-from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, UsageError
-from latentia.recipes.gan_builder import build_gan
-from latentia.recipes.vae_builder import build_vae
 from latentia.runs.options import TRAINING, explanations, recipe_options
 
-KINDS = {
-    "table": DataSpec((3,), Support("real")),
-    "bits": DataSpec((1, 8, 8), Support("binary")),
-    "grey": DataSpec((1, 8, 8), Support("unit")),
-    "bytes": DataSpec((3, 9, 8), Support("discrete", 256)),
-    "digits": DataSpec((1, 8, 8), Support("discrete", 17)),
-    "columns": DataSpec((4,), Support.parse("table(real, binary, categorical(3), count)")),
-}
-SMALL = {  # where a recipe has them
-    "latent_dim": 2,
-    "components": 3,
-    "latent_density": "gaussian-mixture",
-    "latent_components": 2,
-    "transforms": 1,
-    "critic_hidden": 6,
-}
-SIZES_OF = {"vamp-vae": {"prior_components": 5}}  # as many pseudo-inputs as such small sets have rows for
-SUPERVISED = (  # those that need classes
-    "supervised-autoencoder",
-    "deconvolution-generator",
-    "conditional-vae",
-    "semi-supervised-vae",
-    "conditional-gan",
-)
-GIVEN = {name: {"class": "cat"} for name in ("conditional-vae", "conditional-gan")}  # needed for a sample
-AT_ONCE = ("gaussian", "kernel-density", "pca", "ppca")  # those that are done in one step, without chance
 NOW_AND_THEN = "gradient_norm|sample_|range_|critic_saturated|twice_jsd"  # what is logged every tenth step
-N = 60
-
-
-def small(name: str, kind: str, **options) -> dict[str, object]:
-    own = recipe_options(lt.recipes[name])
-    sizes = small_sizes(options.get("network", own.get("network", "")), KINDS[kind])
-    tiny = {key: value for key, value in SMALL.items() if key in own}
-    return sizes | tiny | SIZES_OF.get(name, {}) | {"progress": False} | options
-
-
-def labels(name: str) -> dict[str, object]:
-    return {"labels": ["cat", "dog", "eel"] * (N // 3)} if name in SUPERVISED else {}
-
-
-def spec(name: str, kind: str) -> DataSpec:
-    return KINDS[kind].with_classes(("cat", "dog", "eel") if name in SUPERVISED else ())
-
-
-def models(name: str, kind: str) -> bool:
-    try:
-        lt.recipes[name](spec(name, kind))
-    except UsageError:
-        return False
-    return True
-
-
-def rows(kind: str, n: int = N, seed: int = 0) -> Tensor:
-    """Return rows of a kind that are not uniform: two clusters."""
-    spec, generator = KINDS[kind], torch.Generator().manual_seed(seed)
-    x = torch.randn(n, *spec.event_shape, generator=generator) + 2 * torch.randint(
-        2, (n, 1), generator=generator
-    ).view(n, *[1] * len(spec.event_shape))
-    bounds = spec.support.bounds
-    return spec.support.project(x if bounds is None else x.sigmoid() * bounds[1])
-
-
-def fit(name: str, kind: str, **options) -> lt.Run:
-    support = str(KINDS[kind].support)
-    return lt.fit(name, rows(kind), support=support, **labels(name) | small(name, kind, **options))
-
-
-GAMES = [
-    name for name in lt.recipes if {*recipe_options(build_gan)} <= {*recipe_options(lt.recipes[name]), "loss"}
-]
-ON_ALL_KINDS = (
-    "gan",
-    "wgan-gp",
-)  # of the games, which differ in an option or two: the others on one kind of data
-
-
-def kinds_of(name: str) -> list[str]:
-    modelled = (kind for kind in KINDS if models(name, kind))
-    return [next(modelled)] if name in GAMES and name not in ON_ALL_KINDS else [*modelled]
+AT_ONCE = [name for name in lt.recipes if is_done_at_once(name)]
 
 
 CASES = [(name, kind) for name in lt.recipes for kind in kinds_of(name)]
@@ -127,15 +45,15 @@ def test_it_fits_two_steps_and_samples_rows_of_the_data_s_shape_and_support(name
     assert steps > 2 if run.stage else steps == (1 if name in AT_ONCE else 2)
     assert not run.model.training
     assert isinstance(run.model, lt.Generative)
-    given = GIVEN.get(name)
-    sample = run.sample(7, given, seed=0)
+    given_class = given(name, run.model)
+    sample = run.sample(7, given_class, seed=0)
     run.model.data.check(sample)
     assert sample.shape == (7, *KINDS[kind].event_shape)
     assert not sample.requires_grad
-    assert torch.equal(sample, run.sample(7, given, seed=0))
-    assert not torch.equal(sample, run.sample(7, given, seed=1))
+    assert torch.equal(sample, run.sample(7, given_class, seed=0))
+    assert not torch.equal(sample, run.sample(7, given_class, seed=1))
     before = torch.get_rng_state()
-    run.sample(7, given, seed=0)
+    run.sample(7, given_class, seed=0)
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -152,7 +70,7 @@ def test_it_is_loaded_from_a_copy_of_its_folder(name, kind, tmp_path):
     generators = [torch.Generator().manual_seed(3) for _ in range(2)]
     for _ in range(2):  # the generator goes on
         runs = zip((run, again), generators, strict=True)
-        first, second = (each.sample(5, GIVEN.get(name), seed=g) for each, g in runs)
+        first, second = (each.sample(5, given(name, run.model), seed=g) for each, g in runs)
         assert torch.equal(first, second)
     assert again.options == run.options
     assert again.spec == run.spec
@@ -203,7 +121,7 @@ def test_it_trains_in_half_precision_and_in_parts(name, kind, options):
     assert first.iloc[0].notna().all()
     assert first.filter(regex=rf"^(?!{NOW_AND_THEN})").notna().all(axis=None)
     assert all(parameter.dtype == torch.float32 for parameter in run.model.parameters())
-    assert run.sample(3, GIVEN.get(name), seed=0).dtype == torch.float32
+    assert run.sample(3, given(name, run.model), seed=0).dtype == torch.float32
 
 
 CONDITIONAL = [case for case in CASES if "conditional" in recipe_options(lt.recipes[case[0]])]
@@ -214,10 +132,10 @@ def test_a_conditional_model_is_given_a_class(name, kind, tmp_path):
     labels = ["cat", "dog", "eel"] * (N // 3)
     run = fit(name, kind, labels=labels, conditional=True, steps=2, out=tmp_path / "run")
     again = lt.load(tmp_path / "run")
-    for given in ("cat", "eel"):
-        sample = run.sample(4, given={"class": given}, seed=0)
+    for name_of_class in ("cat", "eel"):
+        sample = run.sample(4, given={"class": name_of_class}, seed=0)
         run.model.data.check(sample)
-        assert torch.equal(sample, again.sample(4, given={"class": given}, seed=0))
+        assert torch.equal(sample, again.sample(4, given={"class": name_of_class}, seed=0))
     contexts = torch.eye(3)
     if isinstance(run.model, lt.Pathwise):  # before rounding
         made = [run.model.rsample(1, c[None], generator=torch.Generator().manual_seed(0)) for c in contexts]
@@ -305,151 +223,6 @@ def test_equal_runs_are_equal_bytes_and_other_seeds_are_not(name, kind, tmp_path
 
 
 # --- options ----------------------------------------------------------------------------------------------------
-
-# Another value of each option, what it needs beside it, and the data on which it shows.
-OTHER: dict[str, tuple[object, dict[str, object], str]] = {
-    "alpha": (0.5, {}, "grey"),
-    "annealing": ("cyclical", {"annealing_steps": 2}, "grey"),
-    "annealing_rise": (1.0, {"annealing": "cyclical", "annealing_steps": 4}, "grey"),
-    "annealing_steps": (2, {}, "grey"),
-    "capacity": (3.0, {}, "grey"),
-    "capacity_steps": (2, {"capacity": 3.0}, "grey"),
-    "constraint": ("reconstruction", {"limit": 5.0}, "grey"),
-    "critic_hidden": (5, {}, "grey"),
-    "critic_layers": (1, {}, "grey"),
-    "diagonal": (1.0, {}, "grey"),
-    "doubly_reparameterised": (True, {}, "grey"),
-    "estimator": ("weighted", {}, "grey"),
-    "free_bits": (2.0, {}, "grey"),
-    "gamma": (1.0, {}, "grey"),
-    "limit": (1.0, {}, "grey"),
-    "multiplier_lr": (0.1, {}, "grey"),
-    "off_diagonal": (1.0, {}, "grey"),
-    "reconstruction_scale": (3.0, {}, "grey"),
-    "samples": (3, {}, "grey"),
-    "scale": (5.0, {}, "grey"),
-    "bandwidth": ("silverman", {}, "table"),
-    "bandwidth_factor": (2.0, {}, "table"),
-    "beta": (9.0, {}, "grey"),
-    "binarise": ("threshold", {}, "grey"),
-    "by": ("gradient", {}, "table"),
-    "components": (4, {}, "table"),
-    "conditional": (True, {"labels": [0, 1, 2] * (N // 3)}, "grey"),
-    "covariance": ("diagonal", {}, "table"),
-    "critic_lr": (0.1, {}, "grey"),
-    "draws": (3, {}, "grey"),
-    "hidden": (7, {"network": "mlp"}, "grey"),
-    "kernel": ("laplace", {}, "table"),
-    "kl_warmup": (5, {}, "grey"),
-    "labelled": (9, {}, "grey"),
-    "latent_dim": (3, {}, "grey"),
-    "layers": (3, {"network": "mlp"}, "grey"),
-    "dropout": (0.5, {}, "grey"),
-    "layer": ("maf", {}, "table"),
-    "latent_components": (3, {"latent_density": "gaussian-mixture"}, "grey"),
-    "latent_density": ("flow", {}, "grey"),
-    "likelihood": ("gaussian", {}, "grey"),
-    "likelihood_components": (3, {"likelihood": "discretised-logistic-mixture"}, "digits"),
-    "noise": (0.5, {}, "grey"),
-    "order": ("bic", {}, "table"),
-    "posterior": ("full", {}, "grey"),
-    "posterior_hidden": (8, {"posterior": "iaf"}, "grey"),
-    "posterior_transforms": (3, {"posterior": "planar"}, "grey"),
-    "prior": ("gaussian-mixture", {}, "grey"),
-    "prior_components": (3, {"prior": "vamp"}, "grey"),
-    "prior_hidden": (8, {"prior": "maf"}, "grey"),
-    "prior_transforms": (3, {"prior": "realnvp"}, "grey"),
-    "refine_lr": (0.9, {"refine_steps": 1}, "grey"),
-    "refine_steps": (2, {}, "grey"),
-    "reconstruction": ("absolute", {}, "grey"),
-    "transforms": (2, {}, "table"),
-    "unlabelled": ("eel", {}, "grey"),
-    "variance_floor": (0.9, {"shape": "full"}, "table"),
-    "weight": (7.0, {}, "grey"),
-    "loss": ("minimax", {}, "grey"),
-    "lr": (0.1, {"by": "gradient"}, "grey"),
-    "minibatch": (20, {}, "table"),
-    "network": ("mlp", {}, "grey"),
-    "norm": ("none", {"network": "conv"}, "grey"),
-    "regularisation": (0.5, {}, "table"),
-    "restarts": (4, {}, "table"),
-    "rotation": ("varimax", {}, "table"),
-    "shape": ("full", {}, "table"),
-    "shrinkage": ("oas", {}, "table"),
-    "shrinkage_share": (0.5, {"shrinkage": "fixed"}, "table"),
-    "sigma": (0.3, {"likelihood": "gaussian", "reconstruction": "likelihood"}, "table"),
-    "solver": ("randomized", {}, "grey"),
-    "step_decay": (0.9, {"minibatch": 20}, "table"),
-    "tol": (10.0, {"by": "em"}, "table"),
-    "whiten": (True, {}, "table"),
-    "width": (3, {"network": "conv"}, "grey"),
-}
-# The same for options of adversarial games, which other recipes have under the same names.
-OTHER_IN_GAMES: dict[str, tuple[object, dict[str, object], str]] = {
-    "augment": ("shift+cutout", {"network": "mlp"}, "grey"),
-    "beta1": (0.9, {}, "table"),
-    "beta2": (0.5, {}, "table"),
-    "clip_weights": (0.01, {}, "table"),
-    "combined": ("softmax", {"critics": 2}, "table"),
-    "conditioning": ("projection", {"conditional": True, "labels": [0, 1, 2] * (N // 3)}, "grey"),
-    "critic_norm": ("spectral", {}, "grey"),
-    "critic_steps": (2, {}, "table"),
-    "critics": (2, {}, "table"),
-    "divergence": ("reverse-kl", {}, "table"),
-    "diversity": ("mode-seeking", {}, "table"),
-    "diversity_weight": (9.0, {"diversity": "mode-seeking"}, "table"),
-    "instance_noise": (0.5, {}, "table"),
-    "instance_noise_steps": (3, {"instance_noise": 0.5}, "table"),
-    "label_flips": (0.3, {}, "table"),
-    "label_smoothing": (0.3, {}, "table"),
-    "minibatch": ("deviation", {}, "table"),
-    "non_saturating": (True, {}, "table"),
-    "pack": (3, {}, "table"),
-    "penalty": ("r1", {}, "table"),
-    "penalty_every": (2, {"penalty": "r1"}, "table"),
-    "penalty_weight": (7.0, {"penalty": "r1"}, "table"),
-    "prior": ("uniform", {}, "table"),
-    "replay": (50, {}, "table"),
-    "reuse_samples": (True, {}, "table"),
-    "unroll_lr": (0.7, {"unroll_steps": 2}, "table"),
-    "unroll_steps": (2, {}, "table"),
-}
-
-
-def shown_on_another(name: str, option: str) -> bool:
-    """Whether an option is of a family of recipes, and shown on the family's first."""
-    if name in GAMES:
-        its_own = (name, option) == ("dc-gan", "critic_norm")
-        return name != "gan" and option in recipe_options(build_gan) and not its_own
-    family = "posterior" in recipe_options(lt.recipes[name])
-    return family and name != "vae" and option in recipe_options(build_vae)
-
-
-OPTIONS = [
-    (name, option)
-    for name in lt.recipes
-    for option in recipe_options(lt.recipes[name])
-    if not shown_on_another(name, option)
-]
-
-
-@pytest.mark.parametrize(("name", "option"), OPTIONS)
-def test_every_option_changes_the_training(name, option):
-    """A19: a dead option is a defect. A new one needs a line in `OTHER`."""
-    other = OTHER | (OTHER_IN_GAMES if name in GAMES else {})
-    assert option in other, f"give {option} another value in OTHER"
-    value, beside, kind = other[option]
-    if recipe_options(lt.recipes[name])[option] == value:
-        value = {"mlp": "conv", "gaussian": "auto"}[str(value)]
-    beside = {
-        key: each for key, each in beside.items() if key in ("labels", *recipe_options(lt.recipes[name]))
-    }
-    found = []
-    for options in ({}, {option: value}):
-        run = fit(name, kind, steps=4, **(beside | options))
-        state = prefixed("state", run.recipe.objective.state_dict())
-        found.append(({key: each.tolist() for key, each in state.items()}, run.history.to_dict()))
-    assert found[0] != found[1]
 
 
 @each_recipe
