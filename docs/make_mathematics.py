@@ -36,12 +36,12 @@ def figures() -> dict[str, Figure]:
 
 
 def draws(*shape: int) -> torch.Tensor:
-    """Return standard normal numbers, the same at each call."""
+    """Return standard normal draws, the same at each call."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
 
 
 def moving_apart() -> Figure:
-    """Two uniforms on [0, 1]: disjoint from a shift of 1."""
+    """Draw divergences of two uniform distributions on [0, 1], which are disjoint from a shift of 1 on."""
 
     def uniform(x: torch.Tensor) -> torch.Tensor:
         return torch.where((x >= 0) & (x < 1), 0.0, -torch.inf)
@@ -50,7 +50,7 @@ def moving_apart() -> Figure:
 
 
 def coverage_and_quality() -> Figure:
-    """Two modes, and a model that covers one of them."""
+    """Draw a distribution with two modes, and a model that covers one of them."""
     x = torch.linspace(-4, 6, 200, dtype=torch.float64)
     p = (N(-1.0, 0.5).log_prob(x).exp() + N(3.0, 0.7).log_prob(x).exp()) / 2
     q = N(-0.5, 1.0).log_prob(x).exp()
@@ -58,7 +58,7 @@ def coverage_and_quality() -> Figure:
 
 
 def transport_plan() -> Figure:
-    """Twelve points on the line, moved by the least squared distance."""
+    """Draw a plan between twelve points on the line, optimal for the squared distance."""
     x = torch.linspace(0, 1, 12, dtype=torch.float64)
     p, q = (0.6 + draws(2, 12).double().sigmoid()).unbind(0)
     p, q = p / p.sum(), q / q.sum()
@@ -67,7 +67,7 @@ def transport_plan() -> Figure:
 
 
 def witness() -> Figure:
-    """A narrow and a wide Gaussian with one mean."""
+    """Draw the witness function of a narrow and a wide Gaussian with equal means."""
     points = draws(400, 1)
     return two_samples.witness_function(
         points[:200], 2 * points[200:], partial(gaussian_kernel, bandwidth=1.0)
@@ -75,7 +75,7 @@ def witness() -> Figure:
 
 
 def main() -> None:
-    """Write them."""
+    """Draw and write all pictures."""
     IMAGES.mkdir(exist_ok=True)
     for name, figure in figures().items():
         figure.set_dpi(110)

@@ -1,7 +1,7 @@
-"""Run the tutorials, and write what they print and draw into them: python docs/make_tutorials.py [NAME…].
+"""Run the tutorials and write their outputs and pictures into them: python docs/make_tutorials.py [NAME…].
 
-The Python blocks of docs/tutorials/NAME.md run from top to bottom in one namespace and in an empty folder. What a block
-prints stands in the text block after it; the PNG files that a page writes become docs/images/tutorials/.
+The Python blocks of docs/tutorials/NAME.md run from top to bottom in one namespace and in an empty folder. The output
+of a block is written into the text block after it; the PNG files that a page writes are copied to docs/images/tutorials/.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def code(text: str) -> list[str]:
 
 
 def outputs(text: str) -> list[str]:
-    """Return what a page says that each of its blocks prints; nothing for a block without output."""
+    """Return the output of each block as the page shows it; nothing for a block without output."""
     return [block["output"] or "" for block in BLOCK.finditer(text)]
 
 
 def with_outputs(text: str, printed: list[str]) -> str:
-    """Return a page with other outputs after its blocks."""
+    """Return a page with new outputs after its blocks."""
     new = iter(printed)
 
     def replaced(block: re.Match[str]) -> str:
@@ -67,7 +67,7 @@ def make(page: Path) -> None:
 
 
 def main(names: list[str]) -> None:
-    """Make the pages named, or all."""
+    """Make the named pages, or all."""
     for page in [PAGES / f"{name}.md" for name in names] or sorted(PAGES.glob("*.md")):
         print(page.stem)
         make(page)
