@@ -1,7 +1,7 @@
 """Run the tutorials and write their outputs and pictures into them: python docs/make_tutorials.py [NAME…].
 
 The Python blocks of docs/tutorials/NAME.md run from top to bottom in one namespace and in an empty folder. The output
-of a block is written into the text block after it; the PNG files that a page writes are copied to docs/images/tutorials/.
+of a block is written into the text block after it; the PNG files of a page are copied to docs/images/tutorials/.
 """
 
 from __future__ import annotations
