@@ -214,6 +214,7 @@ def test_convolution_weights_are_laid_out_channels_last(name):
         ({"norm": "btach"}, "unknown norm 'btach'; did you mean 'batch'"),
         ({"norm": "spectral"}, "is none or batch or instance or group; got 'spectral'"),
         ({"attention": -1}, "context and attention at least 0; got .*attention=-1"),
+        ({"blocks": 0}, "width and blocks must be at least 1, .*; got .*blocks=0"),
     ],
 )
 def test_what_a_network_cannot_be_is_refused(name, options, message):
@@ -221,8 +222,20 @@ def test_what_a_network_cannot_be_is_refused(name, options, message):
         network(name, **options)
 
 
+@pytest.mark.parametrize("name", IMAGERS)
+def test_blocks_are_as_many_as_requested(name):
+    counts = [
+        sum(type(m).__name__ == "Residual" for m in network(name, blocks=n).modules()) for n in (1, 2, 3)
+    ]
+    assert counts[1] - counts[0] == counts[2] - counts[1] > 0
+
+
 def test_an_mlp_has_no_attention_and_none_of_the_norms_of_feature_maps():
-    with pytest.raises(UsageError, match="an mlp has none; got attention=8"):
+    with pytest.raises(
+        UsageError, match="no residual blocks and no attention; got blocks=None and attention=8"
+    ):
         network("mlp", attention=8)
+    with pytest.raises(UsageError, match="got blocks=2 and attention=0"):
+        network("mlp", blocks=2)
     with pytest.raises(UsageError, match="is none or batch; got 'instance'"):
         network("mlp", "instance")

@@ -111,6 +111,7 @@ class ImageToImageFactory(Protocol):
         context: int,
         size: Size,
         norm: str = ...,
+        blocks: int | None = None,
         attention: int = 0,
     ) -> nn.Module:
         """Return a module that maps (B, *in_shape), and a (B, context) vector if there is one, to (B, *out_shape).
@@ -121,7 +122,12 @@ class ImageToImageFactory(Protocol):
             context: entries of the context vector; 0: none. A time or a class enters as its embedding.
             size: how large the network is.
             norm: none, batch, instance or group; each network has a default of its own.
+            blocks: residual blocks, at each resolution of a U-Net or at the lowest resolution of a translator;
+                None: the network's own default.
             attention: largest side of feature maps that pass through self-attention; 0: none do.
+
+        Raises:
+            UsageError: for shapes and options that the network does not have.
         """
         ...
 

@@ -140,12 +140,15 @@ def _mlp_image_to_image(
     context: int,
     size: Size,
     norm: str = "none",
+    blocks: int | None = None,
     attention: int = 0,
     activation: str,
 ) -> nn.Module:
     check_norm(norm, ("none", "batch"), "a fully connected image-to-image network")
-    if attention:
-        raise UsageError(f"attention is between feature maps, and an mlp has none; got attention={attention}")
+    if blocks is not None or attention:
+        raise UsageError(
+            f"an mlp has no residual blocks and no attention; got blocks={blocks} and attention={attention}"
+        )
     return MLP(
         in_shape,
         out_shape,
@@ -164,6 +167,7 @@ def _image_to_image(
     context: int,
     size: Size,
     norm: str,
+    blocks: int | None = None,
     attention: int = 0,
     network: type[UNet | ResidualTranslator],
 ) -> nn.Module:
@@ -174,6 +178,7 @@ def _image_to_image(
         context=context,
         norm=norm,
         dropout=size.dropout,
+        blocks=blocks,
         attention=attention,
     )
 

@@ -29,7 +29,7 @@ class UNet(ImageToImage):
         out_shape: (*parameters, channels, height, width) of the output, of the same height and width.
         width: feature maps at full resolution; each halving doubles them, up to ``widest`` times as many.
         widest: see there.
-        blocks: residual blocks at each resolution of each path.
+        blocks: residual blocks at each resolution of each path; None: 1.
         context: entries of the context vector; 0: none. A time or a class enters as its embedding.
         norm: none, batch, instance or group.
         dropout: dropout rate of feature maps in training, within each block.
@@ -59,12 +59,13 @@ class UNet(ImageToImage):
         *,
         width: int = 32,
         widest: int = WIDEST,
-        blocks: int = 1,
+        blocks: int | None = None,
         context: int = 0,
         norm: str = "group",
         dropout: float = 0.0,
         attention: int = 0,
     ) -> None:
+        blocks = 1 if blocks is None else blocks
         super().__init__(
             in_shape, out_shape, width=width, context=context, blocks=blocks, attention=attention
         )
