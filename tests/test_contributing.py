@@ -17,10 +17,12 @@ COPIED = ("src", "tests", "docs", "pyproject.toml", "README.md", "CONTRIBUTING.m
 BLOCKS = re.findall(
     r"^```python\n# (\S+?)(?:, ([^\n]*))?\n(.*?)^```$", (ROOT / "CONTRIBUTING.md").read_text(), re.M | re.S
 )
+OUTSIDE = [path for path, *_ in BLOCKS if path.startswith("my_")]
 PICKED_UP = {  # where the examples are tested without being named, and by what
     "tests/test_gan_loss_pairs.py": "signed-least-squares or even_score or without_an_optimum",
     "tests/contracts/test_divergences.py": "triangular",
     "tests/contracts/test_likelihoods.py": "laplace",
+    "tests/contracts/test_priors.py": "student-t",
     "tests/contracts/test_recipes.py": "wide-vae",
     "tests/test_metrics_evaluate.py": "nearest-sample or defaults_follow",
     "tests/test_data_sets.py": "well_formed or stars",
@@ -70,7 +72,7 @@ def run(tree: Path, *words: str) -> None:
 
 def test_every_example_says_where_it_goes():
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    assert len(BLOCKS) == text.count("```python") == 9
+    assert len(BLOCKS) == text.count("```python") == len(OUTSIDE) + 10
 
 
 @pytest.mark.slow
@@ -92,6 +94,37 @@ def test_the_examples_pass_the_tests_that_pick_them_up(tree: Path):
     run(tree, sys.executable, "docs/make_tables.py")
     words = " or ".join(PICKED_UP.values())
     run(tree, sys.executable, "-m", "pytest", *PICKED_UP, "-k", words, "-x", "-p", "no:cacheprovider")
+
+
+@pytest.mark.slow
+def test_parts_outside_the_package_are_used_on_the_command_line(tree: Path):
+    """Each is named in a fit, scored, and loaded with the same files."""
+    imports = [word for path in OUTSIDE for word in ("--import", path)]
+    assert len(OUTSIDE) == 6
+
+    def latentia(*words: str) -> None:
+        run(tree, sys.executable, "-m", "latentia", *imports, *words)
+
+    latentia("fit", "gan", "--data", "cross", "--loss", "signed", "--steps", "3", "--out", "a")
+    latentia(
+        "fit",
+        "vae",
+        "--data",
+        "cross",
+        "--prior",
+        "laplace",
+        "--steps",
+        "3",
+        "--monitor",
+        "mean-gap",
+        "--out",
+        "b",
+    )
+    latentia("fit", "vae", "--data", "cross", "--likelihood", "student-t", "--steps", "3", "--out", "c")
+    latentia("fit", "robust-vae", "--data", "cross", "--latent-dim", "2", "--steps", "3", "--out", "d")
+    for folder in "abcd":
+        latentia("evaluate", folder, "--metrics", "mean-gap")
+        latentia("sample", folder, "--n", "4", "--out", f"{folder}.npy")
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 import latentia as lt
 from latentia import registry
+from latentia.cli import main
 from latentia.errors import PluginWarning, UnknownNameError, UsageError
 from latentia.plugins import import_part, load_plugins
 from latentia.registry import Registry
@@ -138,3 +141,110 @@ def test_an_installed_plugin_is_found_and_a_broken_one_is_left_out_with_a_line(i
     assert registry.schedules["flat"](0, 1) == 1.0
     assert list(registry.schedules) == ["constant", "cosine", "flat"]
     assert load_plugins() == ("mine",)
+
+
+# --- the command line -----------------------------------------------------------------------------------------------
+
+EXAMPLES = re.findall(
+    r"^```python\n# (my_\w+\.py)\n(.*?)^```$",
+    (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(),
+    re.M | re.S,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write the parts that CONTRIBUTING shows into a working directory."""
+    for name, text in EXAMPLES:
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def latentia(*words: str, code: int = 0) -> str:
+    """Run the command line in a process of its own; return what it prints, on standard error where it fails."""
+    command = [sys.executable, "-m", "latentia", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stderr if code else done.stdout
+
+
+def test_a_run_of_one_s_own_parts_names_them_and_asks_for_them(folder: Path):
+    """Without the import: one line that says which file to import, and nothing of versions."""
+    own = [word for name in ("my_prior.py", "my_dataset.py", "my_metric.py") for word in ("--import", name)]
+    fit = (
+        "fit",
+        "vae",
+        "--data",
+        "cross",
+        "--prior",
+        "laplace",
+        "--latent-dim",
+        "2",
+        "--steps",
+        "2",
+        "--out",
+        "run",
+    )
+    latentia(*own, *fit, "--monitor", "mean-gap")
+    config = json.loads((folder / "run/config.json").read_text())
+    assert config["parts"] == [
+        {"registry": "datasets", "name": "cross", "module": "my_dataset", "file": "my_dataset.py"},
+        {"registry": "priors", "name": "laplace", "module": "my_prior", "file": "my_prior.py"},
+        {"registry": "metrics", "name": "mean-gap", "module": "my_metric", "file": "my_metric.py"},
+    ]
+    latentia(*own, "sample", "run", "--n", "3", "--out", "rows.npy")
+    assert "mean-gap" in latentia(*own, "evaluate", "run", "--metrics", "mean-gap")
+    for words in (("sample", "run", "--n", "3"), ("evaluate", "run"), ("doctor", "run")):
+        line = latentia(*words, code=1)
+        assert line == (
+            "latentia: error: run uses the dataset name 'cross', the prior name 'laplace', the metric name 'mean-gap' of "
+            "my_dataset.py, my_prior.py, my_metric.py, which is not imported: put --import my_dataset.py --import "
+            "my_prior.py --import my_metric.py between latentia and the verb, or in Python import my_dataset, my_prior, "
+            "my_metric first\n"
+        )
+    code = "import my_prior, my_dataset, my_metric, latentia as lt; print(lt.load('run').sample(3).shape)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "torch.Size([3, 2])" in done.stdout, done.stderr
+
+
+def test_help_and_lists_show_one_s_own_parts(folder: Path):
+    assert "robust-vae" in latentia("--import=my_recipe.py", "recipes")
+    assert "Two Gaussians that cross" in latentia("--import", "my_dataset.py", "datasets")
+    assert "outliers do not pull" in latentia("--import", "my_recipe.py", "fit", "robust-vae", "--help")
+    assert "robust-vae" not in latentia("recipes")
+
+
+def test_a_run_of_a_recipe_of_one_s_own_is_loaded_with_its_file(folder: Path):
+    latentia("--import", "my_recipe.py", "--import", "my_dataset.py", "fit", "robust-vae", "--data", "cross", "--steps", "1",
+             "--out", "run")  # fmt: skip
+    named = {part["name"] for part in json.loads((folder / "run/config.json").read_text())["parts"]}
+    assert named == {"robust-vae", "cross"}
+    assert "the recipe name 'robust-vae' of my_recipe.py" in latentia(
+        "--import", "my_dataset.py", "sample", "run", code=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--import"], "--import needs a Python file: latentia --import my_parts.py VERB ..."),
+        (["recipes", "--import", "a.py"], "--import stands before the verb: latentia --import FILE VERB ..."),
+        (["--import", "nowhere.py", "recipes"], "there is no file nowhere.py to import: give the path of a Python file"),
+    ],
+)  # fmt: skip
+def test_import_on_the_command_line_is_checked(words, message, capsys):
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"latentia: error: {message}\n"
+
+
+def test_parts_of_a_config_that_are_damaged_get_one_line(folder: Path):
+    latentia("fit", "gaussian", "--data", "moons", "--out", "run")
+    config = json.loads((folder / "run/config.json").read_text())
+    assert "parts" not in config
+    for parts in ({"a": 1}, [{"name": "x"}], [{"registry": "zoo", "name": "x", "module": "m", "file": None}]):
+        (folder / "run/config.json").write_text(json.dumps(config | {"parts": parts}))
+        assert "parts are not readable; it is damaged" in latentia("sample", "run", code=1)
+    plugin = [{"registry": "priors", "name": "gone", "module": "their.parts", "file": None}]
+    (folder / "run/config.json").write_text(json.dumps(config | {"parts": plugin}))
+    assert "of a package that is not installed: install their.parts" in latentia("sample", "run", code=1)

@@ -1,5 +1,7 @@
 """The command line: ``latentia VERB …``. Verbs are functions of this package's files; see `latentia.cli.commands`.
 
+Before the verb, ``--import my_parts.py`` imports a file of the user's own for the parts that it registers.
+
 Exit codes: 0 done; 1 it failed; 2 the words typed make no sense; 130 interrupted by Ctrl-C, 143 by
 SIGTERM, 129 by SIGHUP.
 """
@@ -16,8 +18,9 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from latentia.cli.commands import arguments, verbs
-from latentia.errors import DataWarning, LatentiaError, RenamedWarning, UsageError
+from latentia.errors import DataWarning, LatentiaError, PluginWarning, RenamedWarning, UsageError
 from latentia.interrupts import StopRequest, stoppable
+from latentia.plugins import import_part
 from latentia.version import __version__
 
 FAILED, MISUSED, STOPPED_BY = 1, 2, 128  # the last and the signal's number
@@ -83,7 +86,8 @@ def _drop(stream: TextIO) -> None:
 
 
 def _run(words: list[str]) -> int:
-    """Do what the words say; the first is the verb."""
+    """Do what the words say; the first is the verb, but for the files that are to be imported before."""
+    words = _imported(words)
     if not words or words[0] in ("-h", "--help", "help"):
         from latentia.cli.lists import print_overview
 
@@ -96,14 +100,31 @@ def _run(words: list[str]) -> int:
     return verb(**arguments(verb, _values(words[0], words[1:]))) or 0
 
 
+def _imported(words: list[str]) -> list[str]:
+    """Import the files that come before the verb, for the parts that they register; return the words after them.
+
+    Raises:
+        UsageError: for a file that cannot be imported, none at all, and ``--import`` after the verb.
+    """
+    while words and words[0].partition("=")[0] == "--import":
+        _, equals, file = words[0].partition("=")
+        file, words = (file, words[1:]) if equals else ("".join(words[1:2]), words[2:])
+        if not file or file.startswith("-"):
+            raise UsageError("--import needs a Python file: latentia --import my_parts.py VERB ...")
+        import_part(file)
+    if any(word.partition("=")[0] == "--import" for word in words):
+        raise UsageError("--import stands before the verb: latentia --import FILE VERB ...")
+    return words
+
+
 @contextmanager
 def _noting() -> Generator[None]:
-    """Print each warning about data or an old name as a line on standard error, once."""
+    """Print each warning about data, a plugin or an old name as a line on standard error, once."""
     with warnings.catch_warnings():
         plain = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
-            if issubclass(category, DataWarning | RenamedWarning):
+            if issubclass(category, DataWarning | PluginWarning | RenamedWarning):
                 print(f"latentia: note: {message}", file=sys.stderr)
             else:
                 plain(message, category, *rest)

@@ -45,6 +45,9 @@ def print_overview() -> None:
     print("Latentia fits generative models of data, samples them, and scores them honestly.\n")
     print("usage: latentia VERB ...      latentia VERB --help explains a verb\n")
     print_listing(_by_group())
+    print(
+        "--import my_parts.py, before the verb, imports a file of your own, whose recipes, losses, ... are then known."
+    )
     print("--version shows the version; --debug, with any verb, shows where an error comes from.")
 
 

@@ -26,6 +26,7 @@ from latentia.runs.entries import (
 )
 from latentia.runs.files import read_json, read_metadata, read_tensors, write_json, write_tensors
 from latentia.runs.history import HistoryFile, Row
+from latentia.runs.outside import refuse_missing_parts
 from latentia.runs.renamed import current_options
 from latentia.version import __version__
 
@@ -59,7 +60,8 @@ def read_config(path: Path) -> dict[str, Any]:
     """Read a run folder's config.json, with options under the names of today.
 
     Raises:
-        RunError: if the folder or the file is missing, damaged or from a newer version.
+        RunError: if the folder or the file is missing, damaged or from a newer version, or names parts from outside the
+            package that are not imported.
     """
     if not path.is_dir():
         raise RunError(f"there is no run folder at {path}")
@@ -75,6 +77,7 @@ def read_config(path: Path) -> dict[str, Any]:
             f"{FORMAT}: install a newer one"
         )
     _check_parts(config, path / CONFIG)
+    refuse_missing_parts(path, config)
     for part in ("options", "training"):
         config[part] = current_options(config["recipe"], config[part], stacklevel=4)
     return config

@@ -25,6 +25,7 @@ from latentia.runs.costs import Costs
 from latentia.runs.critic_ratio import CriticReading
 from latentia.runs.folder import FORMAT, RunFolder
 from latentia.runs.options import Training, at_least, checked_seed
+from latentia.runs.outside import outside_parts
 from latentia.version import __version__
 
 if TYPE_CHECKING:
@@ -257,7 +258,7 @@ class Run:
 
     def config(self) -> dict[str, Any]:
         """Return what config.json holds: all that is needed to build the run's model again."""
-        return {
+        config = {
             "format": FORMAT,
             "recipe": self.name,
             "options": dict(self.options),
@@ -271,6 +272,8 @@ class Run:
                 "python": platform.python_version(),
             },
         }
+        parts = outside_parts(config)
+        return config | ({"parts": parts} if parts else {})
 
     def require(self, capability: type[C], *more: type) -> C:
         """Return the model, as one with capabilities; `UsageError` says what it lacks and what it can."""
