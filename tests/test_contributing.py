@@ -105,23 +105,11 @@ def test_parts_outside_the_package_are_used_on_the_command_line(tree: Path):
     def latentia(*words: str) -> None:
         run(tree, sys.executable, "-m", "latentia", *imports, *words)
 
-    latentia("fit", "gan", "--data", "cross", "--loss", "signed", "--steps", "3", "--out", "a")
-    latentia(
-        "fit",
-        "vae",
-        "--data",
-        "cross",
-        "--prior",
-        "laplace",
-        "--steps",
-        "3",
-        "--monitor",
-        "mean-gap",
-        "--out",
-        "b",
-    )
-    latentia("fit", "vae", "--data", "cross", "--likelihood", "student-t", "--steps", "3", "--out", "c")
-    latentia("fit", "robust-vae", "--data", "cross", "--latent-dim", "2", "--steps", "3", "--out", "d")
+    common = ("--data", "cross", "--steps", "3", "--out")
+    latentia("fit", "gan", *common, "a", "--loss", "signed")
+    latentia("fit", "vae", *common, "b", "--prior", "laplace", "--monitor", "mean-gap")
+    latentia("fit", "vae", *common, "c", "--likelihood", "student-t")
+    latentia("fit", "robust-vae", *common, "d", "--latent-dim", "2")
     for folder in "abcd":
         latentia("evaluate", folder, "--metrics", "mean-gap")
         latentia("sample", folder, "--n", "4", "--out", f"{folder}.npy")

@@ -54,7 +54,7 @@ def refuse_missing_parts(path: Path, config: Mapping[str, Any]) -> None:
         )
     typed = " ".join(f"--import {file}" for file in files)
     raise RunError(
-        f"{path} uses {named} of {', '.join(files)}, which is not imported: put {typed} between latentia and the verb, "
+        f"{path} uses {named} of {', '.join(files)}, not imported here: put {typed} between latentia and the verb, "
         f"or in Python import {', '.join(modules)} first"
     )
 
