@@ -44,7 +44,7 @@ class Planted:
         of: what that is.
         truth: by score, what the values are in the mean, where it is known.
         without: by score, why it has no standard error.
-        draws: how many draws the deviation is taken over; other than 200 only where a draw is slow.
+        draws: number of draws for the standard deviation; other than 200 only where a draw is slow.
     """
 
     draw: Callable[[int], Found]
@@ -326,7 +326,7 @@ REFIT = "the trees would have to be fitted again"
 
 PLANTED: dict[str, Planted] = {
     "log-likelihood": Planted(
-        of_rows("log-likelihood"), truth={"log-likelihood": -float(SLACK.law.entropy())}
+        of_rows("log-likelihood"), truth={"log-likelihood": -float(SLACK.marginal.entropy())}
     ),
     "elbo": Planted(of_rows("elbo"), truth={"elbo": exact_elbo()}),
     "iwae": Planted(of_rows("iwae", iwae_samples=5)),

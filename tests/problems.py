@@ -43,7 +43,7 @@ class LinearGaussian(Generative, Density, Bounded, Encodes, Decodes):
         self.register_buffer("posterior_covariance", torch.linalg.inv(precision))
 
     @property
-    def law(self) -> MultivariateNormal:
+    def marginal(self) -> MultivariateNormal:
         covariance = self.weight @ self.weight.T + self.noise**2 * torch.eye(len(self.bias)).double()
         return MultivariateNormal(self.bias, covariance)
 
@@ -62,7 +62,7 @@ class LinearGaussian(Generative, Density, Bounded, Encodes, Decodes):
             return self.decode(self.prior.sample((n,))).sample()
 
     def log_prob(self, x, context=None) -> Tensor:
-        return self.law.log_prob(x.double())
+        return self.marginal.log_prob(x.double())
 
     def encode(self, x, context=None) -> MultivariateNormal:
         exact = self.posterior(x)
@@ -99,7 +99,7 @@ class LinearGaussian(Generative, Density, Bounded, Encodes, Decodes):
         return reconstruction - kl_divergence(q, self.prior)
 
     def rows(self, n: int, seed: int = 0) -> Rows:
-        """Return n rows drawn from the law."""
+        """Return n rows drawn from the model."""
         x = self.sample(n, generator=torch.Generator().manual_seed(seed)).float()
         return Rows(x, DataSpec((len(self.bias),), Support("real")))
 
@@ -148,7 +148,7 @@ class Coins(Generative, Density):
         return Independent(Bernoulli(torch.full((self.size,), 0.5)), 1).log_prob(x)
 
     def rows(self, n: int, seed: int = 0) -> Rows:
-        """Return n rows drawn from the law."""
+        """Return n rows drawn from the model."""
         x = self.sample(n, generator=torch.Generator().manual_seed(seed))
         return Rows(x, DataSpec((self.size,), Support("binary")))
 

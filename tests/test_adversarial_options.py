@@ -94,7 +94,7 @@ def test_first_losses_of_minibatch_critics_are_of_order_one(minibatch):
 # --- what critics see -----------------------------------------------------------------------------------------------
 
 
-def test_instance_noise_fades_linearly_and_is_gone_at_the_step_told():
+def test_instance_noise_fades_linearly_and_is_gone_at_the_given_step():
     noise = InstanceNoise(noise=0.4, noise_steps=200)
     told = [noise.deviation(torch.tensor(step)).item() for step in (0, 50, 100, 199, 200, 1000)]
     assert told == pytest.approx([0.4, 0.3, 0.2, 0.002, 0, 0])
@@ -103,7 +103,7 @@ def test_instance_noise_fades_linearly_and_is_gone_at_the_step_told():
 
 @pytest.mark.parametrize("step", [0, 30, 60])
 def test_all_that_critics_see_is_noisy_in_units_of_the_scaled_rows(step):
-    """20,000 entries: the deviation is off by 3 % once in 10⁹ draws."""
+    """20,000 entries: the standard deviation is off by 3 % once in 10⁹ draws."""
     played = game(instance_noise=0.5, instance_noise_steps=60)
     played.begin(Batch(rows(n=100) * 50))
     played.clock.fill_(step)
@@ -155,7 +155,7 @@ def test_labels_that_are_smoothed_or_flipped_reach_the_critic_only():
 
 
 def test_replay_fills_and_then_exchanges_half():
-    """Rows are told apart by a number: what is shown is new rows and stored ones, and each is in one place."""
+    """Rows are identified by a number: the critic sees new rows and stored ones, and each is in one place."""
     torch.manual_seed(0)
     replay = Replay(5, (1,))
     batches = [torch.arange(4.0)[:, None] + 10 * k for k in range(30)]
@@ -223,7 +223,7 @@ def test_gdpp_reads_the_first_critic_s_features_as_it_sees_rows():
 
 @pytest.mark.parametrize("conditioning", ["concatenation", "projection"])
 def test_samples_are_of_the_class_that_is_asked_for(conditioning):
-    """Classes around −2 and 2, with a deviation of 0.3: their means come out apart, in that order."""
+    """Classes around −2 and 2, with a standard deviation of 0.3: their means come out apart, in that order."""
     y = torch.arange(256) % 2
     x = 0.3 * torch.randn(256, 2, generator=torch.Generator().manual_seed(0)) + 4.0 * y[:, None] - 2
     options = {"hidden": 32, "layers": 1, "lr": 2e-3, "critic_lr": 2e-3, "latent_dim": 2, "progress": False}
@@ -235,7 +235,7 @@ def test_samples_are_of_the_class_that_is_asked_for(conditioning):
     assert low < -1 < 1 < high
 
 
-def test_critics_are_told_the_class_of_each_row_of_a_pack():
+def test_critics_are_conditioned_on_the_class_of_each_row_of_a_pack():
     played = game(data=GREY, conditional=True, pack=2)
     given, seen = batch(GREY), []
     played.critics[0].network.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[1]))

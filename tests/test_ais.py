@@ -1,4 +1,4 @@
-"""Annealed importance sampling on the linear-Gaussian model, where every law on the way is known."""
+"""Annealed importance sampling on the linear-Gaussian model, where every intermediate distribution is known."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ def test_the_published_gaps_come_out_to_the_digits_given():
         assert (found[1] - found[0]).item() * steps == pytest.approx(99.50005, abs=1e-5)
 
 
-def test_the_laws_on_the_way_are_those_of_the_path():
+def test_the_distributions_on_the_way_are_those_of_the_path():
     """Slopes are the Gaussian's, log f_β differs from its log-density by a constant, which at β = 1 is log p(x)."""
     problem, beta = plane(), 0.3
-    point, law = problem.path().at(prior(50, problem, 0)), problem.distribution(beta)
-    difference = point.log_density(beta) - law.log_prob(point.z)
+    point, distribution = problem.path().at(prior(50, problem, 0)), problem.distribution(beta)
+    difference = point.log_density(beta) - distribution.log_prob(point.z)
     assert torch.allclose(difference, difference[:1].expand_as(difference), atol=1e-10)
     z = point.z.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(law.log_prob(z).sum(), z)
+    (slope,) = torch.autograd.grad(distribution.log_prob(z).sum(), z)
     assert torch.allclose(point.slope(beta), slope, atol=1e-10)
     evidence = point.log_density(1.0) - problem.distribution(1.0).log_prob(point.z)
     assert torch.allclose(evidence, problem.log_evidence().expand_as(evidence), atol=1e-10)
@@ -134,7 +134,7 @@ def test_one_temperature_is_the_naive_estimate_and_its_reverse():
 
 
 def test_a_start_that_is_an_encoder_gives_the_same_evidence():
-    """f₀ may be any normalised law: here the posterior itself, from which every weight is p(x)."""
+    """f₀ may be any normalised density: here the posterior itself, from which every weight is p(x)."""
     problem, betas = plane(), linear_temperatures(5)
     q, path = problem.distribution(1.0), problem.path()
     other = Path(q.log_prob, lambda z: path.log_start(z) + path.log_ratio(z) - q.log_prob(z))
@@ -148,17 +148,17 @@ def test_a_start_that_is_an_encoder_gives_the_same_evidence():
 # Hamiltonian moves
 
 
-def test_moves_leave_the_law_as_it_is():
+def test_moves_leave_the_distribution_invariant():
     """From exact draws, 4 moves with steps so large that a third is refused; 4.5 errors of 18 numbers: 2e-4."""
     problem, beta, chains = plane(), 0.7, 6000
-    law, path, draws = problem.distribution(beta), problem.path(), seeded_generator(8)
+    distribution, path, draws = problem.distribution(beta), problem.path(), seeded_generator(8)
     with seeded(7):
-        point = path.at(law.sample((chains,)))
+        point = path.at(distribution.sample((chains,)))
     for _ in range(4):
-        step = 1.6 * law.covariance_matrix.diagonal(dim1=1, dim2=2).amin(1).sqrt().expand(3)
+        step = 1.6 * distribution.covariance_matrix.diagonal(dim1=1, dim2=2).amin(1).sqrt().expand(3)
         point, acceptance = hamiltonian_move(path, point, beta, step, leapfrog=4, generator=draws)
     assert 0.5 < acceptance.mean() < 0.9
-    deviations = torch.linalg.solve(law.scale_tril, (point.z - law.mean)[..., None])[..., 0]
+    deviations = torch.linalg.solve(distribution.scale_tril, (point.z - distribution.mean)[..., None])[..., 0]
     first = deviations.mean(0) * math.sqrt(chains)
     second = torch.einsum("cbi,cbj->bij", deviations, deviations)
     spread = (second / chains - torch.eye(2)) * math.sqrt(chains / 2)

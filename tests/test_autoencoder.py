@@ -1,4 +1,4 @@
-"""Autoencoders, and the second stage that fits a law to their codes."""
+"""Autoencoders, and the second stage that fits a density to their codes."""
 
 from __future__ import annotations
 
@@ -118,7 +118,8 @@ def test_noise_has_the_deviation_asked_for_in_units_of_the_scaled_data(monkeypat
         lambda self, x, **given: seen.append(given["corrupted"] - x) or original(self, x, **given),
     )
     learner.terms(torch.zeros(20_000, 6), None)
-    # 120,000 draws: the relative error of a deviation is 1/√240,000 = 0.002, and 5 of these are one in 2 million
+    # 120,000 draws: the relative error of a standard deviation is 1/√240,000 = 0.002, and 5 of these are one in 2
+    # million
     assert seen[0].std().item() == pytest.approx(1.5, rel=0.01)
 
 
@@ -139,7 +140,7 @@ def test_a_classifier_separates_classes_in_the_code():
 # --- the second stage ---------------------------------------------------------------------------------------------
 
 
-def test_without_a_law_of_codes_nothing_is_sampled():
+def test_without_a_latent_density_nothing_is_sampled():
     run = lt.fit("autoencoder", X, epochs=1, **SMALL)
     with pytest.raises(UsageError, match="autoencoder does not sample; it can encode, decode"):
         run.sample(3)
@@ -156,7 +157,7 @@ def test_the_second_stage_leaves_the_autoencoder_as_it_was():
         assert run.stage == 1
 
 
-def test_the_law_of_codes_is_that_of_the_rows_codes():
+def test_the_latent_density_is_fitted_to_the_rows_codes():
     run = lt.fit("autoencoder", X, epochs=3, latent_density="gaussian-mixture", latent_components=2, **SMALL)
     codes = run.encode(X)
     direct = lt.fit("gaussian-mixture", codes, components=2, progress=False)

@@ -34,7 +34,7 @@ def volume(mesh: Mesh) -> float:
 
 
 def share(image: np.ndarray) -> float:
-    """Return the share of pixels that are not ground."""
+    """Return the fraction of pixels that are not background."""
     return float((image < 255).any(0).mean())
 
 

@@ -1,4 +1,4 @@
-"""Classes of samples, told by a classifier; stacked digits, whose thousand classes are counted so."""
+"""Classes of samples, predicted by a classifier; stacked digits, whose thousand classes are counted so."""
 
 from __future__ import annotations
 
@@ -68,13 +68,15 @@ def test_all_classes_at_the_data_s_shares_and_lost_ones():
     train, test = corners(2000, 0, (0.4, 0.3, 0.2, 0.1)), corners(1000, 1, (0.4, 0.3, 0.2, 0.1))
     honest = classes_of(Drawn(test), test, train)
     assert honest["captured"].value == 4
-    assert honest["kl"].value < 0.02  # 2n KL is χ²₃, and so are the training rows' shares: mean 0.0023
+    assert (
+        honest["kl"].value < 0.02
+    )  # 2n KL is χ²₃, and so is that of the training rows' frequencies: mean 0.0023
     assert honest["kl"].settings["accuracy"] > 0.99
     assert honest["kl"].settings["captured_by_held_out_rows"] == 4
     assert honest["kl"].settings["kl_of_held_out_rows"] < 0.02
     lost = classes_of(Drawn(of_classes(test, [0, 3])), test, train)
     assert lost["captured"].value == 2
-    # Of shares 0.8 and 0.2 of what is left, against 0.4 and 0.1: log 2 whatever is drawn, up to sampling error.
+    # Frequencies 0.8 and 0.2 of the rest, against 0.4 and 0.1: log 2 whatever is drawn, up to sampling error.
     assert lost["kl"].value == pytest.approx(math.log(2), abs=0.05)
     assert lost["kl"].settings["kl_of_held_out_rows"] < 0.02
 
@@ -161,7 +163,7 @@ def test_numbers_and_digits_are_inverse():
 
 @pytest.mark.slow
 def test_lost_numbers_are_counted_by_a_classifier_of_digits():
-    """Of a thousand classes each is told by its three digits; a generator of numbers below 300 is found out."""
+    """Each of a thousand classes is predicted by its three digits; a generator of numbers below 300 is detected."""
     train, test = datasets["stacked-digits"](n=20_000), datasets["stacked-digits"](split="test", n=6000)
     lost = classes_of(Drawn(of_classes(test, list(range(300)))), test, train)
     assert lost["kl"].settings["accuracy"] > 0.94**3

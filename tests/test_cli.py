@@ -171,7 +171,7 @@ def test_a_truth_value_can_be_denied() -> None:
     ],
     ids=str,
 )
-def test_values_that_do_not_fit_are_told_in_one_line(hint: Any, words: list[str], told: str) -> None:
+def test_values_that_do_not_fit_are_reported_in_one_line(hint: Any, words: list[str], told: str) -> None:
     with pytest.raises(UsageError, match="see latentia test --help") as caught:
         read(hint, "--an-option", *words)
     assert told in str(caught.value)

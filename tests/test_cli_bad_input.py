@@ -161,7 +161,7 @@ def test_bad_data_and_options_are_one_line_and_leave_nothing(
         ("evaluate RUN --data ROWS --metrics elbow", "unknown metric name 'elbow'; did you mean 'elbo'?"),
     ],
 )
-def test_what_a_run_lacks_is_told_in_one_line(
+def test_what_a_run_lacks_is_reported_in_one_line(
     line: str, told: str, mixture: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (

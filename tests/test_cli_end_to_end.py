@@ -368,7 +368,7 @@ def test_report_is_written_anew(run: Path, capsys: pytest.CaptureFixture[str]) -
     assert "<html" in (run / "report.html").read_text()
 
 
-def test_that_there_are_fewer_rows_than_asked_for_is_told(
+def test_that_there_are_fewer_rows_than_requested_is_reported(
     fitted: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["reconstruct", str(fitted), "--n", "100000", "--out", "pair.npy"]) == 0
@@ -377,7 +377,7 @@ def test_that_there_are_fewer_rows_than_asked_for_is_told(
     assert capsys.readouterr() == ("pair.npy\n", told)
 
 
-def test_an_index_column_that_is_left_out_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_index_column_that_is_left_out_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     rows = np.random.default_rng(0).normal(size=(30, 2))
     Path("frame.csv").write_text("\n".join([",a,b", *(f"{i},{a},{b}" for i, (a, b) in enumerate(rows))]))
     with warnings.catch_warnings():
@@ -388,7 +388,7 @@ def test_an_index_column_that_is_left_out_is_told(capsys: pytest.CaptureFixture[
     assert json.loads(Path("mine/config.json").read_text())["data"]["spec"]["columns"] == ["a", "b"]
 
 
-def test_rows_that_do_not_exist_are_told(fitted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows_that_do_not_exist_are_reported(fitted: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["interpolate", str(fitted), "--rows", "0", "180"]) == 2
     assert capsys.readouterr().err == (
         "latentia: error: there is no row 180; the test part of digits has rows 0 to 179\n"

@@ -26,7 +26,7 @@ SMALL = {"latent_dim": 1, "hidden": 16, "progress": False}
 
 
 def people(n: int = 400, seed: int = 0) -> pd.DataFrame:
-    """Return heights that follow from age and sex: 160 + 20 [m] + (age - 50)/2, with a deviation of 2."""
+    """Return heights that follow from age and sex: 160 + 20 [m] + (age - 50)/2, with a standard deviation of 2."""
     draw = np.random.default_rng(seed)
     age, sex = draw.uniform(20, 80, n), draw.choice(["f", "m"], n)
     height = 160 + 20 * (sex == "m") + (age - 50) / 2 + draw.normal(0, 2, n)
@@ -155,7 +155,7 @@ def test_conditions_of_another_shape_or_without_a_value_are_refused():
 
 @pytest.mark.parametrize(("age", "sex"), [(25, "f"), (25, "m"), (75, "f"), (75, "m")])
 def test_samples_follow_the_context(run, age, sex):
-    """Within 2.5 of the true mean: 1,250 samples of deviation 2 have a standard error of 0.06; the rest is the fit."""
+    """Within 2.5 of the true mean: the mean of 1,250 samples has a standard error of 0.06; the rest is the fit."""
     height = run.sample(1250, {"age": age, "sex": sex}, seed=0)
     expected = 160 + 20 * (sex == "m") + (age - 50) / 2
     assert height.mean().item() == pytest.approx(expected, abs=2.5)
@@ -244,7 +244,7 @@ def test_a_report_without_held_out_rows_draws_what_is_given(run, tmp_path):
     assert torch.equal(draw(loose, 5), loose.sample(5, drawn, seed=0))
 
 
-def test_a_report_s_rows_are_told_with_their_own_context(run):
+def test_a_report_s_rows_are_labelled_with_their_own_context(run):
     held = choose(run, read_rows(people(50).drop(columns="smokes"), context=["age", "sex"]), 20)
     told = with_own(held, lambda x, given: torch.tensor(given["age"])[:, None] + 0 * x)
     frame = people(50)

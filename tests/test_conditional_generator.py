@@ -1,4 +1,4 @@
-"""The generator from factors: what its loss is, what it learns, and how it is asked for images."""
+"""The generator from factors: its loss, what it learns, and how images are requested."""
 
 from __future__ import annotations
 

@@ -107,13 +107,13 @@ def planted(recipe: str = "gan", data=None, **options) -> lt.Run:
     return run
 
 
-def test_sampling_with_rejection_draws_from_the_data_s_law():
+def test_sampling_with_rejection_draws_from_the_data_s_distribution():
     run = planted()
     kept, plain = run.sample(3000, seed=0, rejection=True), run.sample(3000, seed=0)
     assert kept.shape == plain.shape == (3000, 1)
-    law = stats.norm(0.5, 0.6)
-    assert stats.kstest(kept.double().numpy()[:, 0], law.cdf).pvalue > 1e-5  # the false-alarm rate
-    assert stats.kstest(plain.double().numpy()[:, 0], law.cdf).pvalue < 1e-30
+    distribution = stats.norm(0.5, 0.6)
+    assert stats.kstest(kept.double().numpy()[:, 0], distribution.cdf).pvalue > 1e-5  # the false-alarm rate
+    assert stats.kstest(plain.double().numpy()[:, 0], distribution.cdf).pvalue < 1e-30
     assert torch.equal(run.sample(50, seed=3, rejection=True), run.sample(50, seed=3, rejection=True))
     before = torch.get_rng_state()
     run.sample(5, seed=0, quantile=0.8)
@@ -130,7 +130,8 @@ class TooSure(nn.Module):
 def test_scores_beyond_those_of_any_ratio_do_not_stop_rejection():
     """They count as the greatest ratio there is, M = 2.2: of the rows kept they are 2.2 %; 10 % never in 10⁹ runs.
 
-    The others are of the data's law: the mean of 950 of them is off by 0.13, 6.6 deviations, once in 10¹⁰ runs.
+    The others have the data's distribution: the mean of 950 of them is off by 0.13, 6.6 standard errors, once in 10¹⁰
+    runs.
     """
     run = planted("ls-gan")
     run.recipe.objective.critics[0].network = TooSure()

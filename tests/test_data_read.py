@@ -235,7 +235,7 @@ def test_bad_frames():
 
 
 class Squares(Dataset[tuple[np.ndarray, int]]):
-    """Grey images of 4 × 4 that are made when they are asked for."""
+    """Grey images of 4 × 4 that are made on request."""
 
     def __init__(self, n: int = 300, odd: int | None = None) -> None:
         self.n, self.odd, self.read = n, odd, list[int]()

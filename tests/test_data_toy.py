@@ -1,4 +1,4 @@
-"""Toy laws: their densities integrate to one and are those of their samples."""
+"""Toy distributions: their densities integrate to one and are those of their samples."""
 
 import math
 
@@ -68,8 +68,10 @@ def test_the_ring_is_the_mixture_that_torch_builds():
     parts = torch.distributions.Independent(
         torch.distributions.Normal(torch.stack([angle.cos(), angle.sin()], 1), 0.01), 1
     )
-    law = torch.distributions.MixtureSameFamily(torch.distributions.Categorical(torch.ones(8)), parts)
-    torch.testing.assert_close(rows.log_density(rows.x), law.log_prob(rows.x), rtol=1e-4, atol=1e-3)
+    distribution = torch.distributions.MixtureSameFamily(
+        torch.distributions.Categorical(torch.ones(8)), parts
+    )
+    torch.testing.assert_close(rows.log_density(rows.x), distribution.log_prob(rows.x), rtol=1e-4, atol=1e-3)
 
 
 def test_the_ring_has_eight_different_modes():

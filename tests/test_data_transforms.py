@@ -46,7 +46,7 @@ def test_the_probability_of_one_is_grey_over_max():
     error = (ones - levels / 255).abs() / (levels / 255 * (1 - levels / 255) / 20_000).sqrt().clamp(min=1e-12)
     assert ones[0] == 0
     assert ones[-1] == 1
-    assert error[1:-1].max() < 5.5  # four normal deviations: false-alarm rate below 2e-7
+    assert error[1:-1].max() < 5.5  # four standard errors: false-alarm rate below 2e-7
 
 
 def test_threshold_is_half_of_the_maximum():

@@ -1,4 +1,4 @@
-"""The diagonal Gaussian law against torch's own."""
+"""The diagonal Gaussian against torch's own."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def reference(mean, log_var):
     return Independent(Normal(mean, (0.5 * log_var).exp()), 1)
 
 
-def test_it_is_torchs_law(parts):
+def test_it_is_torchs_distribution(parts):
     ours, theirs = DiagonalGaussian(*parts), reference(*parts)
     x = torch.randn(7, 5, 3)
     assert torch.allclose(ours.log_prob(x), theirs.log_prob(x), atol=1e-5)

@@ -154,16 +154,16 @@ def test_two_factors_in_one_code_share_its_information():
     gaps = mutual_information_gaps(histogram_bins(code), v)
     assert gaps.tolist() == pytest.approx(
         [1, 1]
-    )  # MIG does not see that one code tells both: modularity does
+    )  # MIG does not see that one code encodes both: modularity does
     ratio = math.log(3) / math.log(4)
     assert modularity(code, v).value == pytest.approx(1 - ratio**2)
     both_twice = torch.cat(
         [Z[:, :3], Z[:, :3]], 1
-    )  # each code tells two factors, which are equal: 1 − 1/(F − 1)
+    )  # each code is informative of two factors, equally: 1 − 1/(F − 1)
     assert modularity(Z[:, :3], both_twice.long()).value == pytest.approx(1 - 1 / 5)
 
 
-def test_codes_turned_by_an_eighth_are_told_apart_from_none():
+def test_codes_rotated_by_an_eighth_are_distinguished_from_none():
     v = table(5, 5)
     assert mig(turned(v.double()), v).value == pytest.approx(0, abs=1e-12)
     assert modularity(turned(v.double()), v).value == pytest.approx(0, abs=1e-12)
@@ -337,11 +337,15 @@ def test_sap_by_classification_is_scikit_learns():
 def test_sap_by_classification_of_planted_codes():
     v = table(2, 2, 2).repeat(40, 1)
     z = 2 * v.double() - 1
-    assert sap(z, v).value == pytest.approx(0.5, abs=0.1)  # told from its own code, and at chance from others
+    assert sap(z, v).value == pytest.approx(
+        0.5, abs=0.1
+    )  # predicted from its own code, and at chance from others
     assert sap(torch.cat([z, z], 1), v).value == 0
     assert sap(torch.ones_like(z), v).value == 0
     ten = drawn(1500, F=2)
-    assert sap(ten.double(), ten).value < 0.35  # a line tells the ends of a range: the page says so
+    assert (
+        sap(ten.double(), ten).value < 0.35
+    )  # a linear classifier predicts the ends of a range: the page says so
 
 
 # --- groups that share a factor ---------------------------------------------------------------------------------------
@@ -409,7 +413,7 @@ def test_scores_of_groups_of_planted_codes():
         )
 
 
-def test_two_factors_turned_by_an_eighth_are_not_told_apart():
+def test_two_factors_rotated_by_an_eighth_are_not_distinguished():
     v = table(8, 8)
     for measure in (factor_vae_score, beta_vae_score):
         found = measure(turned(v.double()), v, train=2000, test=1000)
@@ -427,7 +431,7 @@ def test_the_beta_vae_score_does_not_miss_a_factor_and_the_factor_vae_score_does
 
 @pytest.mark.parametrize("measure", [factor_vae_score, beta_vae_score])
 def test_groups_that_were_learned_from_are_not_scored(measure):
-    """Of so few, a classifier would tell most of its own."""
+    """With so few rows a classifier would overfit."""
     v = drawn(500, 4)
     z = torch.randn(500, 10, generator=seeded_generator(1), dtype=torch.float64)
     scores = [measure(z, v, train=20, test=20, seed=seed).value for seed in range(20)]

@@ -225,7 +225,7 @@ def test_long_epochs_are_judged_sooner_by_their_steps():
 # --- while it goes on -------------------------------------------------------------------------------------------
 
 
-def test_each_finding_is_told_once_and_at_few_epochs(monkeypatch):
+def test_each_finding_is_reported_once_and_at_few_epochs(monkeypatch):
     looked, told = [], []
     plain = doctors.examine
 
@@ -251,7 +251,7 @@ def test_what_has_healed_is_repeated_as_a_note():
     )
 
 
-def test_the_epoch_whose_weights_are_kept_is_told():
+def test_the_epoch_whose_weights_are_kept_is_reported():
     columns = history(**(GAN | {"sample_diversity": 0.01, "validation_energy-distance": 0.2 - (PEAK + 90)}))
     (found,) = findings(TrainingLog(columns, Facts(epochs=EPOCHS, over=True, restored=True)))
     assert found.evidence.endswith("over the last 5 epochs (the weights kept are of epoch 13)")
@@ -417,7 +417,7 @@ def test_a_run_that_goes_on_after_a_stop_has_stopped_no_more(out):
     assert not (out / "stopped.json").exists()
 
 
-def test_a_symptom_that_went_before_is_told_first():
+def test_an_earlier_symptom_is_reported_first():
     columns = history(**(GAN | {"sample_diversity": 0.01}))
     assert why_not_finite(TrainingLog(columns, DONE)).startswith(
         "collapse went before it: pairs of samples are"

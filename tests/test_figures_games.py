@@ -1,4 +1,4 @@
-"""Figures of games and of adversarial training show the numbers that they are given."""
+"""Figures of games and of adversarial training draw the values that they are given."""
 
 from __future__ import annotations
 
@@ -112,9 +112,9 @@ def test_vanishing_gradients_and_a_collapse():
     (axes,) = gan.vanishing_gradients({"minimax": {1: 0.5, 10: 0.01}, "other": {1: 0.5, 10: 2.0}}).axes
     assert axes.lines[0].get_xydata().tolist() == [[1.0, 0.5], [10.0, 0.01]]
     samples = {"before": GRID, "after": torch.full((5,), 0.5)}
-    critic, laws = gan.collapse(GRID, -(GRID - 0.5).square(), samples).axes
+    critic, distributions = gan.collapse(GRID, -(GRID - 0.5).square(), samples).axes
     assert labels(critic) == ["critic, highest at 0.5"]
-    assert labels(laws) == ["before", "after"]
+    assert labels(distributions) == ["before", "after"]
 
 
 def test_critic_surfaces_have_level_lines_where_the_scores_are():

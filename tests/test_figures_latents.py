@@ -56,10 +56,10 @@ def test_quantile_codes_have_the_prior_s_mass_between_them():
     assert codes.numpy() == pytest.approx(np.array(expected), abs=1e-6)
 
 
-def test_quantile_codes_of_another_law_are_those_of_its_draws():
-    law = DiagonalMixture(torch.zeros(2), torch.tensor([[-4.0, 0.0], [4.0, 0.0]]), torch.zeros(2, 2))
+def test_quantile_codes_of_another_distribution_are_those_of_its_draws():
+    distribution = DiagonalMixture(torch.zeros(2), torch.tensor([[-4.0, 0.0], [4.0, 0.0]]), torch.zeros(2, 2))
     before = torch.get_rng_state()
-    codes = latent.codes_on_quantiles(law, 4)
+    codes = latent.codes_on_quantiles(distribution, 4)
     assert torch.equal(before, torch.get_rng_state())  # the picture moves no other draw
     assert (codes[:4, 0].sign() == torch.tensor([-1, -1, 1, 1])).all()
     # 1/8 of the mass: the quartile of the left half. 5 standard errors of a quantile of 5000 draws, 2e-6 false alarms
@@ -68,10 +68,10 @@ def test_quantile_codes_of_another_law_are_those_of_its_draws():
         latent.codes_on_quantiles(DiagonalGaussian(torch.zeros(3), torch.zeros(3)))
 
 
-def test_a_line_of_half_the_mass_is_where_the_chi_square_law_says():
+def test_a_line_of_half_the_mass_is_where_the_chi_square_distribution_says():
     axis = torch.linspace(-6, 6, 400)
-    law = DiagonalGaussian(torch.zeros(2), torch.zeros(2))
-    levels = latent.mass_levels(law.log_prob(torch.cartesian_prod(axis, axis)).double())
+    distribution = DiagonalGaussian(torch.zeros(2), torch.zeros(2))
+    levels = latent.mass_levels(distribution.log_prob(torch.cartesian_prod(axis, axis)).double())
     expected = -math.log(2 * math.pi) - stats.chi2(2).ppf([0.9, 0.5, 0.1]) / 2
     assert levels.numpy() == pytest.approx(expected, abs=5e-3)  # of a cell's area
 
@@ -103,14 +103,18 @@ def test_of_longer_codes_the_entries_that_differ_most_are_drawn():
 
 def test_posterior_shapes_are_each_row_s_own():
     L = torch.tensor([[[1.0, 0.0], [0.9, 0.3]], [[0.5, 0.0], [0.0, 0.5]]])
-    law = MultivariateNormal(torch.tensor([[0.0, 0.0], [3.0, 1.0]]), scale_tril=L)
-    codes = law.sample((500,)).flatten(0, 1)
-    figure = latent.posterior_shapes({"full": law.log_prob, "shifted": lambda z: law.log_prob(z) + 7}, codes)
+    distribution = MultivariateNormal(torch.tensor([[0.0, 0.0], [3.0, 1.0]]), scale_tril=L)
+    codes = distribution.sample((500,)).flatten(0, 1)
+    figure = latent.posterior_shapes(
+        {"full": distribution.log_prob, "shifted": lambda z: distribution.log_prob(z) + 7}, codes
+    )
     for axes in figure.axes:  # a constant changes nothing
         for row, drawn in enumerate(axes.collections):
             for path, mass in zip(drawn.get_paths(), (0.9, 0.5, 0.1), strict=True):
                 distance = torch.linalg.solve_triangular(
-                    L[row], torch.tensor(path.vertices).float().mT - law.loc[row][:, None], upper=False
+                    L[row],
+                    torch.tensor(path.vertices).float().mT - distribution.loc[row][:, None],
+                    upper=False,
                 )
                 assert distance.square().sum(0).numpy() == pytest.approx(
                     stats.chi2(2).ppf(mass), rel=0.1, abs=0.05
@@ -189,7 +193,7 @@ def run():
     return lt.fit("vae", digits, latent_dim=2, hidden=8, epochs=1, seed=0, progress=False)
 
 
-def test_the_report_shows_the_plane_that_the_model_decodes_and_the_laws(run):
+def test_the_report_shows_the_plane_that_the_model_decodes_and_the_distributions(run):
     held = choose(run, lt.datasets["digits"](split="test", seed=0), 50)
     sections = {section.title: section for section in code_sections(run, held)}
     codes = torch.tensor(
@@ -201,12 +205,12 @@ def test_the_report_shows_the_plane_that_the_model_decodes_and_the_laws(run):
     ).float()
     grid = image_grid(run.decode(codes), run.spec, 15, bounds=run.spec.support.bounds)
     assert sections["The plane of codes"].exhibits[0].strips[0].uri == data_uri(grid)
-    laws = sections["Prior and aggregated posterior"]
-    assert laws.exhibits[0].square
-    assert "50 held-out" in laws.lead
+    distributions = sections["Prior and aggregated posterior"]
+    assert distributions.exhibits[0].square
+    assert "50 held-out" in distributions.lead
 
 
-def test_a_model_without_a_law_of_codes_or_a_plane_has_no_such_section(run):
+def test_a_model_without_a_prior_or_a_plane_has_no_such_section(run):
     held = choose(run, lt.datasets["digits"](split="test", seed=0), 20)
     digits = lt.datasets["digits"](split="train", seed=0).select(torch.arange(100))
     flow = lt.fit("iaf-vae", digits, latent_dim=3, hidden=8, epochs=1, seed=0, progress=False)

@@ -24,7 +24,7 @@ from latentia.functional.mixtures.em_bound import Ascent, ascent
 PLANE = DataSpec((2,), Support("real"))
 
 
-def law(
+def mixture(
     *, matrix: bool = True, components: int = 3, entries: int = 2, weights: list[float] | None = None
 ) -> Components:
     """Return components with covariances that are neither round nor upright."""
@@ -59,7 +59,7 @@ def climb() -> Ascent:
 
 @pytest.mark.parametrize("matrix", [True, False], ids=["full", "diagonal"])
 def test_an_ellipse_has_the_axes_of_its_covariance_and_the_mahalanobis_radius_of_its_mass(matrix):
-    components = law(matrix=matrix)
+    components = mixture(matrix=matrix)
     full = components.covariances if matrix else torch.diag_embed(components.covariances)
     ellipses = component_ellipses(torch.zeros(1, 2), components, PLANE).axes[0].patches
     assert len(ellipses) == 6
@@ -76,9 +76,9 @@ def test_an_ellipse_has_the_axes_of_its_covariance_and_the_mahalanobis_radius_of
         assert squares.tolist() == pytest.approx([r2] * 9)
 
 
-def test_the_share_of_draws_inside_is_the_mass():
+def test_the_fraction_of_draws_inside_is_the_mass():
     """Of 20,000 draws; the standard error is at most 0.0036, and the test allows five: false alarms below 1e-6."""
-    components = law(components=1)
+    components = mixture(components=1)
     rows = (
         components.means
         + torch.randn(20_000, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -93,7 +93,7 @@ def test_the_share_of_draws_inside_is_the_mass():
 
 
 def test_a_row_has_the_mean_of_the_colours_by_its_responsibilities():
-    components, points = law(), torch.tensor([[0.0, 0.0], [1.0, -2.0], [90.0, 90.0]])
+    components, points = mixture(), torch.tensor([[0.0, 0.0], [1.0, -2.0], [90.0, 90.0]])
     dots = component_ellipses(points, components, PLANE).axes[0].collections[0]
     r = np.exp(components.log_joint(points.double()).numpy())[:2]
     r /= r.sum(1, keepdims=True)
@@ -104,12 +104,12 @@ def test_a_row_has_the_mean_of_the_colours_by_its_responsibilities():
 
 
 def test_components_of_weight_0_are_left_out_and_many_have_different_colours():
-    axes = component_ellipses(torch.zeros(1, 2), law(weights=[0.5, 0.0, 0.5]), PLANE).axes[0]
+    axes = component_ellipses(torch.zeros(1, 2), mixture(weights=[0.5, 0.0, 0.5]), PLANE).axes[0]
     assert len(axes.patches) == 4
-    many = component_ellipses(torch.zeros(1, 2), law(components=25), PLANE).axes[0]
+    many = component_ellipses(torch.zeros(1, 2), mixture(components=25), PLANE).axes[0]
     assert len({patch.get_edgecolor() for patch in many.patches}) == 25
     with pytest.raises(UsageError, match="must have 2 dimensions; got 3"):
-        component_ellipses(torch.zeros(1, 3), law(entries=3), DataSpec((3,), Support("real")))
+        component_ellipses(torch.zeros(1, 3), mixture(entries=3), DataSpec((3,), Support("real")))
 
 
 def test_units_are_equal_unless_the_points_would_be_a_stripe():
@@ -118,7 +118,7 @@ def test_units_are_equal_unless_the_points_would_be_a_stripe():
     frame = plots.Frame.fitting(torch.tensor([[0.0, 0.0], [1.0, 4.1]]))
     assert not frame.equal
     assert (*frame.low, *frame.high) == pytest.approx((-0.12, -0.492, 1.12, 4.592))
-    axes = component_ellipses(points * torch.tensor([1.0, 10.0]), law(), PLANE).axes[0]
+    axes = component_ellipses(points * torch.tensor([1.0, 10.0]), mixture(), PLANE).axes[0]
     assert axes.get_aspect() == "auto"
 
 
@@ -153,7 +153,7 @@ def test_e_steps_close_the_gap_and_m_steps_raise_bound_and_likelihood(family):
     assert (made.log_likelihood.diff() >= 0).all()
 
 
-def test_the_first_bound_is_of_equal_shares(climb: Ascent):
+def test_the_first_bound_is_of_a_uniform_q(climb: Ascent):
     joint = start(blobs()).log_joint(blobs()).numpy()
     expected = (0.5 * (joint - math.log(0.5))).sum(1).mean()
     assert climb.bound[0].item() == pytest.approx(expected, abs=1e-12)
@@ -203,4 +203,4 @@ def test_a_report_shows_the_rows_without_gaps_of_a_mixture_that_takes_gaps(tmp_p
 
 
 def test_a_figure_of_components_is_an_svg():
-    assert "<svg" in svg(component_ellipses(blobs(), law(), PLANE))
+    assert "<svg" in svg(component_ellipses(blobs(), mixture(), PLANE))

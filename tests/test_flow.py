@@ -19,7 +19,7 @@ PLANE = DataSpec((2,), Support("real"))
 
 
 def flow(layer: str) -> NormalizingFlow:
-    """Return a flow with random weights, for data with means of 3 and -40 and deviations of 2 and 10."""
+    """Return a flow with random weights, for data with means of 3 and -40 and standard deviations of 2 and 10."""
     torch.manual_seed(1)
     model = NormalizingFlow(PLANE, transforms=3, hidden=16, layer=layer)
     model.scaling.shift.copy_(torch.tensor([3.0, -40.0]))

@@ -1,4 +1,4 @@
-"""The game in function space: with the best critic at every step the generator's law arrives at the data's."""
+"""The game in function space: against the optimal critic the generator's distribution converges to the data's."""
 
 from __future__ import annotations
 

@@ -35,10 +35,12 @@ def test_worked_example():
 @pytest.mark.parametrize("shape", [(5,), (7, 4), (2, 3, 6)])
 def test_values_equal_torch_and_scipy_for_every_batch_shape(shape):
     p, q = vectors(*shape, seed=0), vectors(*shape, seed=1)
-    laws = Categorical(p), Categorical(q)
-    torch.testing.assert_close(entropy(p), laws[0].entropy(), rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(kl_categorical(p, q), kl_divergence(*laws), rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(cross_entropy(p, q), entropy(p) + kl_divergence(*laws), rtol=1e-12, atol=1e-12)
+    distributions = Categorical(p), Categorical(q)
+    torch.testing.assert_close(entropy(p), distributions[0].entropy(), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(kl_categorical(p, q), kl_divergence(*distributions), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        cross_entropy(p, q), entropy(p) + kl_divergence(*distributions), rtol=1e-12, atol=1e-12
+    )
     scipys = torch.as_tensor(jensenshannon(p.numpy(), q.numpy(), axis=-1)) ** 2
     torch.testing.assert_close(jensen_shannon(p, q), scipys, rtol=1e-10, atol=1e-12)
     largest_event = torch.where(p > q, p - q, 0.0).sum(-1)

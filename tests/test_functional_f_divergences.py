@@ -251,7 +251,7 @@ def test_losses_of_the_gan_record_are_those_of_the_first_gan():
         torch.testing.assert_close(pair.generator(v, nothing), field.generator(v, nothing))
 
 
-def test_monte_carlo_of_equal_laws_has_no_error_and_misses_mass_that_q_lacks():
+def test_monte_carlo_of_equal_distributions_has_no_error_and_misses_mass_that_q_lacks():
     estimate = lt.divergences["kl"].monte_carlo(torch.zeros(10))
     assert (float(estimate.value), float(estimate.stderr)) == (0.0, 0.0)
     one_side = lt.divergences["reverse-kl"].monte_carlo(torch.tensor([0.0, -torch.inf]))

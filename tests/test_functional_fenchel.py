@@ -133,7 +133,7 @@ def test_lower_semicontinuity_is_the_value_below_its_limits(at_zero):
 
     if at_zero == 0.0:
         with pytest.raises(
-            DataError, match=r"not lower semicontinuous: f\(0\) = 0, but f\(-1e-300\) = -1 beside"
+            DataError, match=r"not lower semicontinuous: f\(0\) = 0, but f\(-1e-300\) = -1 next to"
         ):
             check_lower_semicontinuous(f, u)
     else:
@@ -142,10 +142,10 @@ def test_lower_semicontinuity_is_the_value_below_its_limits(at_zero):
 
 
 def test_a_jump_to_a_lower_value_on_the_right_is_found_too():
-    with pytest.raises(DataError, match=r"f\(1\) = 2, but f\(1\) = 0 beside"):
+    with pytest.raises(DataError, match=r"f\(1\) = 2, but f\(1\) = 0 next to"):
         check_lower_semicontinuous(lambda u: torch.where(u <= 1, 2.0, 0.0).double(), line(-2, 2, 5))
     check_lower_semicontinuous(lambda u: torch.where(u > 0, -u.log(), torch.inf), line(0, 2, 5))
-    with pytest.raises(DataError, match=r"f\(0\) = inf, but f\(1e-300\) = 0 beside"):
+    with pytest.raises(DataError, match=r"f\(0\) = inf, but f\(1e-300\) = 0 next to"):
         check_lower_semicontinuous(lambda u: torch.where(u > 0, 0.0 * u, torch.inf), line(0, 2, 5))
 
 

@@ -40,7 +40,7 @@ def parameters(*shape: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return 2 * mean, 2 * log_var
 
 
-def law(mean: torch.Tensor, log_var: torch.Tensor) -> Independent:
+def reference(mean: torch.Tensor, log_var: torch.Tensor) -> Independent:
     return Independent(Normal(mean, (0.5 * log_var).exp()), 1)
 
 
@@ -49,22 +49,22 @@ def test_log_density_equals_torch(shape):
     mean, log_var = parameters(*shape, seed=0)
     x, _ = parameters(*shape, seed=1)
     ours = log_prob_diagonal_gaussian(x, mean, log_var)
-    torch.testing.assert_close(ours, law(mean, log_var).log_prob(x), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(ours, reference(mean, log_var).log_prob(x), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(7, 3), (2, 5, 4)])
 def test_kl_equals_torch(shape):
     q, p = parameters(*shape, seed=0), parameters(*shape, seed=1)
     torch.testing.assert_close(
-        kl_diagonal_gaussian(*q, *p), kl_divergence(law(*q), law(*p)), rtol=1e-12, atol=1e-12
+        kl_diagonal_gaussian(*q, *p), kl_divergence(reference(*q), reference(*p)), rtol=1e-12, atol=1e-12
     )
 
 
 def test_kl_to_the_standard_gaussian_equals_torch():
     q = parameters(7, 3, seed=0)
-    standard = law(torch.zeros(7, 3).double(), torch.zeros(7, 3).double())
+    standard = reference(torch.zeros(7, 3).double(), torch.zeros(7, 3).double())
     torch.testing.assert_close(
-        kl_standard_gaussian(*q), kl_divergence(law(*q), standard), rtol=1e-12, atol=1e-12
+        kl_standard_gaussian(*q), kl_divergence(reference(*q), standard), rtol=1e-12, atol=1e-12
     )
 
 
@@ -75,7 +75,7 @@ def test_kl_doubles_when_every_latent_is_duplicated():  # A2: no average over la
     torch.testing.assert_close(kl_standard_gaussian(*twice[:2]), 2 * kl_standard_gaussian(*q))
 
 
-def test_kl_is_positive_and_zero_for_equal_laws():
+def test_kl_is_positive_and_zero_for_equal_distributions():
     q, p = parameters(200, 3, seed=0), parameters(200, 3, seed=1)
     assert (kl_diagonal_gaussian(*q, *p) > 0).all()
     assert (kl_standard_gaussian(*q) > 0).all()
@@ -266,7 +266,7 @@ def test_symmetric_divergences_are_symmetric(divergence):
 
 
 @pytest.mark.parametrize("divergence", FULL)
-def test_full_divergences_are_positive_and_zero_for_equal_laws(divergence):
+def test_full_divergences_are_positive_and_zero_for_equal_distributions(divergence):
     q, p = full(50, 3, seed=0), full(50, 3, seed=1)
     assert (divergence(*q, *p) > 0).all()
     same = divergence(*q, *q)
@@ -298,7 +298,7 @@ def test_gradient_of_the_full_log_density_equals_finite_differences():
 
 
 @pytest.mark.parametrize("divergence", FULL)
-def test_gradients_at_equal_laws_vanish(divergence):
+def test_gradients_at_equal_distributions_vanish(divergence):
     mean, cov = full(3, seed=0)
     cov[:] = torch.eye(3)  # and equal eigenvalues, where those of eigenvectors would be infinite
     inputs = [part.clone().requires_grad_() for part in (mean, cov, mean, cov)]
@@ -307,7 +307,7 @@ def test_gradients_at_equal_laws_vanish(divergence):
 
 
 @pytest.mark.parametrize("divergence", DIAGONAL)
-def test_gradients_at_equal_diagonal_laws_vanish(divergence):
+def test_gradients_at_equal_diagonal_distributions_vanish(divergence):
     inputs = [part.clone().requires_grad_() for part in 2 * parameters(3, seed=0)]
     for gradient in torch.autograd.grad(divergence(*inputs), inputs):
         torch.testing.assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=0)
@@ -322,7 +322,7 @@ def test_gradient_of_bures_is_one_minus_the_transport_map():
     torch.testing.assert_close(T @ cov1 @ T, cov2, rtol=1e-8, atol=1e-8)
 
 
-def test_float32_keeps_its_dtype_and_the_digits_of_nearly_equal_laws():
+def test_float32_keeps_its_dtype_and_the_digits_of_nearly_equal_distributions():
     mean, cov = (part.float() for part in full(4, 6, seed=0))
     nearly = cov * (1 + 1e-3)  # KL = 3 (r − log(1 + r)), r the ratio less one
     kl = kl_gaussian(mean, nearly, mean, cov)

@@ -148,7 +148,7 @@ def test_twice_the_kernel_is_twice_the_statistic(name):  # D8: the diagonal is k
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_unbiased_mmd2_averages_to_zero_for_equal_laws_and_not_for_others(name):  # A16
+def test_unbiased_mmd2_averages_to_zero_for_equal_distributions_and_not_for_others(name):  # A16
     kernel = kernel_of_length(name, H)
     draws = [(points(10, seed=i), points(15, seed=5000 + i)) for i in range(400)]
     values = torch.stack([mmd2(x, y, kernel) for x, y in draws])
@@ -270,7 +270,7 @@ def test_standard_error_of_the_energy_distance_is_its_spread(n, m, scale):
     assert 0.85 < claimed / spread < 1.15  # the spread's own error is 3.5 %: false alarm 4e-5
 
 
-def test_standard_error_errs_towards_too_large_for_equal_laws():
+def test_standard_error_errs_towards_too_large_for_equal_distributions():
     draws = [energy_estimate(points(50, seed=i), points(50, seed=9000 + i)) for i in range(200)]
     spread = torch.stack([draw.value for draw in draws]).std()
     assert torch.stack([draw.stderr for draw in draws]).mean() > spread

@@ -305,7 +305,7 @@ def test_samples_tend_to_the_quantiles():
     assert wasserstein_1d_power(x, y, 2).item() == pytest.approx(10, abs=5 * 0.035)
 
 
-def test_quantiles_of_discrete_laws_are_as_good_as_stated():
+def test_quantiles_of_discrete_distributions_are_as_good_as_stated():
     x, y = normal(5).sort().values, normal(3, seed=1).sort().values
     steps = [lambda u, v=v: v[(u * len(v)).long().clamp(max=len(v) - 1)] for v in (x, y)]
     value = wasserstein_quantiles_power(*steps, p=2, tolerance=1e-5)

@@ -104,7 +104,7 @@ def test_a_relativistic_generator_is_given_the_real_scores():
 
 
 def test_both_players_read_real_rows_once_scaled():
-    """A critic scales rows of data itself, so its scores of these are those that both moves of a step read."""
+    """A critic scales rows of data itself, so its scores of these are those that both updates of a step use."""
     game = small(loss="relativistic-paired").objective
     x, seen = 50 * rows() + 7, []
     game.begin(Batch(x))
@@ -140,7 +140,7 @@ def test_both_players_read_real_rows_once_scaled():
         ),  # means 7.25, 5.75
     ],
 )
-def test_the_shares_told_right_are_counted_at_the_losses_own_even_score(loss, real, fake, shares):
+def test_accuracies_are_counted_at_the_loss_s_own_even_score(loss, real, fake, shares):
     game = small(loss=loss).objective
 
     game.critics = nn.ModuleList([Told(lambda y: y)])
@@ -419,7 +419,7 @@ def test_options_that_mean_nothing_are_refused(options, message):
 
 
 def test_it_learns_a_shifted_gaussian():
-    """On standardised rows the start is close already; what is asked is that training keeps mean and spread."""
+    """On standardised rows the start is close already; the test is that training keeps mean and spread."""
     x = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([2.0, 0.5]) + 5
     run = lt.fit("gan", x, epochs=12, hidden=32, latent_dim=4, lr=1e-3, critic_lr=1e-3, progress=False)
     sample = run.sample(4000, seed=0)

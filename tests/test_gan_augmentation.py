@@ -26,7 +26,7 @@ def moved(image: Tensor, down: int, along: int) -> Tensor:
 
 
 def test_a_shift_moves_each_image_by_some_whole_number_of_pixels():
-    """Each result is one of the 5 · 7 moves of up to an eighth of 16 and of 24."""
+    """Each result is one of the 5 · 7 shifts of up to an eighth of 16 and of 24."""
     x = images(40)
     seen = set()
     for image, found in zip(x, shift(x, seeded_generator()), strict=True):

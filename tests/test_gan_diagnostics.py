@@ -162,7 +162,7 @@ def test_the_terms_are_log_2_less_the_cross_entropy():
 
 
 @pytest.mark.parametrize("name", ["minimax", "relativistic-average", "wasserstein"])
-def test_what_is_told_depends_on_what_scores_mean(name):
+def test_what_is_logged_depends_on_what_scores_mean(name):
     told = diagnosis(rows(8)[:, 0], rows(8, seed=1)[:, 0], rows(8), rows(8, seed=2), loss_pair(name))
     expected = {"sample_diversity", "range_outside", "range_covered"}
     expected |= {"critic_saturated"} if name != "wasserstein" else set()

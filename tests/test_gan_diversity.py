@@ -181,7 +181,7 @@ def test_rows_that_are_all_one_give_finite_gradients(name):
 
 @pytest.mark.parametrize("name", DIVERSITY)
 def test_batches_that_are_too_small_are_refused(name):
-    """The fewest rows of each term are told, and are the fewest."""
+    """The reported minimum of rows of each term is the minimum."""
     fewest = fewest_rows(name)
     assert DIVERSITY[name](made(draws(fewest, 2))).isfinite()
     if fewest > 1:

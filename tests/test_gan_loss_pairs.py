@@ -37,7 +37,7 @@ def scores(n: int, seed: int) -> Tensor:
     return 3 * torch.randn(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def laws(seed: int, size: int = 6) -> tuple[Tensor, Tensor]:
+def distributions(seed: int, size: int = 6) -> tuple[Tensor, Tensor]:
     """Return two random probability vectors, nowhere zero."""
     mass = torch.rand(2, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 0.02
     p, q = mass / mass.sum(1, keepdim=True)
@@ -192,7 +192,7 @@ def test_pairs_without_an_optimum_are_those_where_theory_gives_none():
     assert without == {name for name, pair in LOSS_PAIRS.items() if pair.value_at_optimum is None}
 
 
-def test_the_even_score_is_the_optimal_one_where_both_laws_are_equal():
+def test_the_even_score_is_the_optimal_one_where_both_distributions_are_equal():
     known = {
         "minimax": 0.0, "non-saturating": 0.0, "least-squares": 0.5, "hinge": 0.0,
         "wasserstein": None, "relativistic-average": None, "relativistic-paired": None,
@@ -209,7 +209,7 @@ WITH_VALUE = [*SEPARABLE, "relativistic-paired"]
 @pytest.mark.parametrize("name", SEPARABLE)
 @pytest.mark.parametrize("seed", range(3))
 def test_no_score_on_a_grid_beats_the_optimal_critic(name, seed):
-    pair, (p, q) = loss_pair(name), laws(seed)
+    pair, (p, q) = loss_pair(name), distributions(seed)
     best = pair.optimal_critic((p / q).log())
     on_real, on_fake = pair.critic(best, best)
     least = p * on_real + q * on_fake
@@ -225,7 +225,7 @@ def test_no_score_on_a_grid_beats_the_optimal_critic(name, seed):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_numeric_minimisation_of_the_paired_loss_finds_the_optimal_critic(seed):
-    pair, (p, q) = loss_pair("relativistic-paired"), laws(seed)
+    pair, (p, q) = loss_pair("relativistic-paired"), distributions(seed)
     s = torch.zeros(len(p), dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([s], max_iter=300, tolerance_grad=1e-12, tolerance_change=0)
 
@@ -243,15 +243,15 @@ def test_numeric_minimisation_of_the_paired_loss_finds_the_optimal_critic(seed):
 @pytest.mark.parametrize("name", WITH_VALUE)
 @pytest.mark.parametrize("seed", range(3))
 def test_value_at_the_optimum_is_the_value_of_the_optimal_critic(name, seed):
-    pair, (p, q) = loss_pair(name), laws(seed)
+    pair, (p, q) = loss_pair(name), distributions(seed)
     value = -critic_loss(pair, pair.optimal_critic((p / q).log()), p, q)
     torch.testing.assert_close(pair.value_at_optimum.value(p, q), value)
     assert pair.value_at_optimum.value(p, q) > pair.value_at_optimum.value(p, p)
     assert pair.value_at_optimum.formula
 
 
-def test_values_for_equal_laws(cross_entropy):
-    p, _ = laws(0)
+def test_values_for_equal_distributions(cross_entropy):
+    p, _ = distributions(0)
     assert cross_entropy.value_at_optimum.value(p, p).item() == pytest.approx(-math.log(4))
     assert loss_pair("least-squares").value_at_optimum.value(p, p).item() == pytest.approx(-1 / 4)
     assert loss_pair("hinge").value_at_optimum.value(p, p).item() == pytest.approx(-2)
@@ -259,7 +259,7 @@ def test_values_for_equal_laws(cross_entropy):
 
 
 @pytest.mark.parametrize("name", ["minimax", "least-squares", "hinge", "relativistic-paired"])
-def test_values_take_batches_and_disjoint_laws_and_refuse_what_is_no_law(name):
+def test_values_take_batches_and_disjoint_distributions_and_refuse_other_vectors(name):
     value = LOSS_PAIRS[name].value_at_optimum.value
     disjoint = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.4, 0.6]], dtype=torch.float64)
     torch.testing.assert_close(value(disjoint, disjoint.flip(0)), torch.zeros(2).double())
@@ -269,7 +269,7 @@ def test_values_take_batches_and_disjoint_laws_and_refuse_what_is_no_law(name):
         value(torch.ones(1), torch.ones(2) / 2)
 
 
-def test_value_at_the_optimum_is_minus_log_4_for_equal_laws(cross_entropy):
+def test_value_at_the_optimum_is_minus_log_4_for_equal_distributions(cross_entropy):
     on_real, on_fake = cross_entropy.critic(torch.zeros(3), torch.zeros(3))  # D* = p/(p + q) = 1/2
     assert -(on_real.mean() + on_fake.mean()).item() == pytest.approx(-math.log(4), rel=1e-6)
 
@@ -295,7 +295,7 @@ def test_the_gan_divergence_is_the_minimax_game():
     for a, b in zip(gan.critic(real, fake), minimax.critic(real, fake), strict=True):
         torch.testing.assert_close(a, b)
     torch.testing.assert_close(gan.generator(fake, EMPTY), minimax.generator(fake, EMPTY))
-    p, q = laws(0)
+    p, q = distributions(0)
     torch.testing.assert_close(gan.value_at_optimum.value(p, q), minimax.value_at_optimum.value(p, q))
     torch.testing.assert_close(gan.optimal_critic(real), minimax.optimal_critic(real))
 

@@ -44,7 +44,7 @@ class Shift(nn.Module):
 class Draws:
     """New draws of N(6, 1) in every step."""
 
-    # What networks take their units from: mean 0 and deviation 1, so those of the data.
+    # The scaling of the networks: mean 0 and standard deviation 1, so the units are the data's.
     rows = lt.Batch(torch.tensor([[-1.0], [1.0]]))
 
     def __init__(self, seed: int, size: int = 10) -> None:
@@ -222,7 +222,7 @@ def test_the_gap_is_closed_by_playing():
 
 
 def norms(loss: str, **options: Any) -> list[float]:
-    """Return the generator's gradient at θ = −14, twenty deviations from the data, as the critic learns."""
+    """Return the generator's gradient at θ = −14, twenty standard deviations from the data, as the critic learns."""
     game = lecture(loss, theta=-14.0, hidden=(32,), **options)
     before = copy.deepcopy(game.state_dict())
     at = (1, 30, 300)
@@ -242,7 +242,7 @@ def test_the_minimax_gradient_dies_as_the_critic_gets_better_and_the_other_s_liv
 
 @pytest.mark.parametrize("weight", [5.0, 10.0])
 def test_the_wasserstein_gradient_lives(weight):
-    """Between laws 20 apart the best penalised critic is linear: 20s − λ(s − 1)² is largest at s = 1 + 20/2λ."""
+    """At a distance of 20 the optimal penalised critic is linear: 20s − λ(s − 1)² is largest at s = 1 + 20/2λ."""
     found = norms("wasserstein", critic_terms=[Penalty("gradient", weight)])[2]
     assert found == pytest.approx(1 + 10 / weight, rel=0.1)
 

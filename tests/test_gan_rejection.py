@@ -32,7 +32,7 @@ def run(n: int = 3000, seed: int = 0, log_ratio=exact, **options) -> Rejection:
 
 
 def ks(rows: Tensor, law: Normal) -> float:
-    """Return the p-value of a Kolmogorov-Smirnov test of a law."""
+    """Return the p-value of a Kolmogorov-Smirnov test against a distribution."""
     return stats.kstest(rows.double().numpy(), stats.norm(float(law.loc), float(law.scale)).cdf).pvalue
 
 
@@ -42,14 +42,14 @@ def greatest() -> float:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_accepted_rows_are_of_the_data_s_law(seed):
+def test_accepted_rows_have_the_data_s_distribution(seed):
     found = run(seed=seed)
     assert found.rows.shape == (3000,)
     assert ks(found.rows, P) > 1e-5  # false-alarm rate 4e-5 over the seeds
-    assert ks(found.rows, Q) < 1e-50  # the test could tell
+    assert ks(found.rows, Q) < 1e-50  # the test has power
     assert found.log_bound == pytest.approx(greatest(), abs=1e-4)
     assert found.gamma == 0.0
-    # The share accepted is 1/M, within 4.5 binomial errors.
+    # The acceptance rate is 1/M, within 4.5 binomial errors.
     share = 1 / math.exp(greatest())
     error = math.sqrt(share * (1 - share) / found.draws)
     assert abs(found.accepted / found.draws - share) < 4.5 * error
@@ -84,7 +84,7 @@ def test_gamma_is_the_paper_s_quantile_and_acceptance_its_sigmoid():
     F = (below - torch.log1p(-torch.exp(below - 1e-14)))[below < 0]  # eq. 8 without its γ
     expected = float(F.quantile(quantile))
     assert found.gamma == pytest.approx(expected, abs=0.05)
-    # In the mean over the law of samples, σ(F − γ) is the share accepted.
+    # In the mean over samples, σ(F − γ) is the acceptance rate.
     share = float(torch.sigmoid(F - found.gamma).mean())
     error = math.sqrt(share * (1 - share) / found.draws)
     assert abs(found.accepted / found.draws - share) < 6 * error  # F is that of the burn-in
@@ -92,7 +92,7 @@ def test_gamma_is_the_paper_s_quantile_and_acceptance_its_sigmoid():
 
 def test_a_lower_quantile_keeps_more_of_rare_rows():
     def steep(x: Tensor) -> Tensor:
-        return -20 * (x - 4).abs()  # a critic that is sure of nearly every row
+        return -20 * (x - 4).abs()  # a critic that is confident of nearly every row
 
     with pytest.raises(UsageError, match=r"draws were accepted, 50 are asked for.*quantile=0.8"):
         run(50, log_ratio=steep, burn_in=1000, max_draws=3000)
@@ -105,7 +105,7 @@ def test_a_lower_quantile_keeps_more_of_rare_rows():
 
 
 @pytest.mark.parametrize("quantile", [None, 0.5])
-def test_equal_laws_keep_all_rows(quantile):
+def test_equal_distributions_keep_all_rows(quantile):
     found = run(100, log_ratio=torch.zeros_like, burn_in=100, quantile=quantile)
     assert (found.accepted, found.draws) == (100, 100)
 

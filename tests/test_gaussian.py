@@ -68,8 +68,8 @@ def test_the_closed_form_is_the_mean_and_the_covariance_with_one_over_n(family):
 def test_log_prob_is_scipys_and_the_functional_ones(family):
     unit = np.array([1.0, 1e-2, 1e3])  # the most that SciPy takes for positive definite
     model, x = fitted(rows() / unit, family), torch.from_numpy(rows(50, seed=1) / unit)
-    law = stats.multivariate_normal(model.mean.numpy(), model.covariance.numpy())
-    assert model.log_prob(x).numpy() == pytest.approx(law.logpdf(x.numpy()), abs=1e-8)
+    distribution = stats.multivariate_normal(model.mean.numpy(), model.covariance.numpy())
+    assert model.log_prob(x).numpy() == pytest.approx(distribution.logpdf(x.numpy()), abs=1e-8)
     assert torch.allclose(model.log_prob(x), log_prob_gaussian(x, model.mean, model.covariance))
     assert model.log_prob(x).shape == (50,)
 
@@ -130,7 +130,7 @@ def test_no_neighbour_is_more_likely(family):
 
 @each_family
 def test_the_gradient_reaches_the_closed_form(family):
-    """To 1e-4 in each parameter, in units of the rows' deviations, and in nats."""
+    """To 1e-4 in each parameter, in units of the rows' standard deviations, and in nats."""
     x = rows()
     exact, batch, unit = fitted(x, family), Batch(torch.from_numpy(x)), torch.from_numpy(x.std(0))
     torch.manual_seed(0)
@@ -160,8 +160,8 @@ def test_the_recipe_by_gradient_reaches_the_recipe_in_closed_form_in_batches():
 def test_the_estimators_variances_are_the_cramer_rao_bound():
     """n·Var: σ² of μ̂ and 2σ⁴ of σ̂² (times 1 − 1/n, whose bias it has), over 40,000 sets of 50 rows.
 
-    Each column is one set. The relative deviation of a variance over R sets is √((κ − 1)/R), with the kurtosis κ = 3 of
-    μ̂, and 3 + 12/(n − 1) of σ̂²; the limits are 4.5 of them, so each false alarm has probability 7e-6.
+    Each column is one set. The relative standard error of a variance over R sets is √((κ − 1)/R), with the kurtosis κ =
+    3 of μ̂, and 3 + 12/(n − 1) of σ̂²; the limits are 4.5 of them, so each false alarm has probability 7e-6.
     """
     n, R, sigma = 50, 40_000, 1.7
     x = np.random.default_rng(0).normal(3.0, sigma, size=(n, R))
@@ -243,7 +243,7 @@ def test_weighted_moments_are_numpys_and_add_up():
 
 
 def test_rows_in_a_mapped_file_are_read_in_blocks(tmp_path, monkeypatch):
-    """No block is larger than asked, and each row is read once, twice for Ledoit and Wolf's share."""
+    """No block is larger than requested, and each row is read once, twice for Ledoit and Wolf's shrinkage."""
     x = rows(1000).astype(np.float32)
     np.save(tmp_path / "x.npy", x)
     mapped = torch.from_numpy(np.load(tmp_path / "x.npy", mmap_mode="c"))
@@ -262,7 +262,7 @@ def test_rows_in_a_mapped_file_are_read_in_blocks(tmp_path, monkeypatch):
         model = Gaussian(real(3))
         GaussianMLE(model, shrinkage=shrinkage).fit(Batch(mapped))
         assert max(read) == 100
-        assert sum(read) == 1000 * times + 1  # one row tells how wide they are
+        assert sum(read) == 1000 * times + 1  # one row shows their width
     read.clear()
     GaussianMLE(model).fit(Batch(mapped))
     unit = x.std(0, dtype=np.float64)

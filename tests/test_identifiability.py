@@ -1,4 +1,4 @@
-"""A model with mixed codes has the same law, the same bound and the same KL; only labels could tell it apart."""
+"""A model with mixed codes has the same distribution, bound and KL; only labels could distinguish it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_model_with_mixed_codes_has_the_same_bound_and_the_same_likelihood():
     )
     assert torch.allclose(one, two, atol=1e-9)
     samples = [each.rsample(6, generator=torch.Generator().manual_seed(1)) for each in (model, other)]
-    assert not torch.allclose(*samples)  # of one law, but by other codes
+    assert not torch.allclose(*samples)  # of equal distributions, but by other codes
     assert not torch.allclose(model.encode(x).mean, other.encode(x).mean, atol=0.1)
 
 
@@ -156,7 +156,7 @@ def test_elsewhere_penalties_are_not_invariant():
 
 
 def test_dip_ii_sees_covariances_only():
-    """A law of codes whose covariance is I, being no prior, is invisible to it too; rows turned, exactly."""
+    """A distribution of codes with covariance I, but not the prior, is invisible to it too; rotated rows, exactly."""
     mean = torch.cartesian_prod(*[torch.tensor([-0.8, 0.8]).double()] * 2)
     within = torch.full((4, 2), 1 - 0.64).double()
     R = rotation(2)

@@ -36,7 +36,7 @@ def made(data: DataSpec = REAL, **options):
 
 
 def log_weights(objective: ImportanceWeighted, x: Tensor, seed: int = 0) -> Tensor:
-    """Return log p(x | z) + log p(z) − log q(z | x), draw by draw, by the model's laws."""
+    """Return log p(x | z) + log p(z) − log q(z | x), draw by draw, by the model's distributions."""
     model = objective.model
     with seeded(seed):
         q = model.encode(x)

@@ -57,7 +57,7 @@ def test_both_forms_of_a_table_are_its_joint_kl(seed):
         assert getattr(parts, name).item() == pytest.approx(value.item(), abs=1e-12), name
 
 
-def test_with_given_codes_it_is_the_kl_of_the_joint_laws():
+def test_with_given_codes_it_is_the_kl_of_the_joint_distributions():
     """p_data(z | x) takes the encoder's place."""
     joint_data, joint = tables(1)[2], tables(2)[2]
     data = joint_data.sum(1)
@@ -150,7 +150,7 @@ def test_its_parts_are_the_integrals():
         assert getattr(parts, name).item() == pytest.approx((of * integrand).sum().item(), abs=1e-6), name
 
 
-def test_the_posterior_of_the_model_is_that_of_its_joint_law():
+def test_the_posterior_of_the_model_is_that_of_its_joint_distribution():
     """Against conditioning the joint Gaussian of (x, z) by Bayes, at a few rows and codes."""
     _, _, _, model = problem()
     x, z = torch.randn(5, 3).double(), torch.randn(5, 2).double()

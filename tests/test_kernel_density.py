@@ -81,7 +81,7 @@ def direct(model: KernelDensity, x: np.ndarray, kernel: str, weights: np.ndarray
 @each_shape
 @pytest.mark.parametrize("d", [1, 2, 8])
 def test_log_prob_is_the_direct_sum_in_the_bulk_and_in_far_tails(kernel, shape, d):
-    """To 1e-5, up to 500 deviations away, where every term underflows."""
+    """To 1e-5, up to 500 standard deviations away, where every term underflows."""
     x = rows(400, d)
     model = fitted(x, kernel, shape=shape)
     centre, spread = x.mean(0), x.std(0)
@@ -156,7 +156,7 @@ def test_the_full_gaussian_one_is_scipys_with_one_over_n(rule):
 
 
 def test_it_is_a_mixture_with_a_component_at_every_row_and_not_one_gaussian():
-    """Erratum E10: a kernel density is (1/n) Σ K_h(x − x_i); the maximum likelihood Gaussian is another law."""
+    """Erratum E10: a kernel density is (1/n) Σ K_h(x − x_i); the maximum likelihood Gaussian is another density."""
     x = rows(30)
     model, query = fitted(x), torch.from_numpy(rows(20, seed=1))
     mixture = GaussianMixture(real(2), components=30, covariance="diagonal")
@@ -169,7 +169,7 @@ def test_it_is_a_mixture_with_a_component_at_every_row_and_not_one_gaussian():
 
 @each_kernel
 def test_on_the_training_rows_the_likelihood_grows_without_bound_and_on_others_it_falls(kernel):
-    """Erratum E21: as h → 0 the likelihood of the rows diverges; only held-out rows say how good the law is."""
+    """Erratum E21: as h → 0 the likelihood of the rows diverges; only held-out rows measure the fit."""
     x, fresh = rows(100), rows(100, seed=1)
     seen, unseen = [], []
     for h in (1e-1, 1e-3, 1e-5, 1e-7):
@@ -233,8 +233,8 @@ def test_the_log_density_is_differentiable_in_the_rows(kernel):
 @each_kernel
 @pytest.mark.parametrize("d", [1, 3])
 def test_noise_around_a_point_follows_the_kernel(kernel, d):
-    """20,000 draws from one point: the radius against its law by Kolmogorov-Smirnov at level 1e-4; moments of u are at
-    most 5 standard errors off (10 comparisons: 6e-6).
+    """20,000 draws from one point: the radius by Kolmogorov-Smirnov at level 1e-4, moments of u to 5 standard errors
+    (10 comparisons: 6e-6).
     """
     n = 20_000
     root = torch.linalg.cholesky(torch.eye(d).double() + 0.5)
@@ -243,12 +243,12 @@ def test_noise_around_a_point_follows_the_kernel(kernel, d):
     x = model.sample(n, generator=torch.Generator().manual_seed(0)).double() - 7
     u = torch.linalg.solve_triangular(root, x.T, upper=False).T
     square = u.square().sum(1).numpy()
-    of_known_law, law = {
+    radii, expected = {
         "gaussian": (square, stats.chi2(d)),
         "epanechnikov": (square / (d + 4), stats.beta(d / 2, 2)),
         "laplace": (np.sqrt(square * (d + 1)), stats.gamma(d)),
     }[kernel]
-    assert stats.kstest(of_known_law, law.cdf).pvalue > 1e-4
+    assert stats.kstest(radii, expected.cdf).pvalue > 1e-4
     fourth = u.pow(4).mean().item()
     assert u.mean(0).abs().max() < 5 / math.sqrt(n)
     assert (u.T @ u / n - torch.eye(d)).abs().max() < 5 * math.sqrt(max(1.0, fourth - 1) / n)
@@ -268,8 +268,8 @@ def test_a_point_is_drawn_by_its_weight(kernel):
 
 @each_kernel
 @each_shape
-def test_samples_have_the_laws_covariance(kernel, shape):
-    """Cov = S + H: 100,000 draws, limits of 6 standard errors of a law with kurtosis below 6."""
+def test_samples_have_the_model_s_covariance(kernel, shape):
+    """Cov = S + H: 100,000 draws, limits of 6 standard errors of a distribution with kurtosis below 6."""
     x = rows(50)
     model, n = fitted(x, kernel, shape=shape, bandwidth="fixed", factor=0.8), 100_000
     sample = model.sample(n, generator=torch.Generator().manual_seed(0)).double().numpy()
@@ -293,7 +293,7 @@ def test_samples_of_bounded_data_are_in_the_support():
 
 
 def naive_loo(x: np.ndarray, H: np.ndarray, kernel: str, weights: np.ndarray | None = None) -> float:
-    """Return the leave-one-out log-likelihood: a law without row i, at row i, in a loop."""
+    """Return the leave-one-out log-likelihood: the density without row i, at row i, in a loop."""
     w = np.ones(len(x)) if weights is None else weights
     total = 0.0
     for i in range(len(x)):

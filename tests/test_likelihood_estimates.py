@@ -47,8 +47,8 @@ def points(n: int, d: int, seed: int = 0) -> torch.Tensor:
 
 def test_parzen_windows_are_the_mean_of_gaussians_around_samples():
     x, samples, sigma = points(30, 3), points(700, 3, seed=1), 0.4
-    law = Independent(Normal(samples, torch.tensor(sigma)), 1)
-    expected = torch.logsumexp(law.log_prob(x[:, None]), 1) - math.log(700)
+    distribution = Independent(Normal(samples, torch.tensor(sigma)), 1)
+    expected = torch.logsumexp(distribution.log_prob(x[:, None]), 1) - math.log(700)
     assert torch.allclose(parzen_log_density(x, samples, sigma), expected, atol=1e-5)
 
 

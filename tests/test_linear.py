@@ -54,7 +54,7 @@ def pca(x: np.ndarray = X, k: int = K, *, solver: str = "auto", whiten: bool = F
 
 
 def gaussian(noise: str, data: DataSpec | None = None, k: int = K, seed: int = 0) -> LinearGaussian:
-    """Return a law with random parameters."""
+    """Return a model with random parameters."""
     data = data or real(D)
     random = torch.Generator().manual_seed(seed)
     model = LinearGaussian(data, latent_dim=k, noise=noise)
@@ -65,7 +65,7 @@ def gaussian(noise: str, data: DataSpec | None = None, k: int = K, seed: int = 0
     return model.requires_grad_(False)
 
 
-def law(model: LinearGaussian) -> MultivariateNormal:
+def distribution(model: LinearGaussian) -> MultivariateNormal:
     """Return N(μ, WWᵀ + Ψ) with its dense covariance."""
     W = model.loadings
     return MultivariateNormal(model.mean, W @ W.mT + model.noise.expand(len(W)).diag())
@@ -105,7 +105,7 @@ def test_covariances_are_numpys_in_blocks_of_any_size(shift, block, monkeypatch)
 
 
 def test_quick_covariances_are_as_exact_as_they_say():
-    """Of grey levels, as bytes and far from 0; entries of very different deviations too."""
+    """Of grey levels, as bytes and far from 0; entries of very different standard deviations too."""
     random = np.random.default_rng(0)
     grey = random.integers(100, 256, size=(6000, 50)).astype(np.uint8)
     table = (random.normal(size=(6000, 50)) * np.logspace(-3, 3, 50)).astype(np.float32)
@@ -221,7 +221,7 @@ def test_pca_of_images_encodes_and_decodes_them(digits):
 
 
 @pytest.mark.parametrize("name", ["gaussian-mixture", "flow"])
-def test_pca_samples_by_a_law_of_its_codes(name, digits, out):
+def test_pca_samples_by_a_latent_density(name, digits, out):
     size = {"latent_components": 2} if name == "gaussian-mixture" else {}
     run = lt.fit("pca", digits, latent_dim=3, latent_density=name, progress=False, out=out, **size)
     sample = run.sample(5, seed=0)
@@ -246,16 +246,18 @@ def test_pca_with_one_gaussian_on_its_codes_samples_with_the_rows_covariance():
 def test_log_prob_is_the_implied_gaussians(noise):
     model, x = gaussian(noise), torch.from_numpy(X)
     assert model.log_prob(x).shape == (len(X),)
-    assert torch.allclose(model.log_prob(x), law(model).log_prob(x), rtol=1e-10)
+    assert torch.allclose(model.log_prob(x), distribution(model).log_prob(x), rtol=1e-10)
 
 
 @pytest.mark.parametrize("noise", NOISES)
 def test_log_prob_keeps_its_digits_where_there_is_almost_no_noise(noise):
-    """At 1e-8 of the variance, on rows of the law: against SciPy's, within the rounding of its dense covariance."""
+    """At 1e-8 of the variance, on rows of the model: against SciPy's, within the rounding of its dense covariance."""
     model = gaussian(noise)
     model.assign(model.mean, model.loadings, 1e-8 * torch.ones_like(model.noise))
-    x = law(model).sample((20,))
-    expected = stats.multivariate_normal(model.mean.numpy(), law(model).covariance_matrix.numpy()).logpdf(x)
+    x = distribution(model).sample((20,))
+    expected = stats.multivariate_normal(
+        model.mean.numpy(), distribution(model).covariance_matrix.numpy()
+    ).logpdf(x)
     assert model.log_prob(x).numpy() == pytest.approx(expected, rel=1e-5)
 
 
@@ -270,9 +272,9 @@ def test_nothing_is_of_size_d_by_d():
 
 @pytest.mark.parametrize("noise", NOISES)
 def test_the_posterior_is_that_of_gaussian_conditioning(noise):
-    """Of the joint law of (z, x): mean C_zx C_xx⁻¹ (x − μ), covariance I − C_zx C_xx⁻¹ C_xz."""
+    """Of the joint distribution of (z, x): mean C_zx C_xx⁻¹ (x − μ), covariance I − C_zx C_xx⁻¹ C_xz."""
     model, x = gaussian(noise), torch.from_numpy(X[:20])
-    gain = model.loadings.mT @ torch.linalg.inv(law(model).covariance_matrix)
+    gain = model.loadings.mT @ torch.linalg.inv(distribution(model).covariance_matrix)
     posterior = model.encode(x)
     assert (posterior.batch_shape, posterior.event_shape) == ((20,), (K,))
     assert torch.allclose(posterior.mean.double(), (x - model.mean) @ gain.mT, rtol=1e-5, atol=1e-5)
@@ -305,7 +307,7 @@ def test_samples_have_the_implied_mean_and_covariance(noise):
     model = gaussian(noise)
     sample = model.sample(40_000, generator=torch.Generator().manual_seed(0))
     assert sample.dtype == torch.get_default_dtype()
-    _assert_covariance(sample.double(), model.mean.numpy(), law(model).covariance_matrix.numpy())
+    _assert_covariance(sample.double(), model.mean.numpy(), distribution(model).covariance_matrix.numpy())
 
 
 def _assert_covariance(sample: Tensor, mean: np.ndarray, covariance: np.ndarray) -> None:
@@ -480,8 +482,8 @@ def test_planted_factors_are_recovered():
     """100,000 rows: WWᵀ + Ψ within 6 standard errors of the truth, entry by entry."""
     truth = gaussian("diagonal")
     x = truth.sample(100_000, generator=torch.Generator().manual_seed(0)).double().numpy()
-    found = law(em("diagonal", x, tol=1e-9).model)
-    S = law(truth).covariance_matrix
+    found = distribution(em("diagonal", x, tol=1e-9).model)
+    S = distribution(truth).covariance_matrix
     error = ((S.diagonal()[:, None] * S.diagonal() + S.square()) / len(x)).sqrt()
     assert ((found.covariance_matrix - S).abs() < 6 * error).all()
 
@@ -498,7 +500,7 @@ def test_em_without_a_matrix_is_em_with_one(noise, monkeypatch):
 
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("scale", [1e-4, 1e5])
-def test_rows_in_other_units_are_fitted_by_the_same_law_in_those_units(noise, scale):
+def test_rows_in_other_units_are_fitted_by_the_same_distribution_in_those_units(noise, scale):
     one, other = (em(noise, each).model for each in (X, scale * X))
     assert torch.allclose(other.noise, scale**2 * one.noise, rtol=1e-6)
     assert torch.allclose(other.loadings, scale * one.loadings, rtol=1e-4, atol=1e-6 * scale)
@@ -531,15 +533,15 @@ def test_em_ends_when_a_step_gains_less_than_tol():
 # --- rotations --------------------------------------------------------------------------------------------------
 
 
-def test_rotations_leave_the_law_as_it_is():
+def test_rotations_leave_the_distribution_invariant():
     model, found = gaussian("diagonal"), []
     for rotate in ROTATIONS.values():
         turned = rotate(model.loadings, model.noise)
         found.append(turned)
         assert torch.allclose(turned @ turned.mT, model.loadings @ model.loadings.mT)
     assert not torch.allclose(found[0], found[1])
-    laws = [em("diagonal", rotation=rotation, tol=1e-13).model for rotation in ROTATIONS]
-    assert scores(laws[0]) == pytest.approx(scores(laws[1]), abs=1e-5)
+    distributions = [em("diagonal", rotation=rotation, tol=1e-13).model for rotation in ROTATIONS]
+    assert scores(distributions[0]) == pytest.approx(scores(distributions[1]), abs=1e-5)
 
 
 @pytest.mark.parametrize("noise", NOISES)

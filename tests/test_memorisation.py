@@ -1,4 +1,4 @@
-"""Memorisation: copies of training rows are told, honest samples are not."""
+"""Memorisation: copies of training rows are detected, independent samples are not."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ SPEC = DataSpec((3,), Support("real"))
 SCALES = torch.tensor([1.0, 100.0, 0.01])  # entries of different units
 
 
-def law(n: int, seed: int) -> Tensor:
+def distribution(n: int, seed: int) -> Tensor:
     return SCALES * torch.randn(n, 3, generator=torch.Generator().manual_seed(seed))
 
 
 class Honest(Generative):
-    """The law of the rows."""
+    """The distribution of the rows."""
 
     def sample(self, n, context=None, *, generator=None) -> Tensor:
         return SCALES * torch.randn(n, 3, generator=generator)
 
 
 class Copying(Generative):
-    """Training rows, moved by a share of their deviation."""
+    """Training rows, moved by a fraction of their standard deviation."""
 
     def __init__(self, rows: Tensor, noise: float) -> None:
         super().__init__()
@@ -48,14 +48,16 @@ class Copying(Generative):
 
 
 def found(model: Generative, seed: int = 0, n: int = 400) -> dict[str, float]:
-    train = Rows(law(500, 2 * seed), SPEC)
-    evaluation = Evaluation(model, Rows(law(n, 2 * seed + 1), SPEC), seed=seed, train_rows=lambda: train)
+    train = Rows(distribution(500, 2 * seed), SPEC)
+    evaluation = Evaluation(
+        model, Rows(distribution(n, 2 * seed + 1), SPEC), seed=seed, train_rows=lambda: train
+    )
     return {each.metric.partition("/")[2]: each.value for each in score(evaluation, ["memorisation"])}
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05])
 def test_copies_are_flagged(noise):
-    told = found(Copying(law(500, 0), noise))
+    told = found(Copying(distribution(500, 0), noise))
     assert told["share-too-near"] > 0.7
     assert told["ratio-of-medians"] <= (0.3 if noise else 0.0)
     assert told["test"] < 1e-50
@@ -72,8 +74,8 @@ def test_honest_samples_are_flagged_as_often_as_the_test_says():
 
 
 def test_the_standard_error_holds_the_quantile_s_too():
-    train = Rows(law(500, 0), SPEC)
-    evaluation = Evaluation(Honest(), Rows(law(400, 1), SPEC), train_rows=lambda: train)
+    train = Rows(distribution(500, 0), SPEC)
+    evaluation = Evaluation(Honest(), Rows(distribution(400, 1), SPEC), train_rows=lambda: train)
     share = score(evaluation, ["memorisation"])[0]
     expected = math.sqrt(share.value * (1 - share.value) / 400 + 0.05 * 0.95 / 400)
     assert share.stderr == pytest.approx(expected)
@@ -82,7 +84,7 @@ def test_the_standard_error_holds_the_quantile_s_too():
 
 def test_the_units_of_entries_do_not_matter():
     """One copied entry in huge units would rule an unscaled distance."""
-    x = law(500, 0)
+    x = distribution(500, 0)
 
     class OneEntry(Honest):
         def sample(self, n, context=None, *, generator=None) -> Tensor:
@@ -94,7 +96,7 @@ def test_the_units_of_entries_do_not_matter():
 
 
 def test_training_rows_that_are_not_known_are_a_reason():
-    (result,) = score(Evaluation(Honest(), Rows(law(20, 0), SPEC)), ["memorisation"])
+    (result,) = score(Evaluation(Honest(), Rows(distribution(20, 0), SPEC)), ["memorisation"])
     assert result.value is None
     assert "needs the rows that the model was fitted to" in result.reason
 
@@ -112,7 +114,7 @@ def test_a_kernel_density_of_no_width_memorises_and_evaluate_knows(tmp_path):
     again = lt.evaluate(lt.load(tmp_path / "run"), metrics="memorisation").set_index("metric")["value"]
     assert again.equals(told)  # the folder's run reads the same 300 rows
     (tmp_path / "x.npy").unlink()
-    gone = lt.evaluate(lt.load(tmp_path / "run"), law(50, 0)[:, :2], metrics="memorisation")
+    gone = lt.evaluate(lt.load(tmp_path / "run"), distribution(50, 0)[:, :2], metrics="memorisation")
     assert gone["value"].isna().all()
     assert "they cannot be read any more" in gone["reason"][0]
 
@@ -143,7 +145,7 @@ def test_a_copy_is_at_distance_zero_exactly():
 
 
 def test_nearness_is_the_test_of_scipy():
-    a, b = law(50, 0)[:, 0].abs() + 0.1, law(70, 1)[:, 0].abs() + 0.1
+    a, b = distribution(50, 0)[:, 0].abs() + 0.1, distribution(70, 1)[:, 0].abs() + 0.1
     told = nearness(a, b, quantile=0.2)
     test = stats.mannwhitneyu(a.numpy(), b.numpy(), alternative="less")
     assert told.p_value == pytest.approx(test.pvalue)

@@ -1,4 +1,4 @@
-"""Metrics of planted models equal their known answers, and each asked for comes back.
+"""Metrics of planted models equal their known answers, and each requested one is returned.
 
 Rows A5, A7, C1, D14 of docs/known-mistakes.md.
 """
@@ -45,7 +45,7 @@ class Given(Density, nn.Module):
 
 
 class Recording(Generative, Conditional, Bounded, Density):
-    """Records what it is asked for."""
+    """Records the calls that it receives."""
 
     def __init__(self, context_encoder: ContextEncoder | None = None) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ def test_energy_distance_of_a_shifted_sampler_is_the_known_one():
     assert (far.kind, far.direction, far.n, far.unit) == ("estimate", "lower", 1000, "data units")
 
 
-def test_mmd_test_rejects_the_wrong_law_only():
+def test_mmd_test_rejects_the_wrong_distribution_only():
     right, wrong = (only(Evaluation(Sampler(shift), rows(100)), "mmd-test") for shift in (0.0, 1.0))
     assert right.value > 0.05  # false alarm 5 %, at a fixed seed
     assert right.settings["decision"] == "fail to reject"
@@ -232,7 +232,7 @@ def test_a_model_whose_loss_is_no_likelihood_says_why():
         assert (result.kind, result.reason) == ("none: not a likelihood", "its loss is not normalised")
 
 
-def test_a_continuous_law_on_whole_numbers_has_no_bits_per_dimension():
+def test_a_continuous_distribution_on_whole_numbers_has_no_bits_per_dimension():
     class Continuous(Coins):
         measure = "Lebesgue"
 

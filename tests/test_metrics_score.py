@@ -75,6 +75,6 @@ def test_printed_numbers_parse_back():  # D15: none clipped, whatever size and s
     assert [float(printed(value)) for value in VALUES] == pytest.approx(VALUES, rel=1e-8, abs=0)
 
 
-def test_settings_are_told_as_json():
+def test_settings_are_written_as_json():
     frame = table([Score("iwae", -1.0, settings={"samples": 100, "seed": 0})])
     assert json.loads(frame["settings"][0]) == {"samples": 100, "seed": 0}

@@ -94,14 +94,15 @@ def test_wasserstein_distances_of_splits_are_those_of_scipy():
 def test_sliced_wasserstein_of_a_shift_is_the_closed_form():
     x = normal(400, 0, d=3).double()
     result = two_sample_test(x, x + torch.tensor([3.0, 0.0, 0.0]), "sliced-wasserstein", 19, projections=2000)
-    # E |θ·c| = ‖c‖/2 for θ uniform on the sphere in three dimensions; its deviation 3/√12 over √2000 directions
+    # E |θ·c| = ‖c‖/2 for θ uniform on the sphere in three dimensions; its standard deviation 3/√12 over √2000
+    # directions
     assert result.statistic == pytest.approx(1.5, abs=4 * 3 / np.sqrt(12 * 2000))  # false alarm 1e-4
     assert result.features[0].name == "0"
     assert result.features[0].statistic == pytest.approx(3.0, rel=1e-12)
     assert result.features[1].statistic == pytest.approx(0.0, abs=1e-12)
 
 
-def test_the_inhomogeneity_is_one_for_point_masses_and_nothing_for_equal_laws():
+def test_the_inhomogeneity_is_one_for_point_masses_and_0_for_equal_distributions():
     apart = two_sample_test(torch.zeros(5, 1), torch.ones(6, 1), "energy", permutations=19)
     assert apart.effect_size == pytest.approx(1.0, rel=1e-12)
     equal = two_sample_test(normal(400, 0), normal(400, 1), permutations=19)
@@ -126,7 +127,7 @@ def test_points_are_the_extremes_of_the_witness_function():
 
 
 @pytest.mark.parametrize("method", ["mmd", "energy", "sliced-wasserstein", "kolmogorov-smirnov"])
-def test_equal_means_and_unequal_variances_are_told_apart_but_not_by_t(method):
+def test_equal_means_and_unequal_variances_are_distinguished_but_not_by_t(method):
     x, y = normal(150, 0), normal(150, 1, scale=2.0)
     x, y = x - x.mean(0), y - y.mean(0)
     assert two_sample_test(x, y, method).reject

@@ -174,7 +174,7 @@ def test_a_planted_mixture_is_recovered():
 @pytest.mark.parametrize("scale", [1e-4, 1e6])
 @pytest.mark.parametrize("covariance", FAMILIES)
 def test_data_in_other_units_is_fitted_by_the_same_mixture_in_those_units(covariance, scale):
-    """Also its default regularisation: an absolute one made data of deviation 1e-4 ten times too wide."""
+    """Also its default regularisation: an absolute one made data of standard deviation 1e-4 ten times too wide."""
     one, other = (fitted(covariance, x=x, tol=0.0).model for x in (blobs(), scale * blobs()))
     assert torch.allclose(other.weights, one.weights, rtol=1e-6)
     assert torch.allclose(other.means, scale * one.means, rtol=1e-6, atol=1e-6 * scale)

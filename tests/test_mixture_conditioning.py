@@ -46,8 +46,8 @@ def planted(family: str, D: int = 3, K: int = 3, seed: int = 0) -> Components:
 
 
 def mixture(family: str, D: int = 3, *, missing: bool = False) -> GaussianMixture:
-    law = GaussianMixture(spec(D, missing=missing), components=3, covariance=family)
-    return law.placed(planted(family, D))
+    distribution = GaussianMixture(spec(D, missing=missing), components=3, covariance=family)
+    return distribution.placed(planted(family, D))
 
 
 def matrices(components: Components) -> np.ndarray:
@@ -98,20 +98,22 @@ def test_free_parameters_are_those_that_a_count_by_hand_gives(family, parameters
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_conditional_density_is_the_joint_over_the_marginal(family):
     model, given = mixture(family), {2: 0.3, 0: -1.0}
-    law = model.given(given)
+    distribution = model.given(given)
     for value in (-2.0, 0.5, 4.0):
         joint = density(model.components, [0, 1, 2], np.array([-1.0, value, 0.3]))
         ratio = joint / density(model.components, [0, 2], np.array([-1.0, 0.3]))
-        found = law.log_prob(torch.tensor([[value]]).double()).item()
+        found = distribution.log_prob(torch.tensor([[value]]).double()).item()
         assert found == pytest.approx(math.log(ratio), abs=1e-9)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_conditional_density_integrates_to_one_over_a_plane(family):
-    law = mixture(family).given({1: 0.7})
+    distribution = mixture(family).given({1: 0.7})
     grid = torch.linspace(-25, 25, 501, dtype=torch.float64)
     x = torch.cartesian_prod(grid, grid)
-    assert (law.log_prob(x).exp().sum() * (grid[1] - grid[0]) ** 2).item() == pytest.approx(1, abs=1e-6)
+    assert (distribution.log_prob(x).exp().sum() * (grid[1] - grid[0]) ** 2).item() == pytest.approx(
+        1, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -142,9 +144,9 @@ def test_samples_given_an_entry_are_the_joint_s_samples_that_nearly_have_it():
 def test_entries_are_given_by_column_name_and_the_others_keep_theirs():
     data = DataSpec((3,), Support("real"), columns=("age", "height", "weight"))
     model = GaussianMixture(data, components=3).placed(planted("full"))
-    law = model.given({"height": 1.0})
-    assert law.data.columns == ("age", "weight")
-    assert torch.equal(law.means, mixture("full").given({1: 1.0}).means)
+    distribution = model.given({"height": 1.0})
+    assert distribution.data.columns == ("age", "weight")
+    assert torch.equal(distribution.means, mixture("full").given({1: 1.0}).means)
     with pytest.raises(UsageError, match="unknown entry 'heigth'; did you mean 'height'"):
         model.given({"heigth": 1.0})
 
@@ -190,7 +192,7 @@ def test_a_row_with_gaps_has_the_density_of_its_other_entries(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_expected_moments_of_rows_with_gaps_are_those_of_draws_in_the_gaps(family):
-    """Each gap is filled by 20,000 draws from its law given the row; within 6 standard errors, about 0.05."""
+    """Missing values are filled by 20,000 draws from their conditional given the row; within 6 standard errors."""
     components, (_, x) = planted(family), with_gaps(6)
     found = expected_with_missing(components, x)
     model = mixture(family)
@@ -212,7 +214,7 @@ def test_expected_moments_of_rows_with_gaps_are_those_of_draws_in_the_gaps(famil
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_em_with_gaps_never_lowers_the_likelihood_and_finds_the_planted_law(family):
+def test_em_with_gaps_never_lowers_the_likelihood_and_finds_the_planted_distribution(family):
     _, x = with_gaps(3_000)
     model = GaussianMixture(spec(3, missing=True), components=3, covariance=family)
     states = list(train(MixtureEM(model, regularisation=0.0, tol=1e-4), [Batch(x)], steps=60))
@@ -245,7 +247,7 @@ def test_the_frame_of_rows_with_gaps_is_that_of_the_values_there(monkeypatch):
     assert standard[~x.isnan()].std().item() == pytest.approx(1, abs=0.01)
 
 
-def test_a_gap_is_an_error_unless_the_model_is_told_of_gaps():
+def test_a_missing_value_is_an_error_unless_the_support_allows_it():
     _, x = with_gaps(100)
     rows, with_missing = Rows(x, spec(3)), spec(3, missing=True)
     with pytest.raises(DataError, match=r"NaN, infinite or too large values: .* 'real or missing' for NaN"):

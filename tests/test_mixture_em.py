@@ -97,7 +97,7 @@ def test_float32_rows_are_fitted_as_well_as_scikit_learn_fits_float64(covariance
     assert ours == pytest.approx(theirs, rel=1e-4)
 
 
-def test_an_emptied_component_keeps_its_law_with_weight_0():
+def test_an_emptied_component_keeps_its_distribution_with_weight_0():
     components = fitted(steps=2).model.components
     x = torch.from_numpy(blobs(30))
     r = torch.zeros(30, 3).double()

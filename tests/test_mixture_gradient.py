@@ -1,4 +1,4 @@
-"""Mixtures by gradient: the same laws as by EM, and the same likelihood."""
+"""Mixtures by gradient: the same model as by EM, and the same likelihood."""
 
 from __future__ import annotations
 

@@ -37,30 +37,30 @@ def test_mean_and_standard_error():
         assert ours.stderr[b].item() == pytest.approx(math.sqrt(variance / 50), rel=1e-12)
 
 
-def test_likelihood_of_the_law_itself_is_minus_its_entropy():
+def test_likelihood_of_the_true_distribution_is_minus_its_entropy():
     p = torch.tensor([0.5, 0.3, 0.2]).double()
     x = torch.multinomial(p, 20_000, replacement=True, generator=torch.Generator().manual_seed(0))
     ceiling = mean_log_likelihood(p.log()[x])
     assert abs(ceiling.value + entropy(p)) < 4 * ceiling.stderr  # false alarm: a normal tail at 4, 6e-5
 
 
-def test_gap_is_the_kl_divergence_of_the_law_and_the_model():
-    law, model = isotropic(0.0, 1.0, 3), isotropic(0.4, 1.3, 3)
+def test_gap_is_the_kl_divergence_of_truth_and_model():
+    distribution, model = isotropic(0.0, 1.0, 3), isotropic(0.4, 1.3, 3)
     x = normal(20_000, 3, seed=0)
-    gap = likelihood_gap(model.log_prob(x), law.log_prob(x))
-    error = (gap.value - kl_divergence(law, model)) / gap.stderr
+    gap = likelihood_gap(model.log_prob(x), distribution.log_prob(x))
+    error = (gap.value - kl_divergence(distribution, model)) / gap.stderr
     assert abs(error) < 4  # false alarm: a normal tail at 4, 6e-5
     assert gap.stderr < 0.01 * gap.value + 0.005
     torch.testing.assert_close(gap.value, gap.ceiling - gap.log_likelihood)
     assert gap.log_likelihood < gap.ceiling
     # point by point: the two sides move together, so the gap is better known than either
-    assert gap.stderr < mean_log_likelihood(law.log_prob(x)).stderr
+    assert gap.stderr < mean_log_likelihood(distribution.log_prob(x)).stderr
 
 
 def test_standard_error_is_the_spread_over_repetitions():
-    law, model = isotropic(0.0, 1.0, 2), isotropic(0.5, 1.0, 2)
+    distribution, model = isotropic(0.0, 1.0, 2), isotropic(0.5, 1.0, 2)
     x = normal(100, 2000, 2, seed=0)
-    gaps = likelihood_gap(model.log_prob(x), law.log_prob(x))
+    gaps = likelihood_gap(model.log_prob(x), distribution.log_prob(x))
     assert gaps.value.shape == gaps.stderr.shape == (2000,)
     # both are known to about 2 %: false alarm at 10 % below 1e-5
     assert gaps.stderr.mean().item() == pytest.approx(gaps.value.std().item(), rel=0.1)
@@ -69,11 +69,11 @@ def test_standard_error_is_the_spread_over_repetitions():
 def test_training_points_can_exceed_the_ceiling_and_held_out_points_do_not():
     x = normal(12, 4, seed=0)
     fitted = MultivariateNormal(x.mean(0), x.T.cov(correction=0))
-    law = isotropic(0.0, 1.0, 4)
-    # always so: the law is one of the Gaussians over which the fit is the maximum
-    assert likelihood_gap(fitted.log_prob(x), law.log_prob(x)).value < -0.1
+    distribution = isotropic(0.0, 1.0, 4)
+    # always so: the truth is one of the Gaussians over which the fit is the maximum
+    assert likelihood_gap(fitted.log_prob(x), distribution.log_prob(x)).value < -0.1
     new = normal(5000, 4, seed=1)
-    gap = likelihood_gap(fitted.log_prob(new), law.log_prob(new))
+    gap = likelihood_gap(fitted.log_prob(new), distribution.log_prob(new))
     assert gap.value > 10 * gap.stderr
 
 
@@ -82,9 +82,9 @@ def test_a_share_of_noise_loses_at_most_minus_its_logarithm_in_every_dimension(s
     """p = 0.01 p_data + 0.99 noise: the samples are noise, the likelihood is nearly the ceiling's."""
     losses: list[float] = []
     for D in (1, 3, 10, 100, 1000):
-        law, noise = isotropic(0.0, 1.0, D), isotropic(0.0, 3.0, D)
+        distribution, noise = isotropic(0.0, 1.0, D), isotropic(0.0, 3.0, D)
         x = normal(400, D, seed=D)
-        log_data = law.log_prob(x)
+        log_data = distribution.log_prob(x)
         log_mixture = torch.logaddexp(log_data + math.log(share), noise.log_prob(x) + math.log(1 - share))
         gap = likelihood_gap(log_mixture, log_data)
         losses.append(gap.value.item())
@@ -142,12 +142,12 @@ def test_what_is_no_log_likelihood_is_refused_by_name(model, data, message):
         likelihood_gap(torch.tensor(model), torch.tensor(data))
 
 
-def laws_of_three_outcomes(n: int) -> torch.Tensor:
+def distributions_over_three_outcomes(n: int) -> torch.Tensor:
     return (2 * normal(n, 3, seed=0)).softmax(-1)
 
 
 def test_projection_is_the_nearest_of_all_points_of_the_curve():
-    p = laws_of_three_outcomes(50)
+    p = distributions_over_three_outcomes(50)
     projection = project_on_hardy_weinberg(p)
     t = torch.linspace(0, 1, 10_001).double()[1:-1]
     curve = hardy_weinberg(t)

@@ -1,4 +1,4 @@
-"""Modes captured, high-quality share and reverse KL over modes: on true data they reach their ceilings."""
+"""Captured modes, high-quality fraction and reverse KL over modes: on true data they reach their ceilings."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def test_true_data_captures_all_modes_at_the_ceiling_of_quality(name):
 @pytest.mark.parametrize(("name", "expected"), [("ring", 0.0014), ("grid", 0.0048)])
 def test_reverse_kl_of_true_counts_is_its_expectation(name, expected):
     assert count_kl_bias(2500, K[name]) == pytest.approx(expected)
-    law = torch.full((K[name],), 1 / K[name], dtype=torch.float64)
-    counts = stats.multinomial(2500, law.numpy(), seed=0).rvs(2000)
-    values = torch.stack([count_kl(torch.from_numpy(row), law) for row in counts])
+    distribution = torch.full((K[name],), 1 / K[name], dtype=torch.float64)
+    counts = stats.multinomial(2500, distribution.numpy(), seed=0).rvs(2000)
+    values = torch.stack([count_kl(torch.from_numpy(row), distribution) for row in counts])
     error = float(values.std()) / math.sqrt(2000)
     # 4.5 standard errors: false-alarm rate 7e-6; the next order, 1e-3 of the value, is below a tenth of one.
     assert abs(float(values.mean()) - expected) < 4.5 * error
@@ -165,22 +165,24 @@ def test_share_within_is_scipy_s(dimensions):
     assert fraction_within(3.0, dimensions) == pytest.approx(stats.chi2(dimensions).cdf(9.0), rel=1e-10)
 
 
-def test_count_kl_is_scipy_s_entropy_and_infinite_where_the_law_has_nothing():
-    counts, law = torch.tensor([3, 0, 7]), torch.tensor([0.2, 0.5, 0.3])
-    assert float(count_kl(counts, law)) == pytest.approx(stats.entropy([3, 0, 7], law.numpy()), rel=1e-6)
+def test_count_kl_is_scipy_s_entropy_and_infinite_where_the_distribution_has_nothing():
+    counts, distribution = torch.tensor([3, 0, 7]), torch.tensor([0.2, 0.5, 0.3])
+    assert float(count_kl(counts, distribution)) == pytest.approx(
+        stats.entropy([3, 0, 7], distribution.numpy()), rel=1e-6
+    )
     assert count_kl(counts, torch.tensor([0.0, 0.5, 0.5])) == torch.inf
     with pytest.raises(DataError, match="counts sum to 0"):
-        count_kl(torch.zeros(3), law)
+        count_kl(torch.zeros(3), distribution)
 
 
 def test_the_standard_error_is_that_of_repeated_counts():
-    p, law = torch.tensor([[0.5, 0.25, 0.25], [0.25, 0.25, 0.5]], dtype=torch.float64)
+    p, distribution = torch.tensor([[0.5, 0.25, 0.25], [0.25, 0.25, 0.5]], dtype=torch.float64)
     counts = torch.from_numpy(stats.multinomial(400, p.numpy(), seed=1).rvs(3000))
-    values = torch.stack([count_kl(row, law) for row in counts])
-    told = torch.stack([count_kl_stderr(row, law) for row in counts]).mean()
-    assert float(told / values.std()) == pytest.approx(
+    values = torch.stack([count_kl(row, distribution) for row in counts])
+    stderr = torch.stack([count_kl_stderr(row, distribution) for row in counts]).mean()
+    assert float(stderr / values.std()) == pytest.approx(
         1.0, abs=0.07
-    )  # 5 errors of a deviation of 3,000 values
+    )  # 5 standard errors of a standard deviation of 3,000 values
 
 
 def test_bad_modes_are_refused():

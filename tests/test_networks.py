@@ -139,7 +139,7 @@ def test_half_precision_becomes_float32_and_nothing_else_changes(given, expected
 
 @pytest.mark.parametrize("block", [1, 7, 100, 4096])
 def test_moments_are_numpy_s_whatever_the_blocks_and_far_from_zero(block):
-    """Sums of squares about 0 would lose every digit of a variance of 1 beside a mean of 10⁸."""
+    """Sums of squares about 0 would lose every digit of a variance of 1 at a mean of 10⁸."""
     x = np.random.default_rng(0).normal(size=(100, 2, 3)) + np.array([1e8, 0.0, -5.0])
     mean, variance = moments(Batch(torch.from_numpy(x)), block)
     assert mean.numpy() == pytest.approx(x.mean(0), rel=1e-12)

@@ -246,11 +246,11 @@ def test_a_block_that_writes_is_the_paper_s(norm, context):
 # --- first weights ----------------------------------------------------------------------------------------------
 
 
-def test_first_weights_from_a_narrow_normal_law():
+def test_first_weights_from_a_narrow_normal_distribution():
     network = nn.Sequential(nn.Conv2d(8, 64, 3), nn.BatchNorm2d(64), nn.Linear(300, 100))
     normal_init(network, 0.05)
     for layer in (network[0], network[2]):
-        # 4,608 and 30,000 numbers: six standard errors of the deviation are 0.0031 and 0.0012.
+        # 4,608 and 30,000 numbers: six standard errors of the standard deviation are 0.0031 and 0.0012.
         assert layer.weight.std().item() == pytest.approx(0.05, abs=6 * 0.05 / math.sqrt(2 * 4608))
         assert not layer.bias.any()
     assert (network[1].weight == 1).all()

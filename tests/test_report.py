@@ -319,7 +319,7 @@ def test_pictures_are_of_what_the_model_sees(conditional: Run) -> None:
     assert torch.equal(rows, (held.given.float() > 8).float())
 
 
-def test_rows_are_told_with_their_own_classes(conditional: Run) -> None:
+def test_rows_are_labelled_with_their_own_classes(conditional: Run) -> None:
     held = choose(conditional, held_digits(), 50)
     assert held.labels is not None
     assert torch.equal(with_own(held, lambda x, _: x), held.given)
@@ -479,12 +479,12 @@ def test_contours_hold_half_and_nine_tenths_of_a_gaussian() -> None:
     plot = plots.scatter(points, frame, PLANE, "blue", log_density=lambda x: normal.log_prob(x).sum(1))
     contours = single(plot, square=True).axes[0].collections[0]
     radii = sorted(float(np.hypot(*path.vertices.T).mean()) for path in contours.get_paths())
-    # A share m lies within √(-2 log(1 - m)); the sampling error of the quantiles here is below 0.02.
+    # A fraction m lies within √(-2 log(1 - m)); the sampling error of the quantiles here is below 0.02.
     expected = [math.sqrt(-2 * math.log(1 - m)) for m in (0.5, 0.9)]
     assert radii == pytest.approx(expected, abs=0.06)
 
 
-def test_contours_of_a_uniform_law_are_its_edge() -> None:
+def test_contours_of_a_uniform_distribution_are_its_edge() -> None:
     rows = lt.datasets["checkerboard"](split="test", seed=0, n=500)
     frame = plots.Frame.around(rows.x)
     plot = plots.scatter(rows.x, frame, rows.spec, "blue", log_density=rows.log_density)
@@ -501,7 +501,7 @@ def test_frame_is_square_and_counts_what_it_hides() -> None:
     assert frame.outside(torch.tensor([[0.0, 0.0], [11.5, 0.0], [5.0, -6.0], [-0.9, 6.4]])) == 2
 
 
-def test_histograms_show_shares_and_move_nothing_in() -> None:
+def test_histograms_show_fractions_of_all_rows_and_move_nothing_in() -> None:
     real, samples = torch.linspace(0, 1, 100)[:, None], torch.tensor([[0.5], [0.5], [99.0], [-99.0]])
     [(title, plot)] = tables.histograms(samples, real, DataSpec((1,), Support("real"), columns=("a",)))
     axes = single(plot).axes[0]

@@ -99,9 +99,11 @@ def test_nothing_is_left_out_by_all_components() -> None:
     assert curve(together)[-1, 1] == pytest.approx(1)
 
 
-def test_a_law_of_pca_s_codes_leaves_the_scree_plot_and_other_models_have_none() -> None:
-    law = fitted("pca", latent_dim=2, latent_density="gaussian")
-    assert curve(scree_axes(law)[0]) == pytest.approx(curve(scree_axes(fitted("pca", latent_dim=2))[0]))
+def test_a_latent_density_leaves_the_scree_plot_and_other_models_have_none() -> None:
+    distribution = fitted("pca", latent_dim=2, latent_density="gaussian")
+    assert curve(scree_axes(distribution)[0]) == pytest.approx(
+        curve(scree_axes(fitted("pca", latent_dim=2))[0])
+    )
     for recipe in ("factor-analysis", "gaussian"):
         assert spectrum_of(fitted(recipe).model) is None
 
@@ -155,7 +157,7 @@ def test_a_traversal_moves_one_entry_through_what_the_codes_have_there(run: Run,
 
 
 def test_the_traversals_with_the_greatest_effect_come_first(rows: Rows) -> None:
-    """An entry of pca's code moves the pixels by its deviation times its component."""
+    """An entry of pca's code moves the pixels by its standard deviation times its component."""
     run = fitted("pca", rows, latent_dim=12)
     held = choose(run, rows, 300)
     effect = run.encode(held.given).std(0) * run.model.components.abs().mean(0)

@@ -131,7 +131,7 @@ def test_the_report_shows_the_scores_on_the_runs_own_rows(rows_npy, out):
     assert printed(stored(out)["data", "iwae"].value) in lt.write_report(other).read_text()
 
 
-def test_scores_that_cannot_be_read_are_told_before_anything_is_computed(out, monkeypatch):
+def test_scores_that_cannot_be_read_are_reported_before_anything_is_computed(out, monkeypatch):
     run = vae(epochs=1, out=out)
     (out / "scores.json").write_text('{"scores": [{"metrics": "elbo"}]}')
     monkeypatch.setattr("latentia.runs.evaluate.score", lambda *_: pytest.fail("computed"))
@@ -179,7 +179,7 @@ def test_labels_are_matched_by_name(conditional):
     assert min(told.values()) > wrong + 5
 
 
-def test_a_class_that_the_run_does_not_know_and_no_labels_are_told(conditional):
+def test_a_class_that_the_run_does_not_know_and_no_labels_are_reported(conditional):
     run, x, _ = conditional
     with pytest.raises(DataError, match=r"has the class 'cow'.*cat, dog, owl"):
         lt.evaluate(run, x, labels=["cow"] * 120)

@@ -166,7 +166,7 @@ def setting(part: str, name: str, value):
         lambda config: config.update(versions=[], format=9),
     ],
 )
-def test_a_config_with_something_else_in_it_is_told_in_one_line(change, out):
+def test_a_config_with_something_else_in_it_is_reported_in_one_line(change, out):
     vae(epochs=1, out=out)
     config = json.loads((out / "config.json").read_text())
     change(config)

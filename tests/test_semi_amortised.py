@@ -37,7 +37,7 @@ def test_gradients_flow_through_the_steps_in_a_training_and_not_elsewhere():
 
 
 def test_it_raises_the_bound_of_a_model_whose_encoder_is_poor(digits):
-    """A decoder that is learned beside a linear encoder of few steps; one model, its bound with and without steps."""
+    """A decoder that is learned with a linear encoder of few steps; one model, its bound with and without steps."""
     options = {"latent_dim": 4, "hidden": 32, "epochs": 15, "seed": 0, "refine_steps": 8, "refine_lr": 0.05}
     run = lt.fit("vae", digits, progress=False, **options)
     x = torch.from_numpy(digits[:, None]).float()

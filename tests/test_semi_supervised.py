@@ -135,7 +135,7 @@ def test_unlabelled_rows_are_bound_by_a_loop_over_their_classes(without_noise):
 
 
 def test_with_all_labels_it_is_the_conditional_bound_and_the_class_s_own_terms(without_noise):
-    """L(x, y) = ELBO(x | y) + log p(y), and log q(y | x) beside it."""
+    """L(x, y) = ELBO(x | y) + log p(y), and log q(y | x)."""
     objective, x = made(), bits(4)
     model, y = objective.model, one_hot(0, 1, 2, 1)
     expected = model.given_class.log_prob_bound(x, y) + (y * model.log_prior).sum(1)
@@ -320,21 +320,21 @@ def joint() -> ClassAndCode:
     return ClassAndCode(log_q, [DiagonalGaussian(mean, torch.zeros_like(mean)) for mean in means])
 
 
-def test_the_law_of_a_class_and_a_code_is_their_product():
-    law = joint()
-    assert law.batch_shape == (2,)
-    assert law.event_shape == (3,)
+def test_the_distribution_of_a_class_and_a_code_is_their_product():
+    distribution = joint()
+    assert distribution.batch_shape == (2,)
+    assert distribution.event_shape == (3,)
     value = torch.tensor([[0.5, 0.0, 1.0], [0.3, 1.0, 0.0]], dtype=torch.float64)
     expected = [
         math.log(0.8) + Normal(4.0, 1.0).log_prob(torch.tensor(0.5)).item(),
         math.log(0.5) + Normal(2.0, 1.0).log_prob(torch.tensor(0.3)).item(),
     ]
-    assert law.log_prob(value).tolist() == pytest.approx(expected, rel=1e-6)
+    assert distribution.log_prob(value).tolist() == pytest.approx(expected, rel=1e-6)
     torch.manual_seed(0)
-    samples = law.sample((20_000,))
+    samples = distribution.sample((20_000,))
     error = samples.std(0) / math.sqrt(20_000)
-    assert ((samples.mean(0) - law.mean).abs() < 5 * error).all()  # 6 comparisons
-    assert law.mean[0].tolist() == pytest.approx([0.2 * -1 + 0.8 * 4, 0.2, 0.8])
+    assert ((samples.mean(0) - distribution.mean).abs() < 5 * error).all()  # 6 comparisons
+    assert distribution.mean[0].tolist() == pytest.approx([0.2 * -1 + 0.8 * 4, 0.2, 0.8])
     of_second = samples[samples[:, 0, 2] == 1][:, 0, 0]
     assert of_second.mean().item() == pytest.approx(4, abs=0.05)
 
@@ -380,7 +380,7 @@ def clusters(n: int = 300, seed: int = 0) -> tuple[np.ndarray, list[str]]:
 
 
 def test_it_tells_classes_from_three_labels_and_draws_them(out):
-    """Three clusters and one label each: unlabelled rows tell where the borders are."""
+    """Three clusters and one label each: unlabelled rows show where the borders are."""
     x, names = clusters()
     options = {"labelled": 3, "latent_dim": 2, "hidden": 32, "epochs": 40, "lr": 1e-2, "progress": False}
     run = lt.fit("semi-supervised-vae", x, labels=names, out=out, **options)

@@ -213,7 +213,7 @@ def test_a_row_s_result_does_not_depend_on_the_rows_beside_it():
             np.testing.assert_array_equal(method(X[row : row + 1])[0], whole[row])
 
 
-def test_rows_that_change_after_the_fit_do_not_change_the_law():
+def test_rows_that_change_after_the_fit_do_not_change_the_distribution():
     X = blobs()
     law = density("kernel-density").fit(X)
     before = law.score_samples(blobs())

@@ -130,7 +130,7 @@ def test_a_metric_without_a_better_is_watched_where_nothing_stops():
     assert gan(epochs=1, monitor="mmd-test").history["validation_mmd-test"].notna().all()
 
 
-# --- what is watched unasked ------------------------------------------------------------------------------------
+# --- what is monitored by default ------------------------------------------------------------------------------------
 
 
 def test_a_model_without_a_likelihood_is_watched_by_its_samples():

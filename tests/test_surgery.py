@@ -63,7 +63,7 @@ def dissect(q, S: int, *, seed: int = 1, control: bool = True) -> KLParts:
     n, d = q.mean.shape
     z, prior = draws(q, S, seed), StandardGaussian(torch.zeros(d).double(), torch.zeros(d).double())
     columns = zip(aggregated_marginals(q), z.split(1, 2), strict=True)
-    entries = torch.stack([law.log_prob(column) for law, column in columns], 2)
+    entries = torch.stack([distribution.log_prob(column) for distribution, column in columns], 2)
     log_p = Normal(0.0, 1.0).log_prob(z)
     kl = kl_divergence(q, prior) if control else None
     return kl_parts(q.log_prob(z), log_prob_in_blocks(aggregated_posterior(q), z, n), entries, log_p, kl)
@@ -127,7 +127,8 @@ def test_in_the_plane_total_correlation_and_dimension_wise_kl_are_their_integral
     correlation = float((log_q.exp() * (log_q - log_product)).sum() * width**2)
     p = Normal(0.0, 1.0).log_prob(axis)
     entries = [
-        float((m.exp() * (m - p)).sum() * width) for m in (law.log_prob(line) for law in (first, second))
+        float((m.exp() * (m - p)).sum() * width)
+        for m in (distribution.log_prob(line) for distribution in (first, second))
     ]
     found = [dissect(q, 400, seed=seed) for seed in range(10)]
     drawn = {
@@ -210,7 +211,7 @@ def test_replacing_the_prior_of_a_model_by_the_aggregated_posterior_raises_its_e
     assert abs(found["surgery/marginal-kl"].value - rises.mean().item()) < 4 * error
 
 
-def test_the_law_of_all_codes_is_torchs_mixture_for_both_families_and_in_blocks(monkeypatch):
+def test_the_distribution_of_all_codes_is_torchs_mixture_for_both_families_and_in_blocks(monkeypatch):
     diagonal = posteriors(30, 3)
     full = MultivariateNormal(diagonal.mean, torch.diag_embed(diagonal.variance))
     z = torch.randn(4, 11, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
@@ -219,9 +220,9 @@ def test_the_law_of_all_codes_is_torchs_mixture_for_both_families_and_in_blocks(
     )
     expected = mixture.log_prob(z)
     for q in (diagonal, full):
-        law = aggregated_posterior(all_posteriors([q]))
-        assert torch.allclose(log_prob_in_blocks(law, z, 30), expected, atol=1e-9)
-        assert torch.allclose(log_prob_in_blocks(law, z, 10**6), expected, atol=1e-9)
+        distribution = aggregated_posterior(all_posteriors([q]))
+        assert torch.allclose(log_prob_in_blocks(distribution, z, 30), expected, atol=1e-9)
+        assert torch.allclose(log_prob_in_blocks(distribution, z, 10**6), expected, atol=1e-9)
         for j, marginal in enumerate(aggregated_marginals(q)):
             own = MixtureSameFamily(
                 Categorical(torch.ones(30).double()),

@@ -1,4 +1,4 @@
-"""Tables whose columns are of different kinds: their law, their scaling, and a VAE of them.
+"""Tables whose columns are of different kinds: their likelihood, their scaling, and a VAE of them.
 
 Rows A3, A4, A8 of docs/known-mistakes.md.
 """
@@ -31,14 +31,14 @@ DATA = DataSpec((8,), MIXED)
 
 
 def scaling() -> Scaling:
-    """Return a scaling that is fitted: means 1, 2, … and deviations 0.5, 1, … of the columns that have them."""
+    """Return a fitted scaling: means 1, 2, … and standard deviations 0.5, 1, … of the columns that have them."""
     made = Scaling(DATA)
     made.shift.copy_(torch.where(made.free, torch.arange(1.0, 9.0), made.shift))
     made.scale.copy_(torch.where(made.free, torch.arange(1.0, 9.0) / 2, made.scale))
     return made
 
 
-def law_of(name: str = "auto", **options) -> TableLikelihood:
+def likelihood_of(name: str = "auto", **options) -> TableLikelihood:
     made = make_likelihood(name, DATA, scaling(), **options).double()
     assert isinstance(made, TableLikelihood)
     return made
@@ -60,16 +60,16 @@ def rows(n: int, seed: int = 0) -> Tensor:
     return torch.from_numpy(np.stack(columns, axis=1)).double()
 
 
-# --- the law -----------------------------------------------------------------------------------------------------
+# --- the likelihood ----------------------------------------------------------------------------------------------
 
 
 def test_the_log_density_is_the_sum_of_the_columns_own_by_scipy():
-    """Each column by another implementation, from the numbers that are its own: group after group in h."""
-    law, x = law_of(), rows(7)
-    law.groups[0].log_sigma.data.copy_(torch.tensor([-0.5, 0.7]))
-    assert law.param_shape == (2 + 3 + 1 + 2 + 1 + 2 + 2,)
+    """Each column by another implementation, from its own parameters: group after group in h."""
+    likelihood, x = likelihood_of(), rows(7)
+    likelihood.groups[0].log_sigma.data.copy_(torch.tensor([-0.5, 0.7]))
+    assert likelihood.param_shape == (2 + 3 + 1 + 2 + 1 + 2 + 2,)
     h = torch.randn(7, 13, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    for row, numbers, found in zip(x.numpy(), h.numpy(), law(h).log_prob(x), strict=True):
+    for row, numbers, found in zip(x.numpy(), h.numpy(), likelihood(h).log_prob(x), strict=True):
         a, b, c, d, e, f = np.split(numbers, [2, 5, 6, 8, 9])[
             :6
         ]  # reals, category, bit, count, unit, the rest
@@ -96,17 +96,17 @@ def test_the_log_density_is_the_sum_of_the_columns_own_by_scipy():
 
 
 def test_what_training_raises_is_the_log_density_with_a_gradient():
-    law, x = law_of(), rows(5)
+    likelihood, x = likelihood_of(), rows(5)
     h = torch.randn(5, 13, dtype=torch.float64, requires_grad=True)
-    assert torch.equal(law.reconstruction(h, x), law(h).log_prob(x))
-    assert torch.autograd.gradcheck(lambda h: law.reconstruction(h, x), h)
+    assert torch.equal(likelihood.reconstruction(h, x), likelihood(h).log_prob(x))
+    assert torch.autograd.gradcheck(lambda h: likelihood.reconstruction(h, x), h)
 
 
 def test_samples_are_in_the_support_and_have_the_columns_means():
     """20,000 draws of 3 rows, 7 columns with means: 5 standard errors, a false alarm in 80,000 runs."""
     torch.manual_seed(0)
-    law = law_of()
-    given = law(torch.randn(3, 13, dtype=torch.float64) / 2)
+    likelihood = likelihood_of()
+    given = likelihood(torch.randn(3, 13, dtype=torch.float64) / 2)
     samples = given.sample((20_000,))
     assert samples.shape == (20_000, 3, 8)
     MIXED.check(samples.flatten(0, 1))
@@ -120,28 +120,30 @@ def test_samples_are_in_the_support_and_have_the_columns_means():
 
 def test_the_deviation_of_a_column_cannot_vanish_unless_that_is_asked_for():
     """A column whose values repeat would raise its density for ever; a σ that is given is what it is."""
-    law = law_of()
-    law.groups[0].log_sigma.data.fill_(-1e6)
+    likelihood = likelihood_of()
+    likelihood.groups[0].log_sigma.data.fill_(-1e6)
     h = torch.zeros(1, 13, dtype=torch.float64)
-    assert law(h).groups[0].stddev.flatten().tolist() == pytest.approx([0.5 * math.exp(-6), 2 * math.exp(-6)])
-    fixed = law_of(sigma=1e-4)
+    assert likelihood(h).groups[0].stddev.flatten().tolist() == pytest.approx(
+        [0.5 * math.exp(-6), 2 * math.exp(-6)]
+    )
+    fixed = likelihood_of(sigma=1e-4)
     assert fixed(h).groups[0].stddev.flatten().tolist() == pytest.approx([0.5e-4, 2e-4])
-    assert len(list(law.parameters())) == len(list(fixed.parameters())) + 1
+    assert len(list(likelihood.parameters())) == len(list(fixed.parameters())) + 1
 
 
-def test_a_named_law_is_that_of_the_columns_that_it_is_one_on():
-    assert law_of("poisson").param_shape == (12,)
-    assert law_of("heteroscedastic-gaussian").param_shape == (16,)  # the unit column too
-    assert law_of("categorical").param_shape == (15,)  # of the discrete column: 4 numbers for 2
-    assert law_of("discretised-logistic-mixture", components=2).param_shape == (17,)
+def test_a_named_likelihood_is_used_for_the_columns_that_it_supports():
+    assert likelihood_of("poisson").param_shape == (12,)
+    assert likelihood_of("heteroscedastic-gaussian").param_shape == (16,)  # the unit column too
+    assert likelihood_of("categorical").param_shape == (15,)  # of the discrete column: 4 numbers for 2
+    assert likelihood_of("discretised-logistic-mixture", components=2).param_shape == (17,)
     with pytest.raises(UsageError, match="unknown likelihood 'bernouli'; did you mean 'bernoulli'"):
-        law_of("bernouli")
+        likelihood_of("bernouli")
     with pytest.raises(
         UsageError, match="sigma is an option of likelihood='gaussian'; this likelihood is 'hetero"
     ):
-        law_of("heteroscedastic-gaussian", sigma=0.1)
+        likelihood_of("heteroscedastic-gaussian", sigma=0.1)
     with pytest.raises(UsageError, match=r"likelihood_components is an option of .*mixture"):
-        law_of(components=3)
+        likelihood_of(components=3)
     data = DataSpec((2,), Support.parse("table(real, binary)"))
     with pytest.raises(
         UsageError, match=r"'poisson' is no distribution on any column of table\(real, binary\) data"
@@ -210,21 +212,21 @@ def test_images_of_categories_are_read_as_channels():
     assert torch.equal(read[:, 3:].argmax(1), x[:, 1])
 
 
-def test_a_table_s_laws_follow_its_scaling_in_copies_too():
-    """The scaling is fitted after the law is made, and the whole objective is copied before that."""
+def test_a_table_s_likelihoods_follow_its_scaling_in_copies_too():
+    """The scaling is fitted after the likelihood is made, and the whole objective is copied before that."""
     made = scaling()
-    law = make_likelihood("auto", DATA, made)
-    module = copy.deepcopy(torch.nn.ModuleDict({"scaling": made, "law": law}))
+    likelihood = make_likelihood("auto", DATA, made)
+    module = copy.deepcopy(torch.nn.ModuleDict({"scaling": made, "likelihood": likelihood}))
     copied = module["scaling"]
     assert isinstance(copied, Scaling)
     copied.shift.fill_(50.0)
     h = torch.zeros(1, 13)
     assert module["law"](h).mean[0, [0, 3]].tolist() == [50, 50]
-    assert law(h).mean[0, [0, 3]].tolist() == [1, 4]
+    assert likelihood(h).mean[0, [0, 3]].tolist() == [1, 4]
 
 
 def test_categories_differ_by_one_whatever_they_are_called():
-    """Distances do not depend on the numbers that categories have; a wrong one counts 1 in squared error."""
+    """Distances do not depend on the numbering of categories; a wrong one counts 1 in squared error."""
     x, y = rows(60), rows(60, seed=1)
     names = torch.tensor([2, 0, 1])
     renamed = [torch.cat([each[:, :1], names[each[:, 1].long()][:, None], each[:, 2:]], 1) for each in (x, y)]

@@ -34,7 +34,7 @@ SGD = Optim("sgd", lr=0.1)
 
 
 class Game(Objective):
-    """A game told by a function: named modules, and a step that is given the game and a batch."""
+    """A game defined by a function: named modules, and a step that takes the game and a batch."""
 
     def __init__(self, step: Callable[[Game, Batch], object], **modules: nn.Module) -> None:
         super().__init__()
@@ -438,7 +438,7 @@ def test_a_step_that_is_decorated_with_no_grad_trains_in_closed_form():
         next(train(ClosedForm(), [Batch(rows())], accumulate=2))
 
 
-# --- numbers that are not finite --------------------------------------------------------------------------------
+# --- values that are not finite --------------------------------------------------------------------------------
 
 
 def spoiled(game: Game, batch: Batch):
@@ -876,7 +876,7 @@ def make_game() -> Game:
 
 
 def process(rank: int, store: str, result: str) -> None:
-    """Train on this process's unequal share of the batch: rows 0, 2, 3, 4 or row 1, 5."""
+    """Train on this process's part of the batch, of unequal size: rows 0, 2, 3, 4 or row 1, 5."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
     index = torch.tensor([[0, 2, 3, 4], [1, 5]][rank])
@@ -893,7 +893,7 @@ def process(rank: int, store: str, result: str) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="gloo's file store needs a POSIX system")
 def test_two_processes_equal_one_on_the_union_of_their_batches(tmp_path):
-    """Unequal shares count by their rows, unused parameters count as zero, and clipping comes last."""
+    """Unequal parts count by their rows, unused parameters count as zero, and clipping comes last."""
     from safetensors.torch import load_file
 
     result = str(tmp_path / "weights.safetensors")
@@ -920,7 +920,7 @@ def test_two_processes_equal_one_on_the_union_of_their_batches(tmp_path):
 
 
 def test_epoch_means_are_weighted_by_rows():
-    """D21: 10 rows in batches of 4, 4 and 2; a learning rate of almost 0, so that the weights stand still."""
+    """D21: 10 rows in batches of 4, 4 and 2; a learning rate of almost 0, so that the weights do not change."""
     x = rows(10).float() + 1
     recipe = lt.Recipe(Game(regression_of_rows, model=nn.Linear(2, 1)), Optim("sgd", lr=1e-30), batch_size=4)
     run = lt.fit(recipe, x, epochs=2, progress=False)

@@ -1,4 +1,4 @@
-"""Critics trained against a generator that stands still: each f-GAN's bound, and the critic that makes it tight."""
+"""Critics trained against a frozen generator: each f-GAN's bound, and the critic that makes it tight."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ class Shift(nn.Module):
 class Draws:
     """Batches of new draws of P."""
 
-    rows = lt.Batch(torch.tensor([[-1.0], [1.0]]))  # mean 0 and deviation 1: networks read rows as they are
+    rows = lt.Batch(
+        torch.tensor([[-1.0], [1.0]])
+    )  # mean 0 and standard deviation 1: networks see rows unscaled
 
     def at(self, step: int) -> Iterator[lt.Batch]:
         while True:
@@ -60,10 +62,10 @@ def trained(name: str) -> Tensor:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DIVERGENCES)
 def test_a_trained_critic_reaches_the_divergence_and_its_best_value(name):
-    """The bound, by quadrature, is short of D_f by less than 3 % of D_f − f(1), and T tells log p/q to 0.15 nats.
+    """The bound, by quadrature, is short of D_f by less than 3 % of D_f − f(1), and T gives log p/q to 0.15 nats.
 
-    The latter where both laws have rows: from −2 to 2.8, two deviations from either mean. The total variation's T* is
-    sign(p − q)/2, which a network reaches but for a strip about the jump.
+    The latter where both distributions have rows: from −2 to 2.8, two standard deviations from either mean. The total
+    variation's T* is sign(p − q)/2, which a network reaches but for a strip about the jump.
     """
     record, x, pair = DIVERGENCES[name], GRID.double(), loss_pair(name)
     log_p, log_q = P.log_prob(x), Q.log_prob(x)

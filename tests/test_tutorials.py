@@ -100,7 +100,7 @@ def test_what_blocks_print_is_put_after_them_and_replaces_what_stood_there(tmp_p
     assert make_tutorials.with_outputs(made, ["", "3\n"]).endswith("x += 1\n```\n\n```text\n3\n```\n\nend\n")
 
 
-def test_a_replacement_that_replaces_nothing_is_told():
+def test_a_replacement_that_replaces_nothing_is_reported():
     assert smaller(["n = 9", "f(n)"], "n = 9 -> n = 1") == ["n = 1", "f(n)"]
     with pytest.raises(AssertionError, match="no block has 'n = 8'"):
         smaller(["n = 9"], "n = 8 -> n = 1")

@@ -18,7 +18,7 @@ from latentia.metrics.two_sample.deep_kernel import learn_kernel
 
 REPEATS = 400
 LOW, HIGH = binom.interval(0.999, REPEATS, 0.05)  # false alarm 1e-3 for each test; the seeds are fixed
-CONSERVATIVE = {"kolmogorov-smirnov"}  # its law has few values at these sizes: 0.05 is not among them
+CONSERVATIVE = {"kolmogorov-smirnov"}  # the statistic takes few values at these sizes: 0.05 is not among them
 
 
 def rejections(method: str, pair, **options) -> int:
@@ -53,7 +53,9 @@ def test_level_of_welch_is_kept_for_unequal_variances_where_students_is_not():  
 @pytest.mark.parametrize("classifier", ["logistic", "network"])
 def test_p_values_of_the_classifier_are_uniform_for_nine_points_to_one(classifier):  # D10
     repeats = 100 if classifier == "logistic" else 25
-    rng = np.random.default_rng(0)  # to break the ties of p: Kolmogorov's law is that of continuous data
+    rng = np.random.default_rng(
+        0
+    )  # to break the ties of p: Kolmogorov's distribution is that of continuous data
     p = [
         two_sample_test(
             normal(90, seed), normal(10, 10_000 + seed), "classifier", 99, seed, classifier=classifier
@@ -67,7 +69,7 @@ def test_p_values_of_the_classifier_are_uniform_for_nine_points_to_one(classifie
 @pytest.mark.parametrize(
     "method", ["mmd", "energy", "sliced-wasserstein", "mann-whitney", "welch-t", "student-t"]
 )
-def test_p_values_are_uniform_for_equal_laws(method):
+def test_p_values_are_uniform_for_equal_distributions(method):
     rng = np.random.default_rng(0)
     samples = [(normal(12, seed, d=1), normal(25, 10_000 + seed, d=1)) for seed in range(200)]
     p = [two_sample_test(x, y, method, **FAST[method]).p_value for x, y in samples]

@@ -104,7 +104,7 @@ def test_holm_steps_down_and_bounds_by_one():
 
 
 @pytest.mark.parametrize(("name", "error_rate"), [("holm", 0.05), ("benjamini-hochberg", 0.05)])
-def test_corrections_bound_the_rate_of_any_false_rejection_under_equal_laws(name, error_rate):
+def test_corrections_bound_the_rate_of_any_false_rejection_under_equal_distributions(name, error_rate):
     p = np.random.default_rng(0).uniform(size=(2000, 8))
     rejected = sum((CORRECTIONS[name](row) <= error_rate).any() for row in p)
     assert rejected <= stats.binom.ppf(0.999, 2000, error_rate)  # false alarm 1e-3

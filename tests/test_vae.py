@@ -80,7 +80,7 @@ def test_with_the_exact_posterior_every_bound_is_the_log_density():
     for samples in (2, 5, 50):
         assert torch.allclose(model.log_prob_bound(x, samples=samples), exact, rtol=1e-10)
     bound = model.log_prob_bound(x, repeats=4000, generator=torch.Generator().manual_seed(0))
-    # 50 rows, 4,000 draws of the reconstruction term, whose deviation is √(d/2)·… < 2: 6 standard errors.
+    # 50 rows, 4,000 draws of the reconstruction term, whose standard deviation is √(d/2)·… < 2: 6 standard errors.
     assert (bound - exact).abs().max() < 6 * 2 / math.sqrt(4000)
 
 
@@ -336,7 +336,7 @@ def test_several_draws_lower_the_variance_and_are_not_an_importance_weighted_bou
     [("gaussian", "unit"), ("relaxed-bernoulli", "discrete(17)"), ("relaxed-bernoulli", "binary")],
 )
 def test_samples_are_rounded_to_the_support(likelihood, kind):
-    """Where the law itself leaves it: Gaussian tails beyond [0, 1], and greys between the levels."""
+    """Where the distribution itself exceeds it: Gaussian tails beyond [0, 1], and greys between the levels."""
     data = DataSpec((1, 4, 4), Support.parse(kind))
     model = small(data, likelihood=likelihood).objective.model
     raw = model.decode(torch.randn(50, 3)).sample()
@@ -368,7 +368,7 @@ def test_binarised_digits_are_fitted_as_bits(kind, digits):
         lt.fit("vae", digits, binarise="dynamik", progress=False)
 
 
-def test_a_conditional_model_is_a_law_for_each_class():
+def test_a_conditional_model_is_a_distribution_for_each_class():
     """Two classes far apart: what is sampled, encoded and scored depends on the class that is given."""
     x = torch.cat([torch.full((60, 2), -4.0), torch.full((60, 2), 4.0)])
     x = x + 0.3 * torch.randn(120, 2, generator=torch.Generator().manual_seed(0))
@@ -419,7 +419,7 @@ def test_a_bound_needs_at_least_one_draw(options):
 
 
 def test_a_scale_is_taken_from_real_data_and_a_constant_column_keeps_its_units():
-    """A column whose deviation is only rounding would otherwise be blown up to a density of 10¹⁷."""
+    """A column whose standard deviation is only rounding would otherwise be blown up to a density of 10¹⁷."""
     random = np.random.default_rng(0)
     x = np.stack([random.normal(50, 7, 1000), np.full(1000, 0.1), np.full(1000, 1e6)], axis=1).astype(
         np.float32

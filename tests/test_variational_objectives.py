@@ -67,15 +67,15 @@ def test_of_squared_errors_it_is_a_variance(w):
 def test_a_learned_variance_is_the_mean_squared_residual():
     """At the optimum of σ given the rest: the gradient is 0 there, and of opposite signs on both sides of it."""
     objective = made().objective
-    law, x = objective.model.likelihood, rows()
+    distribution, x = objective.model.likelihood, rows()
     with seeded():
         z = objective.model.encode(x).rsample((1,))[0]
     squares = (x - objective.model.decode(z).mean).square().mean().item()
 
     def slope(variance: float) -> float:
         with torch.no_grad():
-            law.log_sigma.fill_(0.5 * math.log(variance))
-        return torch.autograd.grad(loss(objective, x), law.log_sigma)[0].item()
+            distribution.log_sigma.fill_(0.5 * math.log(variance))
+        return torch.autograd.grad(loss(objective, x), distribution.log_sigma)[0].item()
 
     assert slope(squares) == pytest.approx(0, abs=1e-9)
     assert slope(1.1 * squares) > 0.1

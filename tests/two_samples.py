@@ -1,4 +1,4 @@
-"""Pairs of samples, under equal and under different laws: what the tests of two-sample tests share."""
+"""Pairs of samples of equal and of different distributions, for tests of two-sample tests."""
 
 from __future__ import annotations
 
