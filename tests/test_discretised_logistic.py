@@ -35,7 +35,7 @@ def test_the_mean_is_the_sum_over_the_levels(levels):
 def test_blocks_of_levels_make_no_difference(monkeypatch):
     distribution = distributions(256, (0.5, 3.0))
     whole = distribution.mean
-    monkeypatch.setattr(discretised_logistic, "_NUMBERS", 7 * distribution.loc.numel())
+    monkeypatch.setattr(discretised_logistic, "_ENTRIES", 7 * distribution.loc.numel())
     assert torch.allclose(distribution.mean, whole, rtol=1e-12)
     assert torch.autograd.gradcheck(
         lambda loc: DiscretisedLogistic(loc, torch.ones_like(loc), levels=5).mean,

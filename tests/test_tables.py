@@ -221,7 +221,7 @@ def test_a_table_s_likelihoods_follow_its_scaling_in_copies_too():
     assert isinstance(copied, Scaling)
     copied.shift.fill_(50.0)
     h = torch.zeros(1, 13)
-    assert module["law"](h).mean[0, [0, 3]].tolist() == [50, 50]
+    assert module["likelihood"](h).mean[0, [0, 3]].tolist() == [50, 50]
     assert likelihood(h).mean[0, [0, 3]].tolist() == [1, 4]
 
 
