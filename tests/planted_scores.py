@@ -1,7 +1,7 @@
 """A planted problem for every metric: what its standard errors are of is drawn afresh, and nothing else is.
 
-To add a metric, add it to `PLANTED` with a function seed → its scores on a small problem, or to `WITHOUT` with the
-reason why it has no standard error.
+To add a metric, add it to `PLANTED` with a function seed → its scores on a small problem. Scores without a standard
+error are those that the metric's registration declares, with the reason.
 """
 
 from __future__ import annotations
@@ -43,14 +43,12 @@ class Planted:
         draw: seed → its scores, by name; for each seed what their standard errors are of is another.
         of: what that is.
         truth: by score, what the values are in the mean, where it is known.
-        without: by score, why it has no standard error.
         draws: number of draws for the standard deviation; other than 200 only where a draw is slow.
     """
 
     draw: Callable[[int], Found]
     of: str = "held-out rows"
     truth: Mapping[str, float] = field(default_factory=dict)
-    without: Mapping[str, str] = field(default_factory=dict)
     draws: int = 200
 
 
@@ -70,7 +68,7 @@ SLACK, ROWS = linear_gaussian(slack=0.4), 40
 
 def of_rows(name: str, model: nn.Module = SLACK, n: int = ROWS, **settings) -> Callable[[int], Found]:
     """Return the scores of fresh rows of a model's own distribution, by draws of its codes that are fresh too."""
-    return lambda seed: scores(Evaluation(model, SLACK.rows(n, seed), seed=seed, **settings), name)
+    return lambda seed: scores(Evaluation.of(model, SLACK.rows(n, seed), seed=seed, **settings), name)
 
 
 def exact_elbo() -> float:
@@ -115,21 +113,16 @@ def of_bits() -> float:
 def parzen(seed: int) -> Found:
     """In one dimension, where the windows around 10,000 samples are as good as fixed."""
     held_out = Rows(torch.randn(100, 1, generator=seeded_generator(seed)), spec(1))
-    return scores(Evaluation(Shifted(), held_out, seed=seed), "parzen")
+    return scores(Evaluation.of(Shifted(), held_out, seed=seed), "parzen")
 
 
 def gaps(seed: int) -> Found:
     """With an ascent of 5 steps for 300, which leaves each row's gap what it is: a number of its own."""
-    with patch.object(import_module("latentia.metrics.likelihood.gaps"), "_STEPS", 5):
-        return scores(
-            Evaluation(LATENT, SLACK.rows(20, seed), seed=seed, ais_chains=2, ais_temperatures=4), "gaps"
-        )
+    small = {"ais_chains": 2, "ais_temperatures": 4, "gaps_steps": 5}
+    return scores(Evaluation.of(LATENT, SLACK.rows(20, seed), seed=seed, **small), "gaps")
 
 
 LATENT = as_latent_variable(SLACK)
-NO_DENSITY = {
-    "gaps/model": "the problem's rows do not know their density: tests/test_likelihood_estimates.py"
-}
 
 
 # --- samples ----------------------------------------------------------------------------------------------------
@@ -159,7 +152,7 @@ class Given(Generative):
 
 def shifted_energy(seed: int) -> Found:
     held_out = Rows(torch.randn(100, 1, generator=seeded_generator(seed)), spec(1))
-    return scores(Evaluation(Shifted(1.0), held_out, seed=seed), "energy-distance")
+    return scores(Evaluation.of(Shifted(1.0), held_out, seed=seed), "energy-distance")
 
 
 def energy_of_a_shift() -> float:
@@ -171,7 +164,7 @@ def energy_of_a_shift() -> float:
 def permuted(seed: int) -> Found:
     """Fresh permutations of the same rows and samples, whose p-value is about 0.3."""
     x, y = (shift + torch.randn(20, 2, generator=seeded_generator(s)) for shift, s in ((0.0, 1), (0.2, 2)))
-    return scores(Evaluation(Given(x), Rows(y, spec(2)), seed=seed, permutations=99), "mmd-test")
+    return scores(Evaluation.of(Given(x), Rows(y, spec(2)), seed=seed, mmd_test_permutations=99), "mmd-test")
 
 
 CENTRES = 5 * torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
@@ -195,10 +188,9 @@ FEW = of_corners(60, 0, torch.full((4,), 0.25))  # training rows, so few that a 
 
 
 def classes(seed: int) -> Found:
-    with patch.object(import_module("latentia.metrics.samples.sample_classifier"), "_STEPS", 150):
-        held_out = of_corners(400, 1)
-        evaluation = Evaluation(Given(of_corners(400, seed).x), held_out, train_rows=lambda: FEW)
-        return scores(evaluation, "classes")
+    drawn, held_out = Given(of_corners(400, seed).x), of_corners(400, 1)
+    evaluation = Evaluation.of(drawn, held_out, train_rows=lambda: FEW, classes_steps=150)
+    return scores(evaluation, "classes")
 
 
 def smoothed_kl() -> float:
@@ -211,7 +203,7 @@ def near(seed: int) -> Found:
     """Samples of the rows' own distribution; the training rows stay."""
     train = Rows(torch.randn(300, 2, generator=seeded_generator(10**6)), spec(2))
     held_out = Rows(torch.randn(400, 2, generator=seeded_generator(seed)), spec(2))
-    evaluation = Evaluation(Shifted(size=2), held_out, seed=seed, train_rows=lambda: train)
+    evaluation = Evaluation.of(Shifted(size=2), held_out, seed=seed, train_rows=lambda: train)
     return scores(evaluation, "memorisation")
 
 
@@ -285,7 +277,7 @@ def of_factors(name: str, n: int) -> Callable[[int], Found]:
     def draw(seed: int) -> Found:
         z, v = codes_and_factors(n, seed)
         rows = Rows(z.float(), spec(2)).with_factors(FACTORS, v)
-        return scores(Evaluation(Half(), rows, seed=seed), name)
+        return scores(Evaluation.of(Half(), rows, seed=seed), name)
 
     return draw
 
@@ -322,8 +314,6 @@ def dci(seed: int) -> Found:
     return {f"dci-{part}": getattr(found, part) for part in parts}
 
 
-REFIT = "the trees would have to be fitted again"
-
 PLANTED: dict[str, Planted] = {
     "log-likelihood": Planted(
         of_rows("log-likelihood"), truth={"log-likelihood": -float(SLACK.marginal.entropy())}
@@ -335,11 +325,8 @@ PLANTED: dict[str, Planted] = {
     "bidirectional-gap": Planted(of_rows("bidirectional-gap", n=20, ais_chains=2, ais_temperatures=8)),
     "monte-carlo": Planted(of_rows("monte-carlo", iwae_samples=50)),
     "parzen": Planted(parzen, truth={"parzen": -0.5 * math.log(2 * math.pi * math.e)}),
-    "surgery": Planted(
-        of_rows("surgery", CORRELATED, n=100),
-        without={"surgery/active-units": "a count of entries, exact for these rows"},
-    ),
-    "gaps": Planted(gaps, without=NO_DENSITY),
+    "surgery": Planted(of_rows("surgery", CORRELATED, n=100)),
+    "gaps": Planted(gaps),
     "energy-distance": Planted(
         shifted_energy, of="samples and held-out rows", truth={"energy-distance": energy_of_a_shift()}
     ),
@@ -351,22 +338,13 @@ PLANTED: dict[str, Planted] = {
             "modes/high-quality": fraction_within(3.0, 2),
             "modes/reverse-kl": float(count_kl(UNEVEN, torch.full((4,), 0.25))) + count_kl_bias(400, 4),
         },
-        without={"modes/captured": "a count of modes that one sample decides"},
     ),
     "classes": Planted(
         classes,
         of="samples",
         truth={"classes/kl": smoothed_kl()},
-        without={"classes/captured": "a count of classes that one sample decides"},
     ),
-    "memorisation": Planted(
-        near,
-        of="samples and held-out rows",
-        without={
-            "memorisation/ratio-of-medians": "not known",
-            "memorisation/test": "the p-value of a test that draws nothing",
-        },
-    ),
+    "memorisation": Planted(near, of="samples and held-out rows"),
     "reconstruction-error": Planted(of_unit("reconstruction-error"), truth={"reconstruction-error": 0.25}),
     "factor-error": Planted(of_unit("factor-error"), truth={"factor-error": 1.0}),
     "classification-accuracy": Planted(
@@ -384,9 +362,5 @@ PLANTED: dict[str, Planted] = {
     "modularity": Planted(of_factors("modularity", 150)),
     "sap": Planted(sap, of="test rows"),
     "sap-regression": Planted(of_factors("sap-regression", 100)),
-    "dci": Planted(dci, of="test rows", without={"dci-disentanglement": REFIT, "dci-completeness": REFIT}),
+    "dci": Planted(dci, of="test rows"),
 }
-
-OF_THE_FIT = "a criterion of the rows that were fitted to, which are no draw of held-out rows"
-WITHOUT = {"aic": OF_THE_FIT, "bic": OF_THE_FIT}
-"""Metrics none of whose scores has a standard error, and why."""

@@ -566,7 +566,7 @@ def rows(x: Tensor = Z, factors=KINDS, values: Tensor = V, **facts) -> Rows:
 
 
 def test_codes_are_those_of_all_rows_in_their_order():
-    evaluation = Evaluation(Planted().train(), rows(), batch_size=100)
+    evaluation = Evaluation.of(Planted().train(), rows(), batch_size=100)
     assert evaluation.codes.equal(Z)
     assert evaluation.model.dropout.training
     with pytest.raises(UsageError, match="Identity is not Encodes"):
@@ -575,7 +575,7 @@ def test_codes_are_those_of_all_rows_in_their_order():
 
 @pytest.mark.parametrize("name", sorted(NAMES - {"dci"}))
 def test_a_perfect_model_is_scored_by_name(name):
-    found = only(Evaluation(Planted(), rows(), seed=3), name)
+    found = only(Evaluation.of(Planted(), rows(), seed=3), name)
     expected = {"sap": 0.3}.get(name, 1)
     if name == "sap-regression":  # sizes 1, 2, 4, 8 are coded by their numbers 0 to 3
         expected = (np.corrcoef([0, 1, 2, 3], [1, 2, 4, 8])[0, 1] ** 2 + 1) / 2
@@ -652,7 +652,7 @@ def test_values_in_one_row_only_are_named(name):
     numbers = torch.tensor([[0, 0], [0, 0], [1, 1], [1, 0], [0, 3]])
     reason = only(Evaluation(Planted(), rows(numbers, KINDS[:2], numbers)), name).reason
     assert reason == (
-        "2 of 4 values of size are in one row only, the first 2.0; groups that share a value need 2: "
+        "2 of 4 values of size are in one row only, the first 2.0; groups with one value in common need 2: "
         "score on more rows of the set"
     )
 

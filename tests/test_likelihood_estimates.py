@@ -90,12 +90,12 @@ def test_every_estimate_is_the_closed_form_within_its_error():
     model = as_latent_variable(problem)
     rows = Rows(problem.rows(25).x.double(), problem.rows(2).spec)
     exact = problem.log_prob(rows.x)
-    evaluation = Evaluation(model, rows, iwae_samples=2000, **SMALL)
+    evaluation = Evaluation.of(model, rows, iwae_samples=2000, **SMALL)
     found = only(evaluation, "ais")
     assert abs(found.value - exact.mean().item()) < 3 * found.settings["stderr_of_chains"] < 0.15
     for name in ("iwae", "monte-carlo"):
         draws = [
-            only(Evaluation(model, rows, iwae_samples=2000, seed=seed), name).value for seed in range(12)
+            only(Evaluation.of(model, rows, iwae_samples=2000, seed=seed), name).value for seed in range(12)
         ]
         error = np.std(draws, ddof=1) / math.sqrt(12)
         assert abs(np.mean(draws) - exact.mean().item()) < 3 * error + 2e-3  # bias of order 1/K
@@ -109,7 +109,7 @@ def test_ais_is_the_logarithm_of_the_mean_weight_of_chains_that_start_from_the_p
         as_latent_variable(LinearGaussian(problem.weight, problem.bias, 0.7, slack=s)) for s in (0.0, 9.0)
     )
     rows = Rows(problem.rows(6).x.double(), problem.rows(2).spec)
-    found = [Evaluation(model, rows, **SMALL) for model in (near, far)]
+    found = [Evaluation.of(model, rows, **SMALL) for model in (near, far)]
     assert torch.equal(
         found[0].shared(annealed.annealed_rows).log_w, found[1].shared(annealed.annealed_rows).log_w
     )
@@ -122,7 +122,7 @@ def test_the_sandwich_holds_the_likelihood_of_simulated_rows_and_closes():
     problem = linear_gaussian()
     model, rows = as_latent_variable(problem), problem.rows(60)
     few, many = (
-        only(Evaluation(model, rows, ais_rows=60, ais_chains=8, ais_temperatures=T), "bidirectional-gap")
+        only(Evaluation.of(model, rows, ais_rows=60, ais_chains=8, ais_temperatures=T), "bidirectional-gap")
         for T in (6, 120)
     )
     for gap in (few, many):
@@ -142,7 +142,7 @@ def test_on_simulated_rows_their_own_codes_are_draws_of_the_posterior(monkeypatc
         "reverse_ais",
         lambda path, z, *rest: (seen.append(path.log_ratio(z)), plain(path, z, *rest))[1],
     )
-    evaluation = Evaluation(
+    evaluation = Evaluation.of(
         as_latent_variable(problem), problem.rows(200), ais_rows=200, ais_chains=2, ais_temperatures=2
     )
     only(evaluation, "bidirectional-gap")
@@ -160,7 +160,9 @@ def test_naive_estimates_fail_in_many_dimensions_where_ais_and_iwae_hold():
     model = as_latent_variable(problem)
     rows = Rows(problem.rows(10).x.double(), problem.rows(2).spec)
     exact = problem.log_prob(rows.x).mean().item()
-    evaluation = Evaluation(model, rows, iwae_samples=1000, ais_rows=10, ais_chains=8, ais_temperatures=400)
+    evaluation = Evaluation.of(
+        model, rows, iwae_samples=1000, ais_rows=10, ais_chains=8, ais_temperatures=400
+    )
     found = {name: only(evaluation, name).value - exact for name in ("monte-carlo", "parzen", "iwae", "ais")}
     assert found["monte-carlo"] < -100
     assert found["parzen"] < -10
@@ -174,7 +176,7 @@ def test_naive_estimates_fail_in_many_dimensions_where_ais_and_iwae_hold():
 def test_scores_say_what_they_are_and_what_they_cost():
     problem = linear_gaussian()
     model, rows = as_latent_variable(problem), problem.rows(30)
-    evaluation = Evaluation(model, rows, iwae_samples=50, ais_rows=6, ais_chains=3, ais_temperatures=5)
+    evaluation = Evaluation.of(model, rows, iwae_samples=50, ais_rows=6, ais_chains=3, ais_temperatures=5)
     found = {name: only(evaluation, name) for name in ESTIMATES}
     assert [found[name].kind.partition(" ")[0] for name in ESTIMATES] == [
         "estimate",
@@ -205,7 +207,9 @@ def test_decoder_calls_are_counted_as_they_are(monkeypatch, name, chains):  # A5
         "reconstruction",
         lambda self, z, *rest: (decoded.append(z.shape[:2].numel()), plain(self, z, *rest))[1],
     )
-    evaluation = Evaluation(model, rows, iwae_samples=50, ais_rows=6, ais_chains=chains, ais_temperatures=4)
+    evaluation = Evaluation.of(
+        model, rows, iwae_samples=50, ais_rows=6, ais_chains=chains, ais_temperatures=4
+    )
     result = only(evaluation, name)
     assert sum(decoded) == result.n * result.settings["decoder_calls"]
 
@@ -215,7 +219,7 @@ def test_blocks_and_seeds():
     model, rows = as_latent_variable(problem), problem.rows(30)
     options = {"ais_rows": 6, "ais_chains": 3, "ais_temperatures": 5, "iwae_samples": 20}
     for name in ESTIMATES:
-        values = [only(Evaluation(model, rows, seed=seed, **options), name).value for seed in (0, 0, 1)]
+        values = [only(Evaluation.of(model, rows, seed=seed, **options), name).value for seed in (0, 0, 1)]
         assert values[0] == values[1] != values[2]
     assert log_mean_likelihood(torch.zeros(7, 2)).tolist() == pytest.approx([0, 0], abs=1e-6)
 
@@ -247,7 +251,7 @@ def test_what_cannot_be_estimated_is_a_row_with_a_reason():
         )
     for option in ("ais_rows", "ais_chains", "ais_temperatures"):
         with pytest.raises(UsageError, match=f"{option} must be at least 1"):
-            Evaluation(problem, problem.rows(3), **{option: 0})
+            Evaluation.of(problem, problem.rows(3), **{option: 0})
 
 
 @pytest.mark.parametrize("prior", ["gaussian-mixture", "vamp", "realnvp"])
@@ -255,7 +259,7 @@ def test_chains_start_from_the_fitted_prior(prior):
     """A9: the prior is the model's own, whichever it is, and the bounds agree in the end."""
     options = {} if prior == "realnvp" else {"prior_components": 4}
     run = vae(epochs=1, prior=prior, **options)
-    evaluation = Evaluation(run.model, run_rows(), iwae_samples=3000, **SMALL)
+    evaluation = Evaluation.of(run.model, run_rows(), iwae_samples=3000, **SMALL)
     annealed, weighted = only(evaluation, "ais"), only(evaluation, "iwae")
     assert annealed.value == pytest.approx(
         weighted.value, abs=5 * annealed.settings["stderr_of_chains"] + 0.02

@@ -49,7 +49,7 @@ class Copying(Generative):
 
 def found(model: Generative, seed: int = 0, n: int = 400) -> dict[str, float]:
     train = Rows(distribution(500, 2 * seed), SPEC)
-    evaluation = Evaluation(
+    evaluation = Evaluation.of(
         model, Rows(distribution(n, 2 * seed + 1), SPEC), seed=seed, train_rows=lambda: train
     )
     return {each.metric.partition("/")[2]: each.value for each in score(evaluation, ["memorisation"])}
@@ -58,7 +58,7 @@ def found(model: Generative, seed: int = 0, n: int = 400) -> dict[str, float]:
 @pytest.mark.parametrize("noise", [0.0, 0.05])
 def test_copies_are_flagged(noise):
     told = found(Copying(distribution(500, 0), noise))
-    assert told["share-too-near"] > 0.7
+    assert told["fraction-too-near"] > 0.7
     assert told["ratio-of-medians"] <= (0.3 if noise else 0.0)
     assert told["test"] < 1e-50
 
@@ -67,7 +67,7 @@ def test_honest_samples_are_flagged_as_often_as_the_test_says():
     told = [found(Honest(), seed) for seed in range(60)]
     p = np.array([each["test"] for each in told])
     assert stats.kstest(p, "uniform").pvalue > 1e-4  # the false-alarm rate
-    shares = np.array([each["share-too-near"] for each in told])
+    shares = np.array([each["fraction-too-near"] for each in told])
     error = math.sqrt(2 * 0.05 * 0.95 / 400 / 60)
     assert abs(shares.mean() - 0.05) < 4.5 * error + 0.05 / 20  # a quantile of 400 rows is off by O(1/400)
     assert abs(np.mean([each["ratio-of-medians"] for each in told]) - 1) < 0.05
@@ -92,7 +92,7 @@ def test_the_units_of_entries_do_not_matter():
             sample[:, 1] = x[torch.randint(500, (n,), generator=generator), 1]
             return sample
 
-    assert found(OneEntry())["share-too-near"] < 0.12
+    assert found(OneEntry())["fraction-too-near"] < 0.12
 
 
 def test_training_rows_that_are_not_known_are_a_reason():
@@ -110,7 +110,7 @@ def test_a_kernel_density_of_no_width_memorises_and_evaluate_knows(tmp_path):
     options = {"validation": 0.25, "out": tmp_path / "run", "progress": False}
     narrow = lt.fit("kernel-density", tmp_path / "x.npy", bandwidth="fixed", bandwidth_factor=1e-6, **options)
     told = lt.evaluate(narrow, metrics="memorisation").set_index("metric")["value"]
-    assert told["memorisation/share-too-near"] == 1.0
+    assert told["memorisation/fraction-too-near"] == 1.0
     again = lt.evaluate(lt.load(tmp_path / "run"), metrics="memorisation").set_index("metric")["value"]
     assert again.equals(told)  # the folder's run reads the same 300 rows
     (tmp_path / "x.npy").unlink()

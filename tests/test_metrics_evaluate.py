@@ -141,7 +141,7 @@ def test_bits_per_dim_from_a_bound_are_an_upper_bound():
         def log_prob_bound(self, x, context=None, *, samples=1, repeats=1, generator=None) -> Tensor:
             return torch.full((len(x),), -8 * math.log(2) * samples)
 
-    bits = only(Evaluation(Bound(), Coins(8).rows(30), iwae_samples=3), "bits-per-dim")
+    bits = only(Evaluation.of(Bound(), Coins(8).rows(30), iwae_samples=3), "bits-per-dim")
     assert bits.value == pytest.approx(3.0)
     assert bits.kind == "upper bound (IWAE, K=3)"
     assert bits.settings["samples"] == 3
@@ -287,7 +287,7 @@ def test_no_rows_and_sizes_below_one_are_refused():
     with pytest.raises(DataError, match="no held-out rows"):
         Evaluation(Sampler(), rows(0))
     with pytest.raises(UsageError, match="iwae_samples must be at least 1; got 0"):
-        Evaluation(Sampler(), rows(5), iwae_samples=0)
+        Evaluation.of(Sampler(), rows(5), iwae_samples=0)
 
 
 # How a model is scored
@@ -297,7 +297,7 @@ def test_scoring_is_in_eval_mode_without_gradient_and_leaves_no_trace():
     model = Recording().train()
     model.dropout.eval()
     before = torch.get_rng_state()
-    score(Evaluation(model, rows(30), permutations=9))
+    score(Evaluation.of(model, rows(30), mmd_test_permutations=9))
     assert all(call[-2:] == (False, False) for call in model.calls)
     assert model.training
     assert not model.dropout.training
@@ -306,7 +306,7 @@ def test_scoring_is_in_eval_mode_without_gradient_and_leaves_no_trace():
 
 def test_number_of_samples_is_what_the_kind_says():  # A5
     model = Recording()
-    score(Evaluation(model, rows(30), batch_size=10, iwae_samples=7), ["elbo", "iwae"])
+    score(Evaluation.of(model, rows(30), batch_size=10, iwae_samples=7), ["elbo", "iwae"])
     assert [call[1] for call in model.calls] == [1, 1, 1, 7, 7, 7]
 
 
@@ -318,7 +318,7 @@ def test_scores_shared_by_metrics_are_computed_once():
 
 def test_mean_over_uneven_batches_weighs_rows_not_batches():  # D21
     x = torch.arange(14.0).reshape(7, 2)
-    result = only(Evaluation(Given(), Rows(x, REAL), batch_size=3), "log-likelihood")
+    result = only(Evaluation.of(Given(), Rows(x, REAL), batch_size=3), "log-likelihood")
     assert result.value == 6.0
 
 
@@ -326,7 +326,7 @@ def test_seed_decides_every_draw():
     def values(seed: int) -> list[float | None]:
         return [
             result.value
-            for result in score(Evaluation(Recording(), rows(30), seed=seed), ["elbo", "energy-distance"])
+            for result in score(Evaluation.of(Recording(), rows(30), seed=seed), ["elbo", "energy-distance"])
         ]
 
     assert values(0) == values(0)
@@ -334,14 +334,14 @@ def test_seed_decides_every_draw():
 
 
 def test_samples_are_no_twins_of_rows_made_from_the_same_seed():
-    evaluation = Evaluation(Sampler(), rows(200, seed=0), seed=0)
+    evaluation = Evaluation.of(Sampler(), rows(200, seed=0), seed=0)
     correlation = torch.corrcoef(torch.stack([evaluation.samples[:, 0], evaluation.heldout.x[:, 0]]))[0, 1]
     assert abs(correlation) < 0.28  # 4/√200: false alarm 6e-5
 
 
 def test_quadratic_metrics_look_at_a_random_part_of_sorted_rows():
     x = torch.arange(1000.0).repeat_interleave(2).reshape(1000, 2)
-    held_out = Evaluation(Sampler(), Rows(x, REAL), max_rows=100, batch_size=64).heldout.x
+    held_out = Evaluation.of(Sampler(), Rows(x, REAL), max_rows=100, batch_size=64).heldout.x
     assert held_out.shape == (100, 2)
     assert len(held_out.unique(dim=0)) == 100
     assert abs(held_out.mean() - 499.5) < 4 * 29  # sd of the mean is 29: false alarm 6e-5
@@ -352,7 +352,7 @@ def test_conditional_samples_are_given_the_contexts_of_the_rows_they_face():
     spec = DataSpec((2,), Support("real")).with_classes(("a", "b", "c"))
     held_out = Rows(torch.stack([labels.float(), labels.float()], 1), spec).with_labels(labels)
     model = Recording(ContextEncoder(spec.context))
-    evaluation = Evaluation(model, held_out, conditional=True, max_rows=20, batch_size=8)
+    evaluation = Evaluation.of(model, held_out, conditional=True, max_rows=20, batch_size=8)
     score(evaluation, ["energy-distance"])
     contexts = torch.cat([call[2] for call in model.calls])
     assert torch.equal(contexts.argmax(1).float(), evaluation.heldout.x[:, 0])

@@ -42,7 +42,7 @@ class Given(Generative):
 
 
 def scored(x: Tensor, rows: Rows) -> dict[str, Score]:
-    evaluation = Evaluation(Given(x), rows, max_rows=len(x))
+    evaluation = Evaluation.of(Given(x), rows, max_rows=len(x))
     return {each.metric.partition("/")[2]: each for each in score(evaluation, ["modes"])}
 
 
@@ -134,7 +134,9 @@ def test_modes_are_counted_unasked_where_they_are_known():
     counted = {}
     for data in ("ring", "moons"):
         rows = lt.datasets[data](n=50)
-        counted[data] = [each.metric for each in score(Evaluation(Given(rows.x), rows, permutations=19))]
+        counted[data] = [
+            each.metric for each in score(Evaluation.of(Given(rows.x), rows, mmd_test_permutations=19))
+        ]
     assert {"modes/captured", "modes/high-quality", "modes/reverse-kl", "energy-distance"} <= {
         *counted["ring"]
     }

@@ -167,7 +167,7 @@ def test_it_looks_at_five_hundred_rows_at_most(monkeypatch):
     x = np.random.default_rng(0).normal(size=(2000, 2)).astype(np.float32)
     run = lt.fit("gan", x, **(SMALL | {"epochs": 1, "validation": 0.5}))
     assert len(seen[0].heldout) == len(seen[0].samples) == 500
-    again = Evaluation(run.model, run.held_out, max_rows=500)
+    again = Evaluation.of(run.model, run.held_out, max_rows=500)
     assert energy_distance(again).value == run.history[ENERGY].iloc[-1]
 
 
@@ -185,7 +185,7 @@ def test_a_gan_that_diverges_is_taken_back_to_its_best_epoch():
     until_then = gan(epochs=best + 1, **rising)
     assert same(weights(run.model), weights(until_then.model))
     assert same(weights(run.recipe.objective.critics), weights(until_then.recipe.objective.critics))
-    assert energy_distance(Evaluation(run.model, run.held_out, max_rows=500)).value == distances.iloc[best]
+    assert energy_distance(Evaluation.of(run.model, run.held_out, max_rows=500)).value == distances.iloc[best]
 
 
 def test_samples_that_become_infinite_are_a_gap_and_cost_patience():

@@ -74,7 +74,7 @@ def by_name(scores: list[Score]) -> dict[str, Score]:
 
 
 def scored(model, rows: Rows, name: str, **settings) -> dict[str, Score]:
-    return by_name(score(Evaluation(model, rows, **settings), [name]))
+    return by_name(score(Evaluation.of(model, rows, **settings), [name]))
 
 
 # The parts against quadrature
@@ -377,7 +377,9 @@ def bars(axes) -> list[tuple[float, float]]:
 def test_the_bars_add_up_to_the_kl_and_to_the_gap():
     weight = torch.linalg.qr(linear_gaussian().weight)[0]
     problem, rows = planted(weight, slack=0.3)
-    evaluation = Evaluation(as_latent_variable(problem), rows, ais_rows=8, ais_chains=4, ais_temperatures=40)
+    evaluation = Evaluation.of(
+        as_latent_variable(problem), rows, ais_rows=8, ais_chains=4, ais_temperatures=40
+    )
     scores = score(evaluation, ["surgery", "gaps"])
     value = {each.metric: each.value for each in scores}
     figure = gap_bars(scores)

@@ -65,7 +65,7 @@ def one(pack: int, seed: int, steps: int) -> dict[str, Any]:
         objective, Batches(rows, 100 * pack, seed=seed), optim=optim, steps=steps, seed=seed
     ):
         if state.step % EVERY == 0 or state.step == steps:
-            scores = score(Evaluation(objective.model, rows, seed=state.step, max_rows=SAMPLES), ["modes"])
+            scores = score(Evaluation.of(objective.model, rows, seed=state.step, max_rows=SAMPLES), ["modes"])
             evaluations.append({each.metric.partition("/")[2]: each.value for each in scores})
     last = evaluations[-LAST:]
     return {

@@ -72,11 +72,11 @@ def one(recipe: str, rows: int, **options: Any) -> tuple[dict[str, Any], torch.T
     trained = time.perf_counter() - start
     every = lt.datasets["mnist-static"](split="test")
     test = every.select(torch.randperm(len(every), generator=torch.Generator().manual_seed(0))[:rows])
-    iwae = Evaluation(run.model, test, seed=options["seed"], batch_size=100, iwae_samples=5000).iwae
+    iwae = Evaluation.of(run.model, test, seed=options["seed"], batch_size=100).bound(5000)
     with torch.no_grad():
         means = run.model.encode(test.x).mean
     report = {
-        "elbo_of_all_10000": Evaluation(run.model, every, seed=options["seed"]).elbo.mean().item(),
+        "elbo_of_all_10000": Evaluation.of(run.model, every, seed=options["seed"]).bound(1).mean().item(),
         "iwae_5000": iwae.mean().item(),
         "iwae_5000_stderr": iwae.std().item() / rows**0.5,
         "active_units": int((means.var(0) > 0.01).sum()),

@@ -115,7 +115,7 @@ def rows_of(data: str, seed: int) -> lt.Rows:
 
 def scores_of(model: Any, rows: lt.Rows) -> dict[str, float | None]:
     """Return captured, high-quality and reverse-kl of a model's samples."""
-    found = score(Evaluation(model, rows, max_rows=SAMPLES), ["modes"])
+    found = score(Evaluation.of(model, rows, max_rows=SAMPLES), ["modes"])
     return {each.metric.partition("/")[2]: each.value for each in found}
 
 

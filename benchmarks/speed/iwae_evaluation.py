@@ -52,9 +52,9 @@ def main() -> None:
     rows, name = binary_rows(args.rows)
     torch.manual_seed(0)
     model = lt.recipes["vae"](BITS, latent_dim=40, hidden=300, layers=2).objective.model.eval()
-    score(Evaluation(model, rows.select(torch.arange(2)), iwae_samples=500), ["iwae"])  # warm up
+    score(Evaluation.of(model, rows.select(torch.arange(2)), iwae_samples=500), ["iwae"])  # warm up
     start, cpu = time.perf_counter(), time.process_time()
-    (found,) = score(Evaluation(model, rows, iwae_samples=args.samples), ["iwae"])
+    (found,) = score(Evaluation.of(model, rows, iwae_samples=args.samples), ["iwae"])
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     codes = len(rows) * args.samples

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -17,8 +19,11 @@ from torch import Tensor, nn
 import latentia as lt
 from latentia.core.model import Density
 from latentia.data.rows import Modes, Rows
+from latentia.metrics.declared import declared
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score
+from latentia.metrics.scoring import lacking
+from latentia.metrics.settings import metric_settings
 
 every_metric = pytest.mark.parametrize("name", sorted(lt.metrics))
 
@@ -51,19 +56,30 @@ def one_entry(n: int = 40) -> Rows:
     return Rows(x, spec(1, classes=2)).with_labels(torch.arange(n) % 2)
 
 
-def full(name: str, seed: int = 0) -> Evaluation:
-    """Return a subject that a metric has a value of.
+FULL: tuple[tuple[Callable[[], nn.Module], Callable[[int], Rows]], ...] = (
+    (
+        lambda: as_latent_variable(linear_gaussian(slack=0.2)).float(),
+        lambda seed: known(40 + 40 * seed, seed),
+    ),
+    (lambda: Counted(8), lambda seed: Counted(8).rows(40, seed)),
+    (Reads, lambda _: one_entry()),
+    (Half, lambda _: one_entry()),
+)
+"""Models, and rows by seed: what one of them lacks another has."""
 
-    A VAE whose rows are known in every respect is enough for most; the others are of models that can what it cannot.
-    """
-    if name in ("bits-per-dim", "aic", "bic", "log-likelihood"):
-        model = Counted(8)
-        return Evaluation(model, model.rows(40), seed=seed)
-    if name in ("classification-accuracy", "factor-error"):
-        return Evaluation(Reads() if name.startswith("class") else Half(), one_entry(), seed=seed)
-    small = {"ais_rows": 10, "ais_chains": 2, "ais_temperatures": 5, "iwae_samples": 5, "permutations": 19}
-    vae = as_latent_variable(linear_gaussian(slack=0.2)).float()
-    return Evaluation(vae, known(), seed=seed, train_rows=lambda: known(80, seed=1), **small)
+
+def quick(most: int = 20) -> dict[str, Any]:
+    """Return smaller values of the settings of counts, so that no metric takes long."""
+    return {each.name: min(each.default, most) for each in metric_settings() if isinstance(each.default, int)}
+
+
+def full(name: str, seed: int = 0) -> Evaluation:
+    """Return an evaluation that a metric has a value of: the first that has what the metric declares to need."""
+    for model, rows in FULL:
+        if lacking(name, model(), rows(0).spec) is None:
+            settings = quick() | {"seed": seed}
+            return Evaluation.of(model(), rows(0), train_rows=lambda rows=rows: rows(1), **settings)
+    pytest.fail(f"add a model and rows to FULL that have what {name} needs: {declared(name)}")
 
 
 MODELS = {
@@ -115,7 +131,7 @@ def test_the_seed_decides_it_and_nothing_else_moves(name):
 @pytest.mark.parametrize("model", MODELS)
 def test_of_any_model_it_is_a_value_or_a_reason(name, model):
     make, rows = MODELS[model]
-    evaluation = Evaluation(make(), rows(), permutations=19, iwae_samples=5, ais_rows=5, ais_temperatures=3)
+    evaluation = Evaluation.of(make(), rows(), **quick())
     found = scores(evaluation, name)
     assert found
     for each in found.values():

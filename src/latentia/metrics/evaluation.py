@@ -18,6 +18,7 @@ from latentia.core.objective import Batch, Blocks, context_of
 from latentia.data.rows import Modes, Rows
 from latentia.data.spec import DataSpec, Measure
 from latentia.errors import DataError, UsageError
+from latentia.metrics.settings import EvaluationSettings
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -34,40 +35,25 @@ class HeldOut(Blocks, Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A model to score on held-out rows, and what decides the numbers.
+    """A model to score on held-out rows, and what decides the scores.
 
     What several metrics need (each row's score, the samples) is a property, computed when first read.
 
     Attributes:
         model: the model; it is put into eval mode while it is scored, and back.
         rows: the held-out rows.
-        seed: of every draw: bounds, samples, the choice of rows, permutations.
-        batch_size: rows that are given to the model at once.
-        iwae_samples: K of the importance-weighted bound.
-        max_rows: rows and samples that metrics of quadratic cost look at.
-        permutations: of the permutation test.
-        ais_rows: rows that annealed importance sampling looks at, which costs thousands of decodings each.
-        ais_chains: its chains for each row.
-        ais_temperatures: steps that its chains take from the prior to the posterior.
+        settings: what else decides the scores.
         conditional: whether the model takes the rows' context; samples are then drawn given the contexts of
             the held-out rows they are compared with.
         train_rows: reads the rows that the model was fitted to, for metrics that compare with them.
 
     Raises:
         DataError: without rows.
-        UsageError: for a size, a number of samples or of permutations below 1.
     """
 
     model: nn.Module
     rows: HeldOut
-    seed: int = 0
-    batch_size: int = 500
-    iwae_samples: int = 100
-    max_rows: int = 2000
-    permutations: int = 500
-    ais_rows: int = 100
-    ais_chains: int = 8
-    ais_temperatures: int = 500
+    settings: EvaluationSettings = field(default_factory=EvaluationSettings)
     conditional: bool = False
     train_rows: Callable[[], HeldOut] | None = None
     _shared: dict[Any, Any] = field(default_factory=dict[Any, Any], init=False, repr=False)
@@ -75,13 +61,34 @@ class Evaluation:
     def __post_init__(self) -> None:
         if not len(self.rows):
             raise DataError("there are no held-out rows to score the model on")
-        names = (
-            "batch_size", "iwae_samples", "max_rows", "permutations", "ais_rows", "ais_chains", "ais_temperatures",
-        )  # fmt: skip
-        numbers = {name: getattr(self, name) for name in names}
-        for name, value in numbers.items():
-            if value < 1:
-                raise UsageError(f"{name} must be at least 1; got {value}")
+
+    @classmethod
+    def of(
+        cls,
+        model: nn.Module,
+        rows: HeldOut,
+        *,
+        conditional: bool = False,
+        train_rows: Callable[[], HeldOut] | None = None,
+        **settings: Any,
+    ) -> Evaluation:
+        """Return an evaluation with settings by their names, such as ``max_rows=500, ais_chains=4``.
+
+        Raises:
+            DataError: without rows.
+            UsageError: for a setting that does not exist, or a value that is not allowed.
+        """
+        return cls(model, rows, EvaluationSettings.named(**settings), conditional, train_rows)
+
+    @property
+    def seed(self) -> int:
+        """Of every draw."""
+        return self.settings.seed
+
+    @property
+    def batch_size(self) -> int:
+        """Rows that the model reads at once."""
+        return self.settings.batch_size
 
     @property
     def modes(self) -> Modes | None:
@@ -100,16 +107,6 @@ class Evaluation:
         return self.per_row(lambda batch, _: model.log_prob(batch.x, batch.context))
 
     @cached_property
-    def elbo(self) -> Tensor:
-        """The evidence lower bound of every row, one draw each: (n,) nats. The model must be `Bounded`."""
-        return self._bound(samples=1)
-
-    @cached_property
-    def iwae(self) -> Tensor:
-        """The importance-weighted bound of every row: (n,) nats. The model must be `Bounded`."""
-        return self._bound(samples=self.iwae_samples)
-
-    @cached_property
     def codes(self) -> Tensor:
         """The mean code of every row: (n, d) float64 on the CPU. The model must be `Encodes`."""
         model, device = capable(self.model, Encodes), _device(self.model)
@@ -120,7 +117,7 @@ class Evaluation:
     @cached_property
     def heldout(self) -> Batch:
         """At most ``max_rows`` of the rows, chosen at random, since a set may be sorted by class."""
-        return self.chosen(self.max_rows)
+        return self.chosen(self.settings.max_rows)
 
     @cached_property
     def samples(self) -> Tensor:
@@ -136,7 +133,7 @@ class Evaluation:
 
     @cached_property
     def training(self) -> HeldOut:
-        """The rows that the model was fitted to, read when first asked for.
+        """The rows that the model was fitted to, read when they are first needed.
 
         Raises:
             UsageError: where they are not known.
@@ -161,6 +158,24 @@ class Evaluation:
         for block in batch.blocks(size):
             there = block.to(_device(self.model))
             yield Batch(there.x, self._context(there))
+
+    def bound(self, samples: int) -> Tensor:
+        """Return the importance-weighted bound of every row, computed once for each number of samples: (n,) nats.
+
+        Args:
+            samples: K; 1 is the evidence lower bound, one draw for each row.
+
+        Raises:
+            UsageError: for a model that is not `Bounded`.
+        """
+        model, key = capable(self.model, Bounded), ("bound", samples)
+        if key not in self._shared:
+            self._shared[key] = self.per_row(
+                lambda batch, generator: model.log_prob_bound(
+                    batch.x, batch.context, samples=samples, generator=generator
+                )
+            )
+        return self._shared[key]
 
     def shared(self, compute: Callable[[Evaluation], T]) -> T:
         """Return what a function makes of this evaluation, computed once for all metrics that need it."""
@@ -192,14 +207,6 @@ class Evaluation:
                 _one_each(measure(batch, generator), batch).double().cpu() for batch in self._batches(device)
             ]
         return torch.cat(parts)
-
-    def _bound(self, samples: int) -> Tensor:
-        model = capable(self.model, Bounded)
-        return self.per_row(
-            lambda batch, generator: model.log_prob_bound(
-                batch.x, batch.context, samples=samples, generator=generator
-            )
-        )
 
     def _batches(self, device: torch.device) -> Iterator[Batch]:
         for block in self.rows.blocks(self.batch_size):

@@ -1,4 +1,4 @@
-"""A score: a number that says what it is, in which unit, how exact, and on how many rows."""
+"""A score: a number with its name, unit, exactness and number of rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 Direction = Literal["higher", "lower", ""]
 
 COLUMNS = (
-    "metric", "value", "stderr", "unit", "kind", "n", "data", "measure", "direction", "reason", "settings",
+    "metric", "value", "stderr", "unit", "kind", "n", "data", "run", "recipe", "seed", "measure", "direction", "reason",
+    "settings",
 )  # fmt: skip
 """Of a table of scores: what is read first comes first, the settings, which may be long, last."""
 
@@ -32,7 +33,7 @@ class Score:
         value: the number; None where there is none, never a stand-in such as 0.
         stderr: its standard error; None where it is not known.
         unit: "nats", "bits/dim", "data units", …
-        kind: how the number relates to what it is about: "exact", "lower bound (IWAE, K=100)", "estimate",
+        kind: how the number relates to the quantity: "exact", "lower bound (IWAE, K=100)", "estimate",
             "test", "none: samples only", …
         measure: what a density refers to: "counting", "Lebesgue", or "mixed", of a table with columns of both kinds;
             empty for what is no density.
@@ -41,7 +42,10 @@ class Score:
         direction: "higher" or "lower" is better; empty for what has no better.
         reason: why there is no value.
         data: what the rows are called that it was computed on.
-        fingerprint: a number that tells these rows from others of that name.
+        fingerprint: a number by which these rows differ from others of that name.
+        run: the name of the run's folder; empty for a run in memory.
+        recipe: the run's recipe; empty for a recipe of the user's own.
+        seed: of the run's training, by which runs of a recipe differ; the seed of the evaluation is a setting.
 
     Raises:
         UsageError: for a value that is not finite, or a missing value without a reason.
@@ -63,6 +67,9 @@ class Score:
     reason: str = ""
     data: str = ""
     fingerprint: int | None = None
+    run: str = ""
+    recipe: str = ""
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         if self.value is None and not self.reason:
@@ -101,7 +108,7 @@ def mean_score(metric: str, rows: Tensor, **facts: Any) -> Score:
 def table(scores: Sequence[Score]) -> pd.DataFrame:
     """Return scores as a tidy table: one row each, the numbers as they are, the settings as JSON text.
 
-    A missing value is NaN, with its reason beside it.
+    A missing value is NaN, and its row has the reason.
 
     Example:
         >>> table([Score("elbo", -98.5, unit="nats")])[["metric", "value", "unit"]].values.tolist()
@@ -111,7 +118,7 @@ def table(scores: Sequence[Score]) -> pd.DataFrame:
 
     rows = [{**asdict(score), "settings": json.dumps(dict(score.settings))} for score in scores]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    return frame.astype({"value": "float64", "stderr": "float64", "n": "int64"})
+    return frame.astype({"value": "float64", "stderr": "float64", "n": "int64", "seed": "Int64"})
 
 
 def printed(value: object) -> str:

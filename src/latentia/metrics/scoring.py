@@ -1,4 +1,4 @@
-"""Score a model by name: every metric that is asked for comes back with a value or with a reason."""
+"""Score a model by the names of metrics: each gives a value, or a reason why there is none."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from latentia.core.model import Bounded, Density, Generative
 from latentia.data.attributes import Attribute
 from latentia.data.spec import DataSpec
 from latentia.errors import LatentiaError
+from latentia.metrics.declared import Declared, declared
 from latentia.metrics.evaluation import Evaluation, measure_of
 from latentia.metrics.score import Score
 from latentia.registry import metrics
@@ -25,9 +26,9 @@ def default_metrics(model: nn.Module, spec: DataSpec, *, modes: bool = False) ->
         spec: what its data is.
         modes: whether the modes of the data are known.
     """
-    names = [name for name in metrics if _unasked(name, spec, modes=modes)]
+    names = [name for name in metrics if _by_default(declared(name), spec, modes=modes)]
     silent = bool(_no_likelihood(model))
-    return [name for name in names if not _lack(name, model, spec) or (silent and name == "log-likelihood")]
+    return [name for name in names if not lacking(name, model, spec) or (silent and name == "log-likelihood")]
 
 
 def score(evaluation: Evaluation, names: Iterable[str] | None = None) -> list[Score]:
@@ -35,7 +36,7 @@ def score(evaluation: Evaluation, names: Iterable[str] | None = None) -> list[Sc
 
     Args:
         evaluation: the model and the rows.
-        names: metrics to compute, from `latentia.registry.metrics`; without names, `default_metrics`.
+        names: metrics to compute, from `latentia.registry.metrics`; by default `default_metrics`.
 
     Returns:
         At least one score for every name, in their order. One that cannot be computed has no value, and a
@@ -53,7 +54,7 @@ def score(evaluation: Evaluation, names: Iterable[str] | None = None) -> list[Sc
 
 
 def _score(name: str, evaluation: Evaluation) -> list[Score]:
-    lack = _lack(name, evaluation.model, evaluation.rows.spec)
+    lack = lacking(name, evaluation.model, evaluation.rows.spec)
     if lack:
         kind, reason = lack
         return [Score(name, None, kind=kind, n=len(evaluation.rows), reason=reason)]
@@ -64,40 +65,49 @@ def _score(name: str, evaluation: Evaluation) -> list[Score]:
     return [result] if isinstance(result, Score) else list(result)
 
 
-def _unasked(name: str, spec: DataSpec, *, modes: bool) -> bool:
-    """Return whether a metric is computed unasked: one of factors (not classes alone) or modes where they are known."""
-    facts = metrics.facts(name)
-    known = len(spec.factors) >= facts.get("factors", 0) and (modes or not facts.get("modes", False))
-    return facts.get("default", False) and known
+def lacking(name: str, model: nn.Module, spec: DataSpec) -> tuple[str, str] | None:
+    """Return why a metric does not apply to a model and rows, as (kind, reason), or None where it does.
+
+    Args:
+        name: the metric, whose registration declares what it needs.
+        model: the model.
+        spec: what the rows are.
+    """
+    needs = declared(name)
+    without = _no_likelihood(model) if needs.likelihood else None
+    missing = [need for need in needs.capabilities if not isinstance(model, need)]
+    if without or missing:
+        names = " and ".join(map(_name, missing))
+        return without or ("none: not offered", f"{type(model).__name__} is not {names}")
+    reason = _unknown(needs, spec) or _unlike(needs, model, spec)
+    return ("none: not defined", reason) if reason else None
 
 
-def _lack(name: str, model: nn.Module, spec: DataSpec) -> tuple[str, str] | None:
-    """Return why a metric does not apply, as (kind, reason), or None where it does."""
-    facts, model_name = metrics.facts(name), type(model).__name__
-    without = _no_likelihood(model) if facts.get("likelihood", False) else None
-    if without:
-        return without
-    needs = facts.get("needs", ())
-    asked = needs if isinstance(needs, tuple) else (needs,)
-    lacking = [need for need in asked if not isinstance(model, need)]
-    if lacking:
-        return "none: not offered", f"{model_name} is not {' and '.join(map(_name, lacking))}"
+def _by_default(needs: Declared, spec: DataSpec, *, modes: bool) -> bool:
+    """Whether a metric is computed by default: one of factors (not classes alone) or modes where they are known."""
+    return needs.default and len(spec.factors) >= needs.factors and (modes or not needs.modes)
+
+
+def _unknown(needs: Declared, spec: DataSpec) -> str:
+    """Return what a metric needs to know of the rows and does not, or an empty line."""
     known = spec.factors or spec.context  # the class is a factor too
-    if len(known) < facts.get("factors", 0):
-        return "none: not defined", _too_few(known, facts["factors"])
-    if spec.support.missing and Generative in asked:
-        return "none: not defined", "the rows have missing values, samples have none"
+    if len(known) < needs.factors:
+        return _too_few(known, needs.factors)
+    return "the rows have no classes" if needs.labels and not spec.classes else ""
+
+
+def _unlike(needs: Declared, model: nn.Module, spec: DataSpec) -> str:
+    """Return why a metric is not defined for a model's densities or samples of such rows, or an empty line."""
+    if spec.support.missing and Generative in needs.capabilities:
+        return "the rows have missing values, samples have none"
     measure = measure_of(model, spec)
-    if facts.get("counting", False) and measure != "counting":
-        return (
-            "none: not defined",
-            f"{model_name} has a density relative to {measure} measure, not to counting",
-        )
-    return None
+    if needs.counting and measure != "counting":
+        return f"{type(model).__name__} has a density relative to {measure} measure, not to counting"
+    return ""
 
 
 def _too_few(known: Sequence[Attribute], needed: int) -> str:
-    """Return the line that says how many factors a metric needs, and which are known."""
+    """Return how many factors a metric needs, and which are known."""
     there = f"only {known[0].name} is known" if known else "nothing is known of these"
     return (
         f"needs rows of which at least {needed} factor{'s are' if needed > 1 else ' is'} known, {there}: "
@@ -106,7 +116,7 @@ def _too_few(known: Sequence[Attribute], needed: int) -> str:
 
 
 def _no_likelihood(model: nn.Module) -> tuple[str, str] | None:
-    """Return why no likelihood can be told, as (kind, reason), or None where there is one."""
+    """Return why a model has no likelihood, as (kind, reason), or None where it has one."""
     why = getattr(model, "why_no_likelihood", "")
     if why:
         return "none: not a likelihood", why

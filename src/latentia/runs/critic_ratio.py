@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -79,6 +80,7 @@ class CriticReading:
         *,
         quantile: float | None = None,
         generator: torch.Generator | None = None,
+        **options: Any,
     ) -> Tensor:
         """Draw n rows of a model, of which those are kept that the critics' ratio keeps: see `rejection_sample`.
 
@@ -90,6 +92,7 @@ class CriticReading:
             context: (n, c) the same for all rows, for conditional models.
             quantile: of the shift γ; None is 0, exact where the ratio is.
             generator: where randomness comes from; torch's global state without one.
+            options: the model's own sampling options.
 
         Raises:
             UsageError: where the critics tell no ratio, contexts differ, or too few rows are kept.
@@ -103,7 +106,7 @@ class CriticReading:
             return None if context is None else context[:1].expand(m, -1)
 
         return rejection_sample(
-            lambda m: model.sample(m, given(m), generator=generator),
+            lambda m: model.sample(m, given(m), generator=generator, **options),
             _capped(lambda rows: self.log_ratio(rows, given(len(rows)))),
             n,
             quantile=quantile,

@@ -15,6 +15,7 @@ from latentia.errors import DataError, RunError, UsageError
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score, table
 from latentia.metrics.scoring import score
+from latentia.metrics.settings import EvaluationSettings
 from latentia.runs.conditioning import in_context_of
 from latentia.runs.data import fingerprint, is_named, own_part, part_name, read_again
 from latentia.runs.entries import CONFIG, SCORES
@@ -31,40 +32,32 @@ def evaluate(
     data: Any = None,
     metrics: str | Iterable[str] | None = None,
     *,
-    seed: int = 0,
-    iwae_samples: int = 100,
-    max_rows: int = 2000,
-    permutations: int = 500,
-    ais_rows: int = 100,
-    ais_chains: int = 8,
-    ais_temperatures: int = 500,
     labels: Any = None,
     resize: int | tuple[int, int] | None = None,
+    **settings: Any,
 ) -> pd.DataFrame:
     """Score a run on held-out data: a tidy table with a row for each score.
 
-    A run with a folder keeps the scores in its scores.json, beside those of other metrics and of other data.
+    A run with a folder keeps the scores in its scores.json, with those of other metrics and of other data.
 
     Args:
         run: what to score: a run, or the path of its folder.
-        data: held-out data, in any form that ``fit`` takes; the test part of a named set. Without, the test part
+        data: held-out data, in any form that ``fit`` takes; the test part of a named set. By default the test part
             of the named set that the run was fitted to, or the rows that ``fit`` has held out of your own.
-        metrics: a name of ``lt.metrics``, or several; without, those that the model's capabilities allow.
-        seed: of every draw.
-        iwae_samples: K of the importance-weighted bound.
-        max_rows: rows and samples that metrics of samples look at, since the cost of some is quadratic.
-        permutations: of the permutation test.
-        ais_rows: rows that annealed importance sampling (ais, bidirectional-gap, gaps) looks at.
-        ais_chains: its chains for each row.
-        ais_temperatures: steps that its chains take from the prior to the posterior.
+        metrics: a name of ``lt.metrics``, or several; by default those that the model's capabilities allow.
         labels: classes of the data's rows, matched with the run's by name, or the name of a table's column with them.
         resize: (height, width) of the images of a folder.
+        settings: ``seed``, ``batch_size`` and ``max_rows`` of every evaluation (`EvaluationSettings`), and settings
+            of single metrics, whose names begin with the metric's, such as ``iwae_samples`` and ``ais_chains``;
+            ``latentia evaluate --help`` lists all of them with their defaults.
 
     Returns:
-        A DataFrame with metric, value, stderr, unit, kind, n, data, measure, direction, reason, settings.
+        A DataFrame with metric, value, stderr, unit, kind, n, data, run, recipe, seed (of the training), measure,
+        direction, reason, settings.
 
     Raises:
-        UsageError: for a metric that does not exist, or if there is no held-out data.
+        UsageError: for a metric or a setting that does not exist, a setting's value that is not allowed, or if there
+            is no held-out data.
         DataError: for data that is not like the run's.
 
     Example:
@@ -76,48 +69,49 @@ def evaluate(
     """
     run = load(run) if isinstance(run, str | Path) else run
     rows = held_out_rows(run, data, labels=labels, resize=resize)
-    settings = {
-        "iwae_samples": iwae_samples,
-        "max_rows": max_rows,
-        "permutations": permutations,
-        "ais_rows": ais_rows,
-        "ais_chains": ais_chains,
-        "ais_temperatures": ais_temperatures,
-    }
-    return table(scores(run, rows, metrics, seed=seed, **settings))
+    return table(scores(run, rows, metrics, EvaluationSettings.named(**settings)))
 
 
 def scores(
-    run: Run, data: Any = None, metrics: str | Iterable[str] | None = None, **settings: Any
+    run: Run,
+    data: Any = None,
+    metrics: str | Iterable[str] | None = None,
+    settings: EvaluationSettings | None = None,
 ) -> list[Score]:
     """Return what ``evaluate`` shows as records, and keep them in the run's folder if it has one."""
     rows = held_out_rows(run, data)
     folder = run.path if run.path is not None and (run.path / CONFIG).exists() else None
     before = [] if folder is None else read_scores(folder)
-    computed_on = {"data": rows.name, "fingerprint": fingerprint(rows)}
+    about = {"data": rows.name, "fingerprint": fingerprint(rows), **_identity(run)}
     evaluation = Evaluation(
         run.model,
         _as_seen(run, rows),
+        settings or EvaluationSettings(),
         conditional=run.recipe.conditional,
         train_rows=lambda: _as_seen(run, train_rows(run)),
-        **settings,
     )
     names = [metrics] if isinstance(metrics, str) else metrics
-    result = [replace(each, **computed_on) for each in score(evaluation, names)]
+    result = [replace(each, **about) for each in score(evaluation, names)]
     if folder is not None:
         write_scores(_with_new(before, result), folder)
     return result
+
+
+def _identity(run: Run) -> dict[str, Any]:
+    """Return which run a score is of: its folder's name, its recipe and the seed of its training."""
+    folder = "" if run.path is None else run.path.resolve().name
+    return {"run": folder, "recipe": run.name or "", "seed": run.training.seed}
 
 
 def held_out_rows(run: Run, data: Any = None, **reading: Any) -> Rows:
     """Return rows to score a run on, checked against what it was fitted to.
 
     Raises:
-        UsageError: without data, where nothing was held out or it is not there any more.
+        UsageError: where no data is given, and nothing was held out or it is no longer there.
         DataError: for rows of another shape or other values.
     """
     if data is None:
-        data = run.data["name"] if run.data["named"] else _share_held_out(run)
+        data = run.data["name"] if run.data["named"] else _rows_held_out(run)
     if is_named(data):
         reading |= {"split": "test", "seed": run.data["split_seed"], "name": part_name("test", data)}
     if run.spec.conditions and not isinstance(data, Rows):
@@ -125,7 +119,7 @@ def held_out_rows(run: Run, data: Any = None, **reading: Any) -> Rows:
     try:
         rows = read_rows(data, support=str(run.spec.support), **reading)
     except DataError as error:
-        other = read_rows(data, **reading)  # what is wrong with the rows by themselves is told first
+        other = read_rows(data, **reading)  # errors of the rows themselves come first
         raise DataError(f"{_unlike(run, other)}: {str(error).partition(', outside')[0]}") from None
     if isinstance(rows, Stream):
         raise UsageError("evaluate needs rows that can be chosen by number; a DataLoader's cannot")
@@ -162,7 +156,7 @@ def _unlike(run: Run, rows: Rows | Stream) -> str:
     )
 
 
-def _share_held_out(run: Run) -> Rows:
+def _rows_held_out(run: Run) -> Rows:
     """Return the rows that ``fit`` has held out of the user's own data."""
     if run.training.validation is None:
         raise UsageError(
@@ -183,7 +177,7 @@ def train_rows(run: Run) -> Rows:
     """Return the rows that a run was fitted to, those held out from it left out.
 
     Raises:
-        UsageError: where they are not there any more.
+        UsageError: where they can no longer be read.
     """
     again = None if run.train_rows is not None else read_again(run.data, run.training)
     rows = run.train_rows if again is None else again[0]

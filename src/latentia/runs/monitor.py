@@ -16,6 +16,7 @@ from latentia.errors import UsageError
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score
 from latentia.metrics.scoring import default_metrics, score
+from latentia.metrics.settings import EvaluationSettings
 from latentia.registry import metrics
 from latentia.runs.options import Training
 
@@ -132,9 +133,8 @@ def make_monitor(recipe: Recipe, held_out: Rows | None, asked: Training) -> Moni
         return None
     if recipe.transform is not None:
         held_out = held_out.transformed(recipe.transform)
-    evaluation = Evaluation(
-        recipe.objective.model, held_out, seed=asked.seed, max_rows=_MOST, conditional=recipe.conditional
-    )
+    settings = EvaluationSettings(seed=asked.seed, max_rows=_MOST)
+    evaluation = Evaluation(recipe.objective.model, held_out, settings, conditional=recipe.conditional)
     name = asked.watched or _offered(evaluation)
     if name is None:
         if asked.patience is not None:

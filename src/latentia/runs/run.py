@@ -26,6 +26,8 @@ from latentia.runs.critic_ratio import CriticReading
 from latentia.runs.folder import FORMAT, RunFolder
 from latentia.runs.options import Training, at_least, checked_seed
 from latentia.runs.outside import outside_parts
+from latentia.runs.sampling import Sampler
+from latentia.signatures import Option
 from latentia.version import __version__
 
 if TYPE_CHECKING:
@@ -116,8 +118,7 @@ class Run:
         given: Mapping[str, Any] | None = None,
         *,
         seed: int | torch.Generator | None = None,
-        rejection: bool = False,
-        quantile: float | None = None,
+        **options: Any,
     ) -> Tensor:
         """Draw n rows: (n, *event), in data space.
 
@@ -126,11 +127,11 @@ class Run:
             given: what to condition on, as {"class": 3}, for conditional models. A factor takes one value, n of
                 them, or "a:b", the way from a to b in n steps; factors that are not given are drawn.
             seed: a seed or a generator; fresh randomness without one.
-            rejection: keep the samples only that the critic's density ratio accepts (`rejection_sample`).
-            quantile: level of the ratios that rejection, then implied, accepts half the time; 0.8 keeps many, none few.
+            options: the model's sampling options, which ``sampling_options`` lists.
 
         Raises:
-            UsageError: for a model that does not sample, a condition that it does not take, a critic without a ratio.
+            UsageError: for a model that does not sample, a condition or an option that it does not take, an option's
+                value that is not allowed, a critic without a ratio.
         """
         model = self.require(Generative)
         n = at_least("n", n, 1)
@@ -140,9 +141,15 @@ class Run:
             context = model.sample_context(n, known, generator=generator)
         else:
             context = self._context(n, given)
-        if rejection or quantile is not None:
-            return self._critic().sample(model, n, context, quantile=quantile, generator=generator)
-        return model.sample(n, context, generator=generator)
+        return self._sampler().sample(n, context, generator, options)
+
+    @property
+    def sampling_options(self) -> dict[str, Option]:
+        """The options that ``sample`` takes, by name: those that the model declares, and rejection by a critic.
+
+        Each has a ``hint``, a ``default`` and a line of ``help``; a model that does not sample has none.
+        """
+        return self._sampler().options if isinstance(self.model, Generative) else {}
 
     @torch.no_grad()
     def encode(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
@@ -296,6 +303,10 @@ class Run:
         if given:
             raise UsageError(f"{self.name} is not conditional; it cannot be given {', '.join(given)}")
         return None
+
+    def _sampler(self) -> Sampler:
+        model = self.require(Generative)
+        return Sampler.of(self.name or type(model).__name__, model, self.recipe.objective)
 
     def _critic(self) -> CriticReading:
         return CriticReading.of(self.recipe.objective)

@@ -1,9 +1,9 @@
-"""Disentanglement, completeness and informativeness of codes from which boosted trees tell the factors."""
+"""Disentanglement, completeness and informativeness of codes, by boosted trees that predict the factors."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from torch import Tensor
 
@@ -16,16 +16,20 @@ from latentia.metrics.disentanglement.latents_and_factors import coded, scored
 from latentia.metrics.disentanglement.predictors import boosted
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score
+from latentia.metrics.settings import MetricSettings
+from latentia.options import Count
 from latentia.registry import metrics
+
+_REFIT = "the trees would have to be fitted again"
 
 
 @dataclass(frozen=True)
 class DCI:
-    """What boosted trees say of codes.
+    """What boosted trees find in codes.
 
     Attributes:
         disentanglement: how far each code is important for one factor only.
-        completeness: how far each factor is told by one code only.
+        completeness: how far each factor is predicted by one code only.
         informativeness: the accuracy of the trees, averaged over factors.
         importance: (d, F) of each code for each factor.
     """
@@ -36,14 +40,34 @@ class DCI:
     importance: Tensor
 
 
-@metrics.register("dci", needs=Encodes, factors=2)
+@dataclass(frozen=True)
+class DCISettings(MetricSettings):
+    """Settings of DCI.
+
+    Attributes:
+        train: rows to fit the trees to
+        test: other rows to score on
+    """
+
+    train: Count = 10_000
+    test: Count = 5_000
+
+
+@metrics.register(
+    "dci",
+    needs=Encodes,
+    factors=2,
+    settings=DCISettings,
+    no_stderr={"dci-disentanglement": _REFIT, "dci-completeness": _REFIT},
+)
 def dci_of(evaluation: Evaluation) -> list[Score]:
     """Disentanglement, completeness, informativeness: three scores by boosted trees, which take minutes; at most 1."""
     rows = coded(evaluation, at_least=2)
-    found = dci(rows.codes, rows.factors, seed=evaluation.seed)
+    own = asdict(evaluation.settings.of(DCISettings))
+    found = dci(rows.codes, rows.factors, **own, seed=evaluation.seed)
     return [
-        scored("dci-disentanglement", "share", rows, found.disentanglement),
-        scored("dci-completeness", "share", rows, found.completeness),
+        scored("dci-disentanglement", "fraction", rows, found.disentanglement),
+        scored("dci-completeness", "fraction", rows, found.completeness),
         scored("dci-informativeness", "accuracy", rows, found.informativeness),
     ]
 
@@ -74,21 +98,23 @@ def dci(codes: Tensor, factors: Tensor, *, train: int = 10_000, test: int = 5_00
             f"DCI needs at least 2 codes and 2 factors; got {codes.shape[1]} and {factors.shape[1]}"
         )
     fitted, scored_on = two_parts(len(codes), train, test, stream("dci", seed))
-    importance, told = boosted((codes[fitted], factors[fitted]), (codes[scored_on], factors[scored_on]), seed)
+    importance, correct = boosted(
+        (codes[fitted], factors[fitted]), (codes[scored_on], factors[scored_on]), seed
+    )
     settings = {
         "train": len(fitted),
         "test": len(scored_on),
         "classifier": "gradient boosted trees, 100 of depth 3",
         "seed": seed,
     }
-    no_error = settings | {"stderr": "none: the trees would have to be fitted again"}
-    right = told.mean(1)
+    no_error = settings | {"stderr": f"none: {_REFIT}"}
+    accuracy = correct.mean(1)
     return DCI(
         Estimate(float(disentanglement(importance)), None, no_error),
         Estimate(float(completeness(importance)), None, no_error),
         Estimate(
-            float(right.mean()),
-            float(right.std() / math.sqrt(len(right))) if len(right) > 1 else None,
+            float(accuracy.mean()),
+            float(accuracy.std() / math.sqrt(len(accuracy))) if len(accuracy) > 1 else None,
             settings | {"stderr": "of the test rows, with the trees as they are"},
         ),
         importance,

@@ -35,7 +35,7 @@ def some_rows(n: int, most: int, generator: torch.Generator) -> Tensor:
 
 
 def two_parts(n: int, train: int, test: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return the numbers of disjoint rows to fit to and to score on; of fewer rows than asked for, in proportion.
+    """Return the numbers of disjoint rows to fit to and to score on; where there are fewer, in proportion.
 
     Raises:
         UsageError: for a size below 1.

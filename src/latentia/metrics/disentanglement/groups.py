@@ -1,9 +1,10 @@
-"""Scores from groups of rows that share a factor: the metrics of the β-VAE and of the FactorVAE."""
+"""Scores from groups of rows with one factor in common: the metrics of the β-VAE and of the FactorVAE."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -18,25 +19,59 @@ from latentia.metrics.disentanglement.latents_and_factors import LatentsAndFacto
 from latentia.metrics.disentanglement.predictors import linear_probe_correct
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score
+from latentia.metrics.settings import MetricSettings
+from latentia.options import Count, NonNegative
 from latentia.registry import metrics
 
 
-@metrics.register("beta-vae-score", needs=Encodes, default=True, factors=2)
+@dataclass(frozen=True)
+class BetaVAEScoreSettings(MetricSettings):
+    """Settings of the β-VAE score.
+
+    Attributes:
+        pairs: whose differences are averaged for each point
+        train: points to fit to
+        test: points to score on
+    """
+
+    pairs: Count = 64
+    train: Count = 10_000
+    test: Count = 5_000
+
+
+@dataclass(frozen=True)
+class FactorVAEScoreSettings(MetricSettings):
+    """Settings of the FactorVAE score.
+
+    Attributes:
+        group: rows in a group
+        points: rows that the variances of the codes are taken from
+        train: groups that the classifier is made from
+        test: groups to score on
+        least_sd: standard deviation below which a code counts as collapsed to the prior
+    """
+
+    group: Count = 64
+    points: Count = 10_000
+    train: Count = 10_000
+    test: Count = 5_000
+    least_sd: NonNegative = 0.05
+
+
+@metrics.register("beta-vae-score", needs=Encodes, default=True, factors=2, settings=BetaVAEScoreSettings)
 def beta_vae_score_of(evaluation: Evaluation) -> Score:
-    """β-VAE score: how well a linear classifier tells which factor pairs share, from how far their codes differ."""
-    rows = _shared_at_least_twice(coded(evaluation, at_least=2))
-    return scored(
-        "beta-vae-score", "accuracy", rows, beta_vae_score(rows.codes, rows.factors, seed=evaluation.seed)
-    )
+    """β-VAE score: accuracy of a linear classifier that predicts which factor pairs have in common from their codes."""
+    rows, own = _twice_each(coded(evaluation, at_least=2)), evaluation.settings.of(BetaVAEScoreSettings)
+    found = beta_vae_score(rows.codes, rows.factors, **asdict(own), seed=evaluation.seed)
+    return scored("beta-vae-score", "accuracy", rows, found)
 
 
-@metrics.register("factor-vae-score", needs=Encodes, default=True, factors=2)
+@metrics.register("factor-vae-score", needs=Encodes, default=True, factors=2, settings=FactorVAEScoreSettings)
 def factor_vae_score_of(evaluation: Evaluation) -> Score:
-    """FactorVAE score: how well the code that varies least in a group of rows tells which factor they share."""
-    rows = _shared_at_least_twice(coded(evaluation, at_least=2))
-    return scored(
-        "factor-vae-score", "accuracy", rows, factor_vae_score(rows.codes, rows.factors, seed=evaluation.seed)
-    )
+    """FactorVAE score: accuracy with which the code that varies least in a group predicts the factor in common."""
+    rows, own = _twice_each(coded(evaluation, at_least=2)), evaluation.settings.of(FactorVAEScoreSettings)
+    found = factor_vae_score(rows.codes, rows.factors, **asdict(own), seed=evaluation.seed)
+    return scored("factor-vae-score", "accuracy", rows, found)
 
 
 def beta_vae_score(
@@ -48,7 +83,7 @@ def beta_vae_score(
     test: int = 5_000,
     seed: int = 0,
 ) -> Estimate:
-    """Return the accuracy with which a linear classifier tells the shared factor from `pair_differences`.
+    """Return the accuracy of a linear classifier that predicts the factor in common from `pair_differences`.
 
     Chance is 1/F. Both parts' pairs are drawn from the same rows.
 
@@ -71,7 +106,9 @@ def beta_vae_score(
     generator = stream("beta-vae-score", seed)
     shared = torch.randint(factors.shape[1], (train + test,), generator=generator)
     points = pair_differences(codes, factors, shared, pairs=pairs, generator=generator)
-    told, converged = linear_probe_correct((points[:train], shared[:train]), (points[train:], shared[train:]))
+    correct, converged = linear_probe_correct(
+        (points[:train], shared[:train]), (points[train:], shared[train:])
+    )
     settings = {
         "pairs": pairs,
         "train": train,
@@ -80,7 +117,7 @@ def beta_vae_score(
         "converged": converged,
         "seed": seed,
     }
-    return _accuracy(told, settings)
+    return _accuracy(correct, settings)
 
 
 def factor_vae_score(
@@ -94,7 +131,7 @@ def factor_vae_score(
     least_sd: float = 0.05,
     seed: int = 0,
 ) -> Estimate:
-    """Return the accuracy with which `majority_factors` of `least_varying_latents` tells the shared factor.
+    """Return the accuracy with which `majority_factors` of `least_varying_latents` predicts the factor in common.
 
     Chance is 1/F. Codes whose standard deviation over all rows is below ``least_sd`` count as collapsed to the prior,
     and are left out; where all are, the score is 0.
@@ -121,13 +158,14 @@ def factor_vae_score(
     variances = codes[some_rows(len(codes), points, generator)].var(0)
     active = variances.sqrt() >= least_sd
     shared = torch.randint(factors.shape[1], (train + test,), generator=generator)
-    told = torch.zeros(test)
+    correct = torch.zeros(test)
     if active.any():
         steadiest = least_varying_latents(
             codes, factors, shared, variances.where(active, 0), size=group, generator=generator
         )
         sizes = codes.shape[1], factors.shape[1]
-        told = majority_factors(steadiest[:train], shared[:train], sizes)[steadiest[train:]] == shared[train:]
+        predicted = majority_factors(steadiest[:train], shared[:train], sizes)[steadiest[train:]]
+        correct = predicted == shared[train:]
     settings = {
         "group": group,
         "points": min(points, len(codes)),
@@ -137,24 +175,26 @@ def factor_vae_score(
         "codes left out": int((~active).sum()),
         "seed": seed,
     }
-    return _accuracy(told, settings)
+    return _accuracy(correct, settings)
 
 
-def _accuracy(told: Tensor, settings: Mapping[str, Any]) -> Estimate:
-    share = float(told.double().mean())
-    stderr = math.sqrt(share * (1 - share) / len(told))
+def _accuracy(correct: Tensor, settings: Mapping[str, Any]) -> Estimate:
+    accuracy = float(correct.double().mean())
+    stderr = math.sqrt(accuracy * (1 - accuracy) / len(correct))
     return Estimate(
-        share, stderr, {**settings, "stderr": "of the test draws, with the classifier and rows as they are"}
+        accuracy,
+        stderr,
+        {**settings, "stderr": "of the test draws, with the classifier and rows as they are"},
     )
 
 
-def _shared_at_least_twice(rows: LatentsAndFactors) -> LatentsAndFactors:
-    """Return the rows; raise `DataError`, which names the value, where a group that shares it would be one row."""
+def _twice_each(rows: LatentsAndFactors) -> LatentsAndFactors:
+    """Return the rows; raise `DataError`, with the value, where a group that has it in common would be one row."""
     for factor, column in zip(rows.known, rows.factors.unbind(1), strict=True):
-        alone = (column.bincount() == 1).nonzero().flatten().tolist()
-        if alone:
+        single = (column.bincount() == 1).nonzero().flatten().tolist()
+        if single:
             raise DataError(
-                f"{len(alone)} of {len(factor.values)} values of {factor.name} are in one row only, the first "
-                f"{factor.values[alone[0]]}; groups that share a value need 2: score on more rows of the set"
+                f"{len(single)} of {len(factor.values)} values of {factor.name} are in one row only, the first "
+                f"{factor.values[single[0]]}; groups with one value in common need 2: score on more rows of the set"
             )
     return rows

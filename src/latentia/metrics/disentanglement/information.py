@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
 from torch import Tensor
 
@@ -23,21 +24,51 @@ from latentia.metrics.disentanglement.estimate import (
 from latentia.metrics.disentanglement.latents_and_factors import coded, scored
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score
+from latentia.metrics.settings import MetricSettings
+from latentia.options import Count
 from latentia.registry import metrics
 
 
-@metrics.register("mig", needs=Encodes, default=True, factors=1)
+@dataclass(frozen=True)
+class MIGSettings(MetricSettings):
+    """Settings of the mutual information gap.
+
+    Attributes:
+        points: rows to read, at most
+        bins: of equal width, for each code
+    """
+
+    points: Count = 10_000
+    bins: Count = 20
+
+
+@dataclass(frozen=True)
+class ModularitySettings(MetricSettings):
+    """Settings of modularity.
+
+    Attributes:
+        points: rows to read, at most
+        bins: of equal width, for each code
+    """
+
+    points: Count = 10_000
+    bins: Count = 20
+
+
+@metrics.register("mig", needs=Encodes, default=True, factors=1, settings=MIGSettings)
 def mig_of(evaluation: Evaluation) -> Score:
-    """Mutual information gap: how far one code tells each factor, and no other does; higher is better, at most 1."""
-    rows = coded(evaluation)
-    return scored("mig", "share of entropy", rows, mig(rows.codes, rows.factors, seed=evaluation.seed))
+    """Mutual information gap: how far a single code informs of each factor; higher is better, at most 1."""
+    rows, own = coded(evaluation), asdict(evaluation.settings.of(MIGSettings))
+    found = mig(rows.codes, rows.factors, **own, seed=evaluation.seed)
+    return scored("mig", "fraction of entropy", rows, found)
 
 
-@metrics.register("modularity", needs=Encodes, default=True, factors=2)
+@metrics.register("modularity", needs=Encodes, default=True, factors=2, settings=ModularitySettings)
 def modularity_of(evaluation: Evaluation) -> Score:
-    """Modularity: how far each code tells one factor only, by mutual information; higher is better, at most 1."""
-    rows = coded(evaluation, at_least=2)
-    return scored("modularity", "share", rows, modularity(rows.codes, rows.factors, seed=evaluation.seed))
+    """Modularity: how far each code informs of one factor only; higher is better, at most 1."""
+    rows, own = coded(evaluation, at_least=2), asdict(evaluation.settings.of(ModularitySettings))
+    found = modularity(rows.codes, rows.factors, **own, seed=evaluation.seed)
+    return scored("modularity", "fraction", rows, found)
 
 
 def mig(codes: Tensor, factors: Tensor, *, points: int = 10_000, bins: int = 20, seed: int = 0) -> Estimate:
@@ -46,7 +77,7 @@ def mig(codes: Tensor, factors: Tensor, *, points: int = 10_000, bins: int = 20,
     Args:
         codes: (n, d).
         factors: (n, F) whole numbers from 0.
-        points: rows to look at, drawn without replacement, where there are more.
+        points: rows to read, drawn without replacement, where there are more.
         bins: of equal width, for each code.
         seed: of the rows.
 
@@ -76,7 +107,7 @@ def modularity(
     Args:
         codes: (n, d).
         factors: (n, F) whole numbers from 0, F of at least 2.
-        points: rows to look at, drawn without replacement, where there are more.
+        points: rows to read, drawn without replacement, where there are more.
         bins: of equal width, for each code.
         seed: of the rows.
 
@@ -102,7 +133,7 @@ def _of_bins(
     """Return a statistic of binned codes, factors and weights of rows; its standard error keeps the bins' edges.
 
     A bootstrap would be wrong here: rows that it repeats raise the mutual information of unrelated codes and factors
-    once more, by (A − 1)(B − 1)/2n, and of modularity it gave up to twice the deviation.
+    once more, by (A − 1)(B − 1)/2n, and of modularity it gave up to twice the standard deviation.
     """
     coded_factors(codes, factors)
     rows = some_rows(len(codes), points, stream("information", seed))

@@ -41,7 +41,7 @@ class LatentsAndFactors:
 
 
 def coded(evaluation: Evaluation, *, at_least: int = 1) -> LatentsAndFactors:
-    """Return the codes and the factors of a subject's rows.
+    """Return the codes and the factors of an evaluation's rows.
 
     Args:
         evaluation: a model that encodes, and rows with factors or with classes, which are then the only factor.

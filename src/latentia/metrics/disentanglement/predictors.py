@@ -1,4 +1,4 @@
-"""Classifiers that tell factors from codes, fitted to some rows and scored on others."""
+"""Classifiers that predict factors from codes, fitted to some rows and scored on others."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from latentia.errors import DataError
 def single_latent_correct(
     train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], *, C: float = 0.01
 ) -> Tensor:
-    """Return whether each factor of each row is told from each code alone, by a linear support vector machine.
+    """Return whether a linear support vector machine predicts each factor of each row correctly from each code alone.
 
     One machine against the rest for each value, the values weighted to be equally frequent, squared hinge loss.
 
     Args:
         train: codes (n, d) and factors (n, F) to fit to.
         test: codes (m, d) and factors (m, F) to score on.
-        C: weight of the loss beside ½‖w‖².
+        C: weight of the loss against ½‖w‖².
 
     Returns:
         (m, d, F) of 0 and 1.
@@ -42,10 +42,10 @@ def single_latent_correct(
 
 
 def boosted(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], seed: int) -> tuple[Tensor, Tensor]:
-    """Return how important each code is for boosted trees that tell each factor, and how often they are right.
+    """Return how important each code is for boosted trees that predict each factor, and where they are correct.
 
-    Importance is the trees' share of reduced impurity (scikit-learn's ``feature_importances_``); 100 trees of depth 3
-    for each value, learning rate 0.1.
+    Importance is the fraction of the impurity's reduction that is due to a code (scikit-learn's
+    ``feature_importances_``); 100 trees of depth 3 for each value, learning rate 0.1.
 
     Args:
         train: codes (n, d) and factors (n, F) to fit to.
@@ -53,7 +53,7 @@ def boosted(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], seed: int
         seed: of the order in which codes are tried.
 
     Returns:
-        importance (d, F) and whether each row's factor was told (m, F), 0 and 1.
+        importance (d, F) and whether each row's factor is predicted correctly (m, F), 0 and 1.
 
     Raises:
         DataError: if a factor has one value in the rows to fit to.
@@ -62,19 +62,19 @@ def boosted(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], seed: int
 
     (z, v), (z_test, v_test) = _arrays(train), _arrays(test)
     importance: list[Tensor] = []
-    told: list[Tensor] = []
+    correct: list[Tensor] = []
     for j in range(v.shape[1]):
         trees = GradientBoostingClassifier(random_state=seed)
-        told.append(_right(trees, (z, v[:, j]), (z_test, v_test[:, j])))
+        correct.append(_right(trees, (z, v[:, j]), (z_test, v_test[:, j])))
         importance.append(torch.from_numpy(np.array(trees.feature_importances_)))
-    # Sums that rounding has left below 0 are 0.
-    return torch.stack(importance, 1).clamp(min=0), torch.stack(told, 1)
+    # Rounding may leave sums below 0.
+    return torch.stack(importance, 1).clamp(min=0), torch.stack(correct, 1)
 
 
 def linear_probe_correct(
     train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], *, steps: int = 1000
 ) -> tuple[Tensor, bool]:
-    """Return whether logistic regression, with its weights' squares penalised, tells each label.
+    """Return whether logistic regression, with its squared weights penalised, predicts each label correctly.
 
     Args:
         train: points (n, d) and labels (n,) to fit to.
@@ -95,7 +95,7 @@ def linear_probe_correct(
 
 
 def _right(model: Any, train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> Tensor:
-    """Return whether a classifier, fitted, tells each test label: (m,) of 0 and 1."""
+    """Return whether a classifier, once fitted, predicts each test label correctly: (m,) of 0 and 1."""
     if (train[1] == train[1][0]).all():
         raise DataError(f"a factor has one value in the {len(train[1])} rows to fit to: give more rows")
     with warnings.catch_warnings():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+
 import torch
 from torch import Tensor
 
@@ -21,34 +23,60 @@ from latentia.metrics.disentanglement.latents_and_factors import LatentsAndFacto
 from latentia.metrics.disentanglement.predictors import single_latent_correct
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score
+from latentia.metrics.settings import MetricSettings
+from latentia.options import Count
 from latentia.registry import metrics
 
 _C = 0.01
 
 
-@metrics.register("sap", needs=Encodes, factors=1)
+@dataclass(frozen=True)
+class SAPSettings(MetricSettings):
+    """Settings of SAP.
+
+    Attributes:
+        train: rows to fit the classifiers to
+        test: other rows to score on
+    """
+
+    train: Count = 10_000
+    test: Count = 5_000
+
+
+@dataclass(frozen=True)
+class SAPRegressionSettings(MetricSettings):
+    """Settings of SAP by regression.
+
+    Attributes:
+        points: rows to read, at most
+    """
+
+    points: Count = 10_000
+
+
+@metrics.register("sap", needs=Encodes, factors=1, settings=SAPSettings)
 def sap_of(evaluation: Evaluation) -> Score:
-    """SAP: how much better a linear classifier tells a factor from its best code than from the next; at most 1."""
-    rows = coded(evaluation)
-    return scored("sap", "accuracy", rows, sap(rows.codes, rows.factors, seed=evaluation.seed))
+    """SAP: how much better a linear classifier predicts a factor from its best code than from the next; at most 1."""
+    rows, own = coded(evaluation), asdict(evaluation.settings.of(SAPSettings))
+    return scored("sap", "accuracy", rows, sap(rows.codes, rows.factors, **own, seed=evaluation.seed))
 
 
-@metrics.register("sap-regression", needs=Encodes, factors=1)
+@metrics.register("sap-regression", needs=Encodes, factors=1, settings=SAPRegressionSettings)
 def sap_regression_of(evaluation: Evaluation) -> Score:
     """SAP of factors that are numbers: how much larger R² is with the best code than with the next; at most 1."""
     rows = coded(evaluation).chosen(lambda factor: factor.kind == "ordinal")
     if not rows.known:
-        raise DataError("none of the factors that vary is a number: ask for sap, which takes categories")
-    return scored(
-        "sap-regression", "R²", rows, sap_regression(rows.codes, _values(rows), seed=evaluation.seed)
-    )
+        raise DataError("none of the factors that vary is a number: compute sap, which takes categories")
+    own = asdict(evaluation.settings.of(SAPRegressionSettings))
+    found = sap_regression(rows.codes, _values(rows), **own, seed=evaluation.seed)
+    return scored("sap-regression", "R²", rows, found)
 
 
 def sap(codes: Tensor, factors: Tensor, *, train: int = 10_000, test: int = 5_000, seed: int = 0) -> Estimate:
     """Return the separated attribute predictability, the mean over factors of `top_two_gaps` of accuracies.
 
-    s_ij is the accuracy with which a linear support vector machine tells factor j from code i alone. On a line it tells
-    the ends of a range and little between: of a perfect code of ten equally frequent values, two or three.
+    s_ij is the accuracy with which a linear support vector machine predicts factor j from code i alone. On a line it
+    separates the ends of a range and little between: of a perfect code of ten equally frequent values, two or three.
 
     Args:
         codes: (n, d).
@@ -68,8 +96,10 @@ def sap(codes: Tensor, factors: Tensor, *, train: int = 10_000, test: int = 5_00
     generator = stream("sap", seed)
     fitted, scored_on = two_parts(len(codes), train, test, generator)
     parts = [(codes[rows], factors[rows]) for rows in (fitted, scored_on)]
-    told = single_latent_correct(parts[0], parts[1], C=_C)
-    stderr = bootstrapped(lambda sample: top_two_gaps(told[sample].mean(0)).mean(), len(told), generator)
+    correct = single_latent_correct(parts[0], parts[1], C=_C)
+    stderr = bootstrapped(
+        lambda sample: top_two_gaps(correct[sample].mean(0)).mean(), len(correct), generator
+    )
     settings = {
         "train": len(fitted),
         "test": len(scored_on),
@@ -77,7 +107,7 @@ def sap(codes: Tensor, factors: Tensor, *, train: int = 10_000, test: int = 5_00
         "seed": seed,
         "stderr": f"{BOOTSTRAP}, of the test part with the classifiers as they are",
     }
-    return Estimate(float(top_two_gaps(told.mean(0)).mean()), stderr, settings)
+    return Estimate(float(top_two_gaps(correct.mean(0)).mean()), stderr, settings)
 
 
 def sap_regression(codes: Tensor, values: Tensor, *, points: int = 10_000, seed: int = 0) -> Estimate:
@@ -86,7 +116,7 @@ def sap_regression(codes: Tensor, values: Tensor, *, points: int = 10_000, seed:
     Args:
         codes: (n, d).
         values: (n, F) numbers.
-        points: rows to look at, drawn without replacement, where there are more.
+        points: rows to read, drawn without replacement, where there are more.
         seed: of the rows and of the bootstrap.
 
     Raises:

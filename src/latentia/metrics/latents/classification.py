@@ -1,4 +1,4 @@
-"""How well a model tells the classes of rows."""
+"""How well a model predicts the classes of rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from latentia.registry import metrics
 
 @runtime_checkable
 class Classifies(Protocol):
-    """A model that tells the class of a row."""
+    """A model that predicts the class of a row."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -27,18 +27,18 @@ class Classifies(Protocol):
         ...
 
 
-@metrics.register("classification-accuracy", needs=Classifies, default=True)
+@metrics.register("classification-accuracy", needs=Classifies, default=True, labels=True)
 def classification_accuracy(evaluation: Evaluation) -> Score:
-    """Share of held-out rows whose likeliest class is their own, by name; rows without a class are left out."""
+    """Fraction of held-out rows whose likeliest class is their own, by name; rows without a class are left out."""
     metric, rows = "classification-accuracy", evaluation.rows
     if not isinstance(rows, Rows) or rows.labels is None or not rows.spec.classes:
         return Score(metric, None, kind="none: not defined", n=len(rows), reason="the rows have no classes")
     model = capable(evaluation.model, Classifies)
     numbers = {name: number for number, name in enumerate(model.classes)}
     own = torch.tensor([numbers.get(name, -1) for name in rows.spec.classes])[rows.labels]
-    told = evaluation.per_row(lambda batch, _: model.class_log_probs(batch.x).argmax(1))
-    right = (told == own)[own >= 0]
+    predicted = evaluation.per_row(lambda batch, _: model.class_log_probs(batch.x).argmax(1))
+    correct = (predicted == own)[own >= 0]
     left_out = {"without a class": int((own < 0).sum())} if (own < 0).any() else {}
     return mean_score(
-        metric, right.double(), unit="share", kind="estimate", settings=left_out, direction="higher"
+        metric, correct.double(), unit="fraction", kind="estimate", settings=left_out, direction="higher"
     )

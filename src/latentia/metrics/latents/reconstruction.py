@@ -1,4 +1,4 @@
-"""How well rows come back from their codes."""
+"""How well codes reconstruct the rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from latentia.registry import metrics
 def reconstruction_error(evaluation: Evaluation) -> Score:
     """Mean squared error per entry of the decoded mean code of held-out rows, in squared data units.
 
-    A category that comes back as another one counts 1.
+    A category that is reconstructed as another one counts 1.
     """
     support = evaluation.rows.spec.support
     encoder, decoder = capable(evaluation.model, Encodes), capable(evaluation.model, Decodes)

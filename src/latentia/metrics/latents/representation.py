@@ -1,7 +1,8 @@
-"""How well codes tell the classes of rows: by the nearest training row, and by a linear map."""
+"""How well codes predict the classes of rows: by the nearest training row, and by a linear map."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,43 +15,57 @@ from latentia.functional.neighbours import nearest
 from latentia.metrics.disentanglement.predictors import linear_probe_correct
 from latentia.metrics.evaluation import Evaluation, capable, scoring
 from latentia.metrics.score import Score, mean_score
+from latentia.metrics.settings import MetricSettings
+from latentia.options import Count
 from latentia.registry import metrics
 
-_PROBED = 10_000  # training rows of the linear map
+
+@dataclass(frozen=True)
+class LinearProbeSettings(MetricSettings):
+    """Settings of the linear probe.
+
+    Attributes:
+        rows: training rows that it is fitted to, at most
+    """
+
+    rows: Count = 10_000
 
 
-@metrics.register("nearest-neighbour-accuracy", needs=Encodes)
+@metrics.register("nearest-neighbour-accuracy", needs=Encodes, labels=True, training=True)
 def nearest_neighbour_accuracy(evaluation: Evaluation) -> Score:
-    """Share of held-out rows whose class is that of the training row with the nearest code (1-NN)."""
+    """Fraction of held-out rows whose class is that of the training row with the nearest code (1-NN)."""
     train, test = _labels(evaluation, "training"), _labels(evaluation, "held-out")
     z = evaluation.shared(training_codes)
     number = nearest(evaluation.codes, z.split(4096))[1]
-    right = train[number] == test
+    correct = train[number] == test
     return _accuracy(
-        "nearest-neighbour-accuracy", right, {"training_rows": len(train), "entries": z.shape[1]}
+        "nearest-neighbour-accuracy", correct, {"training_rows": len(train), "entries": z.shape[1]}
     )
 
 
-@metrics.register("linear-probe-accuracy", needs=Encodes)
+@metrics.register(
+    "linear-probe-accuracy", needs=Encodes, labels=True, training=True, settings=LinearProbeSettings
+)
 def linear_probe_accuracy(evaluation: Evaluation) -> Score:
-    """Share of held-out rows whose class logistic regression tells from the code, fitted to training rows' codes.
+    """Fraction of held-out rows that logistic regression, fitted to training rows' codes, classifies correctly.
 
-    Codes are standardised by their moments in the training rows, of which it is fitted to 10,000 at most.
+    Codes are standardised by their moments in the training rows, of which it is fitted to 10,000 by default.
     """
     train, test = _labels(evaluation, "training"), _labels(evaluation, "held-out")
     z = evaluation.shared(training_codes)
     shift, scale = z.mean(0), z.std(0)
     scale = scale.where(scale > 0, scale.new_ones(()))
-    chosen = torch.randperm(len(z), generator=torch.Generator().manual_seed(evaluation.seed))[:_PROBED]
+    generator = torch.Generator().manual_seed(evaluation.seed)
+    chosen = torch.randperm(len(z), generator=generator)[: evaluation.settings.of(LinearProbeSettings).rows]
     fitted_to = (z[chosen] - shift) / scale, train[chosen]
-    right, converged = linear_probe_correct(fitted_to, ((evaluation.codes - shift) / scale, test))
+    correct, converged = linear_probe_correct(fitted_to, ((evaluation.codes - shift) / scale, test))
     settings = {
         "training_rows": len(chosen),
         "entries": z.shape[1],
         "seed": evaluation.seed,
         "converged": converged,
     }
-    return _accuracy("linear-probe-accuracy", right, settings)
+    return _accuracy("linear-probe-accuracy", correct, settings)
 
 
 def training_codes(evaluation: Evaluation) -> Tensor:
@@ -74,7 +89,7 @@ def _labels(evaluation: Evaluation, which: str) -> Tensor:
     return rows.labels
 
 
-def _accuracy(metric: str, right: Tensor, settings: dict[str, Any]) -> Score:
+def _accuracy(metric: str, correct: Tensor, settings: dict[str, Any]) -> Score:
     return mean_score(
-        metric, right.double(), unit="share", kind="estimate", settings=settings, direction="higher"
+        metric, correct.double(), unit="fraction", kind="estimate", settings=settings, direction="higher"
     )

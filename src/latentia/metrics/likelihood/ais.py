@@ -17,6 +17,8 @@ from latentia.functional.likelihood.ais import Annealed, Move, Path, ais, revers
 from latentia.functional.likelihood.hmc import adapted_step_sizes, hamiltonian
 from latentia.metrics.evaluation import Evaluation, capable, scoring
 from latentia.metrics.score import Score, mean_score
+from latentia.metrics.settings import MetricSettings
+from latentia.options import Count
 from latentia.registry import metrics
 
 _LEAPFROG = 5  # steps of a trajectory: at one cost, more temperatures serve better than longer ones
@@ -25,7 +27,22 @@ _AT_ONCE = 1024  # codes that go through the decoder together
 _SCHEDULE = "sigmoid"
 
 
-@metrics.register("ais", needs=LatentVariableModel, likelihood=True)
+@dataclass(frozen=True)
+class AISSettings(MetricSettings):
+    """Settings of annealed importance sampling.
+
+    Attributes:
+        rows: held-out rows to score, at thousands of decodings each
+        chains: for each row
+        temperatures: steps of a chain from the prior to the posterior
+    """
+
+    rows: Count = 100
+    chains: Count = 8
+    temperatures: Count = 500
+
+
+@metrics.register("ais", needs=LatentVariableModel, likelihood=True, settings=AISSettings)
 def ais_score(evaluation: Evaluation) -> Score:
     """Lower bound of mean log p(x) by annealed importance sampling with Hamiltonian moves, in nats."""
     found = evaluation.shared(annealed_rows)
@@ -34,13 +51,13 @@ def ais_score(evaluation: Evaluation) -> Score:
         iwae(found.log_w),
         unit="nats",
         measure=evaluation.measure,
-        kind=f"lower bound (AIS, T={evaluation.ais_temperatures})",
+        kind=f"lower bound (AIS, T={_own(evaluation).temperatures})",
         direction="higher",
         settings=_settings(evaluation) | _findings(found) | {"decoder_calls": decoder_calls(evaluation)},
     )
 
 
-@metrics.register("bidirectional-gap", needs=LatentVariableModel, likelihood=True)
+@metrics.register("bidirectional-gap", needs=LatentVariableModel, likelihood=True, reads=("ais",))
 def bidirectional_gap(evaluation: Evaluation) -> Score:
     """Reverse bound minus forward bound of log p(x), on rows drawn from the model: what AIS is off by, at most."""
     ends = _simulated(evaluation)
@@ -52,7 +69,7 @@ def bidirectional_gap(evaluation: Evaluation) -> Score:
         "bidirectional-gap",
         reverse - forward,
         unit="nats",
-        kind=f"upper bound of the error of AIS, T={evaluation.ais_temperatures}",
+        kind=f"upper bound of the error of AIS, T={_own(evaluation).temperatures}",
         direction="lower",
         settings=settings,
     )
@@ -61,16 +78,16 @@ def bidirectional_gap(evaluation: Evaluation) -> Score:
 def annealed_rows(evaluation: Evaluation) -> Annealed:
     """Return what chains from the prior to the posterior gather, for ``ais_rows`` of the held-out rows."""
     model, generator = capable(evaluation.model, LatentVariableModel), evaluation.generator("annealing")
-    size = max(1, _AT_ONCE // evaluation.ais_chains)
+    size = max(1, _AT_ONCE // _own(evaluation).chains)
     with scoring(evaluation.model), using_generator(generator):
-        blocks = evaluation.blocks(evaluation.chosen(evaluation.ais_rows), size)
+        blocks = evaluation.blocks(evaluation.chosen(_own(evaluation).rows), size)
         return _joined([_forward(evaluation, _Annealing.of(evaluation, model, block)) for block in blocks])
 
 
 def decoder_calls(evaluation: Evaluation, directions: int = 1) -> int:
     """Return how many codes are decoded for each row, those of the chains that find the step sizes included."""
-    chains = directions * evaluation.ais_chains + min(_PILOTS, evaluation.ais_chains)
-    return chains * (1 + (evaluation.ais_temperatures - 1) * _LEAPFROG)
+    chains = directions * _own(evaluation).chains + min(_PILOTS, _own(evaluation).chains)
+    return chains * (1 + (_own(evaluation).temperatures - 1) * _LEAPFROG)
 
 
 @dataclass(frozen=True)
@@ -95,8 +112,8 @@ class _Annealing:
     def of(cls, evaluation: Evaluation, model: LatentVariableModel, batch: Batch) -> _Annealing:
         prior, n = model.prior_distribution(), len(batch)
         path = Path(prior.log_prob, lambda z: model.reconstruction(z, batch.x, batch.context))
-        betas = temperatures(_SCHEDULE, evaluation.ais_temperatures)
-        pilots = prior.sample(torch.Size((min(_PILOTS, evaluation.ais_chains), n)))
+        betas = temperatures(_SCHEDULE, _own(evaluation).temperatures)
+        pilots = prior.sample(torch.Size((min(_PILOTS, _own(evaluation).chains), n)))
         sizes = adapted_step_sizes(path, pilots, betas, leapfrog=_LEAPFROG)
         return cls(prior, path, betas, hamiltonian(path, betas, sizes, leapfrog=_LEAPFROG), n)
 
@@ -110,10 +127,10 @@ class _Ends:
 def _simulated(evaluation: Evaluation) -> _Ends:
     """Return what chains gather both ways, on rows drawn from the model, whose codes are draws of their posteriors."""
     model, generator = capable(evaluation.model, LatentVariableModel), evaluation.generator("both ways")
-    size = max(1, _AT_ONCE // evaluation.ais_chains)
+    size = max(1, _AT_ONCE // _own(evaluation).chains)
     with scoring(evaluation.model), using_generator(generator):
         blocks = evaluation.blocks(
-            evaluation.chosen(evaluation.ais_rows), size
+            evaluation.chosen(_own(evaluation).rows), size
         )  # for their number and their contexts
         ends = [_both_ways(evaluation, model, block) for block in blocks]
     return _Ends(_joined([forward for forward, _ in ends]), _joined([reverse for _, reverse in ends]))
@@ -123,12 +140,12 @@ def _both_ways(evaluation: Evaluation, model: LatentVariableModel, like: Batch) 
     z = model.prior_distribution().sample(torch.Size((len(like),)))
     drawn = Batch(model.decode(z, like.context).sample(), like.context)
     way = _Annealing.of(evaluation, model, drawn)
-    start = z.expand(evaluation.ais_chains, *z.shape)
+    start = z.expand(_own(evaluation).chains, *z.shape)
     return _forward(evaluation, way), reverse_ais(way.path, start, way.betas, way.move)
 
 
 def _forward(evaluation: Evaluation, way: _Annealing) -> Annealed:
-    z = way.prior.sample(torch.Size((evaluation.ais_chains, way.rows)))
+    z = way.prior.sample(torch.Size((_own(evaluation).chains, way.rows)))
     return ais(way.path, z, way.betas, way.move)
 
 
@@ -137,10 +154,14 @@ def _joined(parts: list[Annealed]) -> Annealed:
     return Annealed(log_w, torch.cat([part.acceptance.cpu() for part in parts]))
 
 
+def _own(evaluation: Evaluation) -> AISSettings:
+    return evaluation.settings.of(AISSettings)
+
+
 def _settings(evaluation: Evaluation) -> dict[str, Any]:
     return {
-        "chains": evaluation.ais_chains,
-        "temperatures": evaluation.ais_temperatures,
+        "chains": _own(evaluation).chains,
+        "temperatures": _own(evaluation).temperatures,
         "schedule": _SCHEDULE,
         "leapfrog_steps": _LEAPFROG,
         "seed": evaluation.seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -10,7 +11,20 @@ from torch import Tensor
 from latentia.core.model import Bounded, Density
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score, mean_score
+from latentia.metrics.settings import MetricSettings
+from latentia.options import Count
 from latentia.registry import metrics
+
+
+@dataclass(frozen=True)
+class IWAESettings(MetricSettings):
+    """Settings of the importance-weighted bound.
+
+    Attributes:
+        samples: K, draws of the code for each row
+    """
+
+    samples: Count = 100
 
 
 @metrics.register("log-likelihood", needs=Density, default=True, likelihood=True)
@@ -23,27 +37,38 @@ def log_likelihood(evaluation: Evaluation) -> Score:
 def elbo(evaluation: Evaluation) -> Score:
     """Mean evidence lower bound of log p(x) of held-out rows, in nats."""
     return _nats(
-        "elbo", evaluation.elbo, evaluation, kind="lower bound (ELBO)", settings=_drawn(evaluation, 1)
+        "elbo", evaluation.bound(1), evaluation, kind="lower bound (ELBO)", settings=_drawn(evaluation, 1)
     )
 
 
-@metrics.register("iwae", needs=Bounded, default=True, likelihood=True)
+@metrics.register("iwae", needs=Bounded, default=True, likelihood=True, settings=IWAESettings)
 def iwae(evaluation: Evaluation) -> Score:
     """Mean importance-weighted lower bound of log p(x) of held-out rows, in nats."""
-    K = evaluation.iwae_samples
+    K = evaluation.settings.of(IWAESettings).samples
     return _nats(
-        "iwae", evaluation.iwae, evaluation, kind=f"lower bound (IWAE, K={K})", settings=_drawn(evaluation, K)
+        "iwae",
+        evaluation.bound(K),
+        evaluation,
+        kind=f"lower bound (IWAE, K={K})",
+        settings=_drawn(evaluation, K),
     )
 
 
-@metrics.register("bits-per-dim", needs=Density | Bounded, default=True, likelihood=True, counting=True)
+@metrics.register(
+    "bits-per-dim",
+    needs=Density | Bounded,
+    default=True,
+    likelihood=True,
+    counting=True,
+    reads=("iwae",),
+)
 def bits_per_dim(evaluation: Evaluation) -> Score:
     """Mean −log₂ p(x) / D of held-out rows of D entries, exact or from the importance-weighted bound.
 
     Only for a counting measure: a density relative to Lebesgue measure depends on the data's unit.
     """
-    exact, K = isinstance(evaluation.model, Density), evaluation.iwae_samples
-    nats = evaluation.log_prob if exact else evaluation.iwae
+    exact, K = isinstance(evaluation.model, Density), evaluation.settings.of(IWAESettings).samples
+    nats = evaluation.log_prob if exact else evaluation.bound(K)
     return mean_score(
         "bits-per-dim",
         -nats / (evaluation.rows.spec.size * math.log(2)),

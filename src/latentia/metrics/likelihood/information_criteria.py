@@ -10,6 +10,8 @@ from latentia.metrics.evaluation import Evaluation, capable
 from latentia.metrics.score import Score
 from latentia.registry import metrics
 
+_NO_STDERR = "a criterion of the rows that were fitted to, which are no draw of held-out rows"
+
 
 @runtime_checkable
 class CountsParameters(Protocol):
@@ -21,14 +23,14 @@ class CountsParameters(Protocol):
         ...
 
 
-@metrics.register("bic", needs=(Density, CountsParameters), likelihood=True)
+@metrics.register("bic", needs=(Density, CountsParameters), likelihood=True, no_stderr={"bic": _NO_STDERR})
 def bic_score(evaluation: Evaluation) -> Score:
     """Bayesian information criterion p log n − 2 Σ log p(x), in nats, of the rows that the model was fitted to."""
     n, parameters = len(evaluation.rows), capable(evaluation.model, CountsParameters).free_parameters
     return _score("bic", bic(float(evaluation.log_prob.sum()), parameters, n), evaluation, parameters)
 
 
-@metrics.register("aic", needs=(Density, CountsParameters), likelihood=True)
+@metrics.register("aic", needs=(Density, CountsParameters), likelihood=True, no_stderr={"aic": _NO_STDERR})
 def aic_score(evaluation: Evaluation) -> Score:
     """Akaike's information criterion 2 p − 2 Σ log p(x), in nats, of the rows that the model was fitted to."""
     parameters = capable(evaluation.model, CountsParameters).free_parameters

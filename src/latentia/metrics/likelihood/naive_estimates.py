@@ -1,6 +1,9 @@
-"""Estimates of log p(x) that are far off in high dimensions, and say so: beside them, see `ais` and `iwae`."""
+"""Estimates of log p(x) that are far off in high dimensions, and whose scores show it: compare `ais` and `iwae`."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -16,18 +19,32 @@ from latentia.functional.likelihood.naive_estimates import (
     parzen_log_density,
 )
 from latentia.metrics.evaluation import Evaluation, capable, scoring
+from latentia.metrics.likelihood.densities import IWAESettings
 from latentia.metrics.score import Score, mean_score
+from latentia.metrics.settings import MetricSettings
+from latentia.options import Between, Count
 from latentia.registry import metrics
 
 _DECODED_AT_ONCE = 2048  # codes
-_SAMPLES = 10_000  # of the model, as many as the literature draws
-_VALIDATION = 0.2  # share of the rows that the bandwidth is chosen on
 
 
-@metrics.register("monte-carlo", needs=LatentVariableModel, likelihood=True)
+@dataclass(frozen=True)
+class ParzenSettings(MetricSettings):
+    """Settings of Parzen windows.
+
+    Attributes:
+        samples: of the model, each the centre of a window; the literature draws 10,000
+        validation: fraction of the rows that σ is chosen on, which are not scored
+    """
+
+    samples: Count = 10_000
+    validation: Annotated[float, Between(0, 1, "()")] = 0.2
+
+
+@metrics.register("monte-carlo", needs=LatentVariableModel, likelihood=True, reads=("iwae",))
 def monte_carlo(evaluation: Evaluation) -> Score:
     """Naive estimate of mean log p(x): the logarithm of the mean of p(x|z) over draws from the prior, in nats."""
-    K, sizes = evaluation.iwae_samples, list[Tensor]()
+    K, sizes = evaluation.settings.of(IWAESettings).samples, list[Tensor]()
 
     def estimate(batch: Batch, generator: torch.Generator) -> Tensor:
         log_p = _under_prior(capable(evaluation.model, LatentVariableModel), batch, K, generator)
@@ -53,19 +70,19 @@ def monte_carlo(evaluation: Evaluation) -> Score:
     )
 
 
-@metrics.register("parzen", needs=Generative)
+@metrics.register("parzen", needs=Generative, settings=ParzenSettings)
 def parzen(evaluation: Evaluation) -> Score:
     """Estimate of mean log p(x) by Gaussian windows around samples, σ chosen on rows not scored, in nats."""
     if evaluation.conditional:
         raise UsageError(
-            "Parzen windows estimate p(x); this model is of p(x | context), which they tell nothing of"
+            "Parzen windows estimate p(x), and this model is conditional, p(x | context): use iwae or ais"
         )
-    rows = evaluation.heldout.x.flatten(1)
+    rows, own = evaluation.heldout.x.flatten(1), evaluation.settings.of(ParzenSettings)
     chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(evaluation.seed))
-    kept = round(_VALIDATION * len(rows))
+    kept = round(own.validation * len(rows))
     if not 0 < kept < len(rows):
         raise DataError(f"Parzen windows need rows to choose σ on and others to score; there are {len(rows)}")
-    samples = _samples(evaluation, _SAMPLES)
+    samples = _samples(evaluation, own.samples)
     width = parzen_bandwidth(rows[chosen[:kept]], samples)
     settings = {
         "sigma": width.sigma,

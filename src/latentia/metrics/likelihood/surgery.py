@@ -25,10 +25,22 @@ from latentia.errors import DataError
 from latentia.functional.surgery import KLParts, active_units, is_saturated, kl_parts
 from latentia.metrics.evaluation import Evaluation, capable, scoring
 from latentia.metrics.score import Score, mean_score
+from latentia.metrics.settings import MetricSettings
+from latentia.options import Count, NonNegative
 from latentia.registry import metrics
 
-_DRAWS = 8  # of each posterior
-_THRESHOLD = 0.01  # variance of an active unit's mean
+
+@dataclass(frozen=True)
+class SurgerySettings(MetricSettings):
+    """Settings of the surgery.
+
+    Attributes:
+        draws: of the code for each row
+        threshold: variance over rows above which the mean of an active unit lies
+    """
+
+    draws: Count = 8
+    threshold: NonNegative = 0.01
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,13 @@ class Dissected:
     active: Tensor
 
 
-@metrics.register("surgery", needs=LatentVariableModel, likelihood=True)
+@metrics.register(
+    "surgery",
+    needs=LatentVariableModel,
+    likelihood=True,
+    settings=SurgerySettings,
+    no_stderr={"surgery/active-units": "a count of entries, exact for these rows"},
+)
 def surgery(evaluation: Evaluation) -> list[Score]:
     """What the ELBO is made of: reconstruction, mutual information, marginal KL and its parts; and active units.
 
@@ -87,12 +105,12 @@ def dissected(evaluation: Evaluation) -> Dissected:
     """
     if len(evaluation.heldout) < 2:
         raise DataError("the codes of a single row have no aggregate: give at least 2 rows")
-    model = capable(evaluation.model, LatentVariableModel)
+    model, own = capable(evaluation.model, LatentVariableModel), evaluation.settings.of(SurgerySettings)
     with scoring(evaluation.model), using_generator(evaluation.generator("surgery")):
         batches = list(evaluation.blocks(evaluation.heldout, evaluation.batch_size))
         posteriors = [model.encode(batch.x, batch.context) for batch in batches]
         q, prior = all_posteriors(posteriors), model.prior_distribution()
-        z = q.sample(torch.Size((_DRAWS,)))
+        z = q.sample(torch.Size((own.draws,)))
         decoded = z.to(posteriors[0].mean.dtype)
         reconstruction = torch.cat(
             [_reconstructed(model, batch, part) for batch, part in _paired(batches, decoded)]
@@ -104,14 +122,14 @@ def dissected(evaluation: Evaluation) -> Dissected:
         *(part.cpu() for part in (parts.kl, parts.mutual_information, parts.total_correlation, parts.entries))
     )
     by_entry = isinstance(prior, DiagonalGaussian)
-    return Dissected(reconstruction, cpu, by_entry, kl is not None, active_units(q.mean, _THRESHOLD).cpu())
+    return Dissected(reconstruction, cpu, by_entry, kl is not None, active_units(q.mean, own.threshold).cpu())
 
 
 def _log_densities(q: Any, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return log q(z | x), log q(z), (S, n), and log q(z_j), (S, n, d), of the codes of n rows."""
     n = z.shape[1]
     columns = zip(aggregated_marginals(q), z.split(1, 2), strict=True)
-    entries = [log_prob_in_blocks(law, column, n) for law, column in columns]
+    entries = [log_prob_in_blocks(marginal, column, n) for marginal, column in columns]
     return q.log_prob(z), log_prob_in_blocks(aggregated_posterior(q), z, n), torch.stack(entries, 2)
 
 
@@ -133,9 +151,10 @@ def _reconstructed(model: LatentVariableModel, batch: Batch, z: Tensor) -> Tenso
 
 
 def _term(name: str, rows: Tensor, evaluation: Evaluation, **facts: Any) -> Score:
+    draws = evaluation.settings.of(SurgerySettings).draws
     usual = {
-        "kind": f"estimate ({_DRAWS} draws a row)",
-        "settings": {"draws": _DRAWS, "seed": evaluation.seed},
+        "kind": f"estimate ({draws} draws a row)",
+        "settings": {"draws": draws, "seed": evaluation.seed},
     }
     return mean_score(f"surgery/{name}", rows, **{"unit": "nats", **usual, **facts})
 
@@ -156,9 +175,8 @@ def _mutual_information(rows: Tensor, evaluation: Evaluation) -> Score:
 
 def _dimension_wise(found: Dissected, evaluation: Evaluation) -> Score:
     if found.by_entry:
-        each = found.parts.entries.mean(0).tolist()
-        settings = {"draws": _DRAWS, "seed": evaluation.seed, "entries": each}
-        return _term("dimension-wise-kl", found.parts.marginals, evaluation, settings=settings)
+        term = _term("dimension-wise-kl", found.parts.marginals, evaluation)
+        return replace(term, settings={**term.settings, "entries": found.parts.entries.mean(0).tolist()})
     reason = "the prior's entries depend on each other, so its KL has no part for each"
     return Score(
         "surgery/dimension-wise-kl",
@@ -170,6 +188,7 @@ def _dimension_wise(found: Dissected, evaluation: Evaluation) -> Score:
 
 
 def _active(active: Tensor, evaluation: Evaluation, rows: int) -> Score:
-    settings = {"threshold": _THRESHOLD, "latent_dim": len(active), "seed": evaluation.seed}
+    threshold = evaluation.settings.of(SurgerySettings).threshold
+    settings = {"threshold": threshold, "latent_dim": len(active), "seed": evaluation.seed}
     count = float(active.sum())
     return Score("surgery/active-units", count, unit="entries", kind="exact", n=rows, settings=settings)

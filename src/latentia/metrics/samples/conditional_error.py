@@ -1,4 +1,4 @@
-"""How well rows are told from their factors."""
+"""How well rows are generated from their factors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from latentia.registry import metrics
 
 @runtime_checkable
 class Renders(Protocol):
-    """A model that makes one certain row of given factors."""
+    """A model that generates one row, without noise, from given factors."""
 
     def generate(self, context: Tensor) -> Tensor:
         """Return the row of each code of factors."""
@@ -26,7 +26,7 @@ class Renders(Protocol):
 
 @metrics.register("factor-error", needs=(Generative, Renders), default=True)
 def conditional_error(evaluation: Evaluation) -> Score:
-    """Mean squared error per entry of the row made from each held-out row's own factors, in squared data units."""
+    """Mean squared error per entry of the row generated from each held-out row's own factors, in squared data units."""
     model = capable(evaluation.model, Generative)
 
     def squared_error(batch: Batch, generator: torch.Generator) -> Tensor:

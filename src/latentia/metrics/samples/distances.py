@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -12,8 +13,21 @@ from latentia.functional.kernel.energy import energy_estimate
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.features import coordinates
 from latentia.metrics.score import Score
+from latentia.metrics.settings import MetricSettings
 from latentia.metrics.two_sample import two_sample_test
+from latentia.options import Count
 from latentia.registry import metrics
+
+
+@dataclass(frozen=True)
+class MMDTestSettings(MetricSettings):
+    """Settings of the MMD test.
+
+    Attributes:
+        permutations: of samples and rows, which the p-value is counted over
+    """
+
+    permutations: Count = 500
 
 
 @metrics.register("energy-distance", needs=Generative, default=True)
@@ -33,18 +47,17 @@ def energy_distance(evaluation: Evaluation) -> Score:
     )
 
 
-@metrics.register("mmd-test", needs=Generative, default=True)
+@metrics.register("mmd-test", needs=Generative, default=True, settings=MMDTestSettings)
 def mmd_test(evaluation: Evaluation) -> Score:
     """p-value of a permutation MMD test between samples and held-out rows (MMD² is in the settings)."""
     samples, rows = _points(evaluation)
-    result = two_sample_test(
-        samples, rows, method="mmd", permutations=evaluation.permutations, seed=evaluation.seed
-    )
+    permutations = evaluation.settings.of(MMDTestSettings).permutations
+    result = two_sample_test(samples, rows, method="mmd", permutations=permutations, seed=evaluation.seed)
     p = result.p_value
     return Score(
         "mmd-test",
         p,
-        math.sqrt(p * (1 - p) / (1 + evaluation.permutations)),  # of the permutations drawn, not of the rows
+        math.sqrt(p * (1 - p) / (1 + permutations)),  # of the permutations drawn, not of the rows
         unit="p-value",
         kind="test",
         n=result.m,

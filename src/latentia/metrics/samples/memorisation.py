@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from torch import Tensor
 
@@ -13,47 +14,68 @@ from latentia.functional.memorisation import nearness
 from latentia.functional.neighbours import nearest
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score
+from latentia.metrics.settings import MetricSettings
 from latentia.networks.scaling import Scaling
+from latentia.options import Between
 from latentia.registry import metrics
 
-_QUANTILE = 0.05  # of the held-out rows' distances
 _AT_ONCE = 4096  # training rows
 
 
-@metrics.register("memorisation", needs=Generative)
+@dataclass(frozen=True)
+class MemorisationSettings(MetricSettings):
+    """Settings of the count of copies.
+
+    Attributes:
+        quantile: of the held-out rows' distances to their nearest training rows; samples below it are too near
+    """
+
+    quantile: Annotated[float, Between(0, 1, "()")] = 0.05
+
+
+@metrics.register(
+    "memorisation",
+    needs=Generative,
+    training=True,
+    settings=MemorisationSettings,
+    no_stderr={
+        "memorisation/ratio-of-medians": "not known",
+        "memorisation/test": "the p-value of a test that draws nothing",
+    },
+)
 def memorisation(evaluation: Evaluation) -> list[Score]:
-    """Samples nearer to a training row than 95 % of held-out rows are: their share, the ratio of medians, a p-value.
+    """Samples nearer to a training row than 95 % of held-out rows: their fraction, the ratio of medians, a p-value.
 
     Distances are Euclidean between rows as networks read them: real entries over their standard deviation in the
-    training rows. Samples of the rows' own law have a share of 5 % in the mean and a ratio of 1; copies have 100 % and
-    0. The p-value is of a Mann-Whitney test of equal laws of distances, against nearer samples.
+    training rows. Samples of the rows' own distribution have a fraction of 5 % on average and a ratio of 1; copies have
+    100 % and 0. The p-value is of a Mann-Whitney test of equal distributions of distances, against nearer samples.
 
     Reference: Meehan, Chaudhuri & Dasgupta (2020), A non-parametric test to detect data-copying in generative models.
     """
-    scaling = Scaling(evaluation.rows.spec)
+    scaling, quantile = Scaling(evaluation.rows.spec), evaluation.settings.of(MemorisationSettings).quantile
     scaling.fit(evaluation.training)
     samples, rows = (
         nearest(scaling(x).flatten(1), _training(evaluation, scaling))[0]
         for x in (evaluation.samples, evaluation.heldout.x)
     )
-    found = nearness(samples, rows, quantile=_QUANTILE)
-    share, n, m = float(found.fraction_too_near), len(samples), len(rows)
+    found = nearness(samples, rows, quantile=quantile)
+    fraction, n, m = float(found.fraction_too_near), len(samples), len(rows)
     settings: dict[str, Any] = {
         "samples": n,
         "training_rows": len(evaluation.training),
-        "quantile": _QUANTILE,
+        "quantile": quantile,
         "seed": evaluation.seed,
         "conditional": evaluation.conditional,
     }
     facts: dict[str, Any] = {"n": m, "settings": settings}
-    # The quantile is an estimate too: at equal laws its error is that of a share among the m rows.
-    stderr = math.sqrt(share * (1 - share) / n + _QUANTILE * (1 - _QUANTILE) / m)
+    # The quantile is an estimate too: at equal distributions its error is that of a fraction of the m rows.
+    stderr = math.sqrt(fraction * (1 - fraction) / n + quantile * (1 - quantile) / m)
     return [
         Score(
-            "memorisation/share-too-near",
-            share,
+            "memorisation/fraction-too-near",
+            fraction,
             stderr,
-            unit="share",
+            unit="fraction",
             kind="estimate",
             direction="lower",
             **facts,

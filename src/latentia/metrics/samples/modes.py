@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,17 +17,35 @@ from latentia.functional.modes import (
 )
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score, mean_score
+from latentia.metrics.settings import MetricSettings
+from latentia.options import Positive
 from latentia.registry import metrics
 
-_RADIUS = 3.0  # standard deviations within which a sample is good
+
+@dataclass(frozen=True)
+class ModesSettings(MetricSettings):
+    """Settings of the count of modes.
+
+    Attributes:
+        radius: standard deviations of a mode within which a sample is of high quality
+    """
+
+    radius: Positive = 3.0
 
 
-@metrics.register("modes", needs=Generative, default=True, modes=True)
+@metrics.register(
+    "modes",
+    needs=Generative,
+    default=True,
+    modes=True,
+    settings=ModesSettings,
+    no_stderr={"modes/captured": "a count of modes that one sample decides"},
+)
 def modes(evaluation: Evaluation) -> list[Score]:
-    """Modes captured, share of samples within 3 sd of a mode, and reverse KL over modes: of rows that know their modes.
+    """Modes captured, fraction of samples within 3 sd of a mode, and reverse KL over modes, for rows of known modes.
 
-    A mode is captured by one good sample. Perfect samples of modes in the plane reach a share of 98.889 %, and in the
-    mean a reverse KL of (K − 1)/(2n) over K modes.
+    A mode is captured by one good sample. Perfect samples of modes in the plane reach a fraction of 98.889 %, and on
+    average a reverse KL of (K − 1)/(2n) over K modes.
 
     Reference: Lin et al. (2018), PacGAN, section 4.
     """
@@ -36,11 +55,12 @@ def modes(evaluation: Evaluation) -> list[Score]:
             "the modes of the rows are not known: those of ring and grid are, and Rows(modes=...) gives them"
         )
         return [Score("modes", None, kind="none: not known", n=len(evaluation.rows), reason=reason)]
+    radius = evaluation.settings.of(ModesSettings).radius
     nearest, distance = nearest_modes(evaluation.samples.flatten(1), known.centres, known.sd)
-    good = distance < _RADIUS
+    good = distance < radius
     counts = torch.bincount(nearest[good], minlength=len(known))
-    settings = {"modes": len(known), "radius": _RADIUS, "samples": len(good), "seed": evaluation.seed}
-    ceiling = fraction_within(_RADIUS, known.centres.shape[1])
+    settings = {"modes": len(known), "radius": radius, "samples": len(good), "seed": evaluation.seed}
+    ceiling = fraction_within(radius, known.centres.shape[1])
     return [
         Score(
             "modes/captured",
@@ -54,7 +74,7 @@ def modes(evaluation: Evaluation) -> list[Score]:
         mean_score(
             "modes/high-quality",
             good.double(),
-            unit="share",
+            unit="fraction",
             kind="estimate",
             settings=settings | {"of_perfect_samples": ceiling},
             direction="higher",
@@ -63,13 +83,13 @@ def modes(evaluation: Evaluation) -> list[Score]:
     ]
 
 
-def reverse_kl(metric: str, counts: torch.Tensor, law: torch.Tensor, settings: dict[str, Any]) -> Score:
-    """Return KL(p̂ ‖ π) of counted samples as a score, with what draws from π would have in the mean.
+def reverse_kl(metric: str, counts: torch.Tensor, reference: torch.Tensor, settings: dict[str, Any]) -> Score:
+    """Return KL(p̂ ‖ π) of counted samples as a score, with its mean over draws from π.
 
     Args:
         metric: its name.
         counts: (K,) samples of each mode or class.
-        law: (K,) π.
+        reference: (K,) π.
         settings: what else decides the number.
     """
     n = int(counts.sum())
@@ -79,11 +99,11 @@ def reverse_kl(metric: str, counts: torch.Tensor, law: torch.Tensor, settings: d
         )
     return Score(
         metric,
-        float(count_kl(counts, law)),
-        float(count_kl_stderr(counts, law)),
+        float(count_kl(counts, reference)),
+        float(count_kl_stderr(counts, reference)),
         unit="nats",
         kind="estimate",
         n=n,
-        settings=settings | {"of_perfect_samples": count_kl_bias(n, len(law))},
+        settings=settings | {"of_perfect_samples": count_kl_bias(n, len(reference))},
         direction="lower",
     )

@@ -1,4 +1,4 @@
-"""A classifier trained by us that tells the class of rows, for metrics that count the classes of samples."""
+"""A classifier of rows that is trained here, for metrics that count the classes of samples."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from latentia.errors import DataError
 from latentia.networks.classifier import Classifier
 from latentia.networks.scaling import Scaling
 
-_IMAGES, _STEPS, _BATCH, _RATE = 60_000, 1000, 128, 3e-3
+_IMAGES, _BATCH, _RATE = 60_000, 128, 3e-3
 _SEED = 0  # one classifier for all seeds of a score, so that their numbers compare
 
 
 @dataclass(frozen=True, eq=False)
 class SampleClassifier:
-    """Tell the class of rows.
+    """Predict the class of rows.
 
     Attributes:
         network: from scaled rows to a score for each class, in eval mode.
@@ -50,43 +50,47 @@ class SampleClassifier:
         return torch.cat(parts).view(len(x), -1)
 
     @torch.no_grad()
-    def read(self, x: Tensor) -> Tensor:
+    def predict(self, x: Tensor) -> Tensor:
         """Return the likeliest class of (B, *event) rows: (B,) numbers."""
         images = _images(x, self.channels)
-        told = [self.network(self.scaling(block)).argmax(1) for block in images.split(1024)]
-        return number_of(torch.cat(told).view(-1, self.channels), self.base)
+        predicted = [self.network(self.scaling(block)).argmax(1) for block in images.split(1024)]
+        return number_of(torch.cat(predicted).view(-1, self.channels), self.base)
 
 
-_trained: dict[int, SampleClassifier] = {}
+_trained: dict[tuple[int, int], SampleClassifier] = {}
 
 
-def sample_classifier(rows: Rows) -> SampleClassifier:
+def sample_classifier(rows: Rows, steps: int) -> SampleClassifier:
     """Return a classifier of rows, trained on at most 60,000 images by cross-entropy, with Adam.
 
     Of stacked digits each channel is a digit of its own. The same rows give the same classifier, which is kept in
     memory.
 
+    Args:
+        rows: with their labels.
+        steps: of the training.
+
     Raises:
         DataError: for rows without labels, or of one class.
     """
     x, y, channels, base = _labelled(rows)
-    key = crc32(y.numpy().tobytes(), crc32(x.contiguous().numpy().tobytes()))
+    key = crc32(y.numpy().tobytes(), crc32(x.contiguous().numpy().tobytes())), steps
     if key not in _trained:
-        _trained[key] = _train(x, y, channels, base, rows.spec)
+        _trained[key] = _train(x, y, channels, base, rows.spec, steps)
     return _trained[key]
 
 
-def accuracy(reader: SampleClassifier, rows: Rows, size: int = 1024) -> float:
-    """Return the share of rows whose class is told right."""
-    told = torch.cat([reader.read(block.x) for block in rows.blocks(size)])
-    return float((told == rows.labels).double().mean())
+def accuracy(classifier: SampleClassifier, rows: Rows, size: int = 1024) -> float:
+    """Return the fraction of rows that are classified correctly."""
+    predicted = torch.cat([classifier.predict(block.x) for block in rows.blocks(size)])
+    return float((predicted == rows.labels).double().mean())
 
 
 def _labelled(rows: Rows) -> tuple[Tensor, Tensor, int, int]:
     """Return images and their labels, drawn from the rows, and the channels and classes of `SampleClassifier`."""
     if rows.labels is None or len(rows.labels.unique()) < 2:
         raise DataError(
-            f"a classifier tells the classes of samples: it needs rows of two classes, not {rows.name}"
+            f"a classifier of samples is trained on rows of at least two classes; those of {rows.name} have fewer"
         )
     channels = rows.spec.event_shape[0] if isinstance(rows.store, Stacked) else 1
     base = round(len(rows.spec.classes) ** (1 / channels))
@@ -95,22 +99,22 @@ def _labelled(rows: Rows) -> tuple[Tensor, Tensor, int, int]:
     return _images(x, channels), digits_of(rows.labels[chosen], channels, base).flatten(), channels, base
 
 
-def _train(x: Tensor, y: Tensor, channels: int, base: int, spec: DataSpec) -> SampleClassifier:
+def _train(x: Tensor, y: Tensor, channels: int, base: int, spec: DataSpec, steps: int) -> SampleClassifier:
     """Descend the cross-entropy of images (n, *shape) and their labels (n,)."""
     scaling = Scaling(DataSpec(tuple(x.shape[1:]), spec.support))
     scaling.fit(Batch(x))
     with using_generator(torch.Generator().manual_seed(_SEED)):
         network = Classifier(scaling.out_shape, base)
         optimiser = torch.optim.Adam(network.parameters())
-        rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=_STEPS)
-        for _ in range(_STEPS):
+        rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps)
+        for _ in range(steps):
             chosen = torch.randint(len(x), (min(_BATCH, len(x)),))
             loss = cross_entropy(network(scaling(x[chosen])), y[chosen])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             rate.step()
-    settings = {"classifier": "our own", "steps": _STEPS, "rows": len(x) // channels, "seed": _SEED}
+    settings = {"classifier": "our own", "steps": steps, "rows": len(x) // channels, "seed": _SEED}
     return SampleClassifier(network.eval().requires_grad_(False), scaling, channels, base, settings)
 
 
