@@ -148,7 +148,7 @@ def test_bad_data_and_options_are_one_line_and_leave_nothing(
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("encode RUN --data ROWS", "gaussian-mixture does not encode; it can sample, tell likelihoods"),
+        ("encode RUN --data ROWS", "gaussian-mixture does not encode; it can sample, give likelihoods"),
         ("reconstruct RUN --data ROWS", "gaussian-mixture does not encode nor decode; it can sample"),
         ("interpolate RUN --data ROWS", "gaussian-mixture does not encode nor decode; it can sample"),
         ("traverse RUN --data ROWS", "gaussian-mixture does not encode nor decode; it can sample"),

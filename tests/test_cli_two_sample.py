@@ -53,7 +53,7 @@ def test_it_prints_what_the_call_returns(
     assert lines["statistic"] == f"{result.statistic:.6g}"
     assert lines["threshold"] == f"{result.threshold:.6g} at level 0.01"
     assert lines["p-value"] == f"{result.p_value:.6g}"
-    assert lines["decision"] == "reject that both samples come from one law"
+    assert lines["decision"] == "reject that both samples come from one distribution"
     assert lines["effect size"] == f"{result.effect_size:.6g} ({result.effect})"
     assert lines.get("degrees of freedom") == (
         None if result.degrees_of_freedom is None else f"{result.degrees_of_freedom:.6g}"
@@ -88,7 +88,7 @@ def test_the_exit_code_is_zero_whatever_the_decision(
     arrays: tuple[np.ndarray, np.ndarray], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("test a.npy a.npy --permutations 19") == 0
-    assert told(capsys)["decision"] == "fail to reject that both samples come from one law"
+    assert told(capsys)["decision"] == "fail to reject that both samples come from one distribution"
 
 
 def test_the_result_is_written_with_all_digits(arrays: tuple[np.ndarray, np.ndarray]) -> None:

@@ -247,7 +247,7 @@ def test_what_has_healed_is_repeated_as_a_note():
     (found,) = findings(TrainingLog(history(**(GAN | {"sample_diversity": diversity})), DONE))
     assert (found.name, found.severity) == ("collapse", "note")
     assert found.evidence.startswith(
-        "told after 10 epochs, and no more at the end: pairs of samples are 0.01 times"
+        "reported after 10 epochs, and not at the end: pairs of samples are 0.01 times"
     )
 
 

@@ -327,11 +327,11 @@ def test_what_a_model_cannot_do_is_said():
     law = density("gaussian").fit(blobs())
     with pytest.raises(UsageError, match="n must be at least 1; got 0"):
         law.sample(0)
-    with pytest.raises(UsageError, match="gaussian does not encode; it can sample, tell likelihoods"):
+    with pytest.raises(UsageError, match="gaussian does not encode; it can sample, give likelihoods"):
         transformer("gaussian").fit(blobs()).transform(blobs())
     coder = density("pca", latent_dim=2).fit(blobs())
     assert coder.score_kind_ == "none"
-    with pytest.raises(UsageError, match="pca does not tell likelihoods; it can encode, decode"):
+    with pytest.raises(UsageError, match="pca does not give likelihoods; it can encode, decode"):
         coder.score(blobs())
     with pytest.raises(UsageError, match="pca does not sample"):
         coder.sample()

@@ -13,9 +13,9 @@ def doctor(
     *,
     json: bool = False,
 ) -> None:
-    """Say what is wrong with a run, with the numbers that it is seen by, and what to do.
+    """Report what is wrong with a run, with the evidence, and what to do.
 
-    It repeats what was told while the run was trained, and needs no data. The exit code is 0 whatever it finds.
+    It repeats what was reported while the run was trained, and needs no data. The exit code is 0 whatever it finds.
 
     Args:
         run: the run folder; the training may be unfinished

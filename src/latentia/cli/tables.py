@@ -58,7 +58,7 @@ def print_test(result: TestResult) -> None:
             ("threshold", f"{result.threshold:.6g} at level {result.level:g}"),
             *([] if df is None else [("degrees of freedom", f"{df:.6g}")]),
             ("p-value", f"{result.p_value:.6g}"),
-            ("decision", f"{result.decision} that both samples come from one law"),
+            ("decision", f"{result.decision} that both samples come from one distribution"),
             ("effect size", f"{result.effect_size:.6g} ({result.effect})"),
         ]
     )

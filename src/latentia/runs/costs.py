@@ -32,7 +32,7 @@ class Costs:
         flops: floating-point operations of all steps, forward and backward, as those of the first step times the
             steps; matrix products, convolutions and attention count, elementwise operations do not. None where they
             were not counted: where the losses were compiled.
-        parameters: numbers that the objective learns, critics included; 0 for a fit in closed form.
+        parameters: weights that the objective learns, critics included; 0 for a fit in closed form.
         model_parameters: those of the model alone.
 
     Example:
@@ -86,7 +86,7 @@ class Meter:
         objective: what is trained.
         model: its model.
         counting: whether the floating-point operations of the first step are counted.
-        processes: that share each step.
+        processes: among which each step is split.
         before: what was spent on earlier stages, and on this one before it was resumed.
         steps: done since then.
     """
@@ -168,7 +168,7 @@ class FlopCounter(TorchDispatchMode):
 
 
 def parameters_of(module: Module) -> int:
-    """Return how many numbers a module learns by gradients."""
+    """Return how many weights a module learns by gradients."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 

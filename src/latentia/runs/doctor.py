@@ -1,4 +1,4 @@
-"""Doctor: what is wrong with a training, told once while it goes on and again, on request, of the run."""
+"""Doctor: what is wrong with a training, reported once while it goes on and again, on request, of the run."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SYMPTOMS = (*learning.SYMPTOMS, *adversarial.SYMPTOMS, *latent.SYMPTOMS)
-"""What can be told while a training goes on."""
+"""What can be found while a training goes on."""
 
-_CHECKS = 20  # times that a training would be looked at in all; each takes a fraction of a millisecond
+_CHECKS = 20  # times that a training is examined in all; each takes a fraction of a millisecond
 _AFTER = 4  # the first quarter of a training is left alone: hardly any model is like its data there
-_GROWN = 10.0  # times a norm's first value, which is worth telling of a training that has broken down
+_GROWN = 10.0  # times a norm's first value, which is worth reporting of a training that has broken down
 _SAMPLES, _SEED = 64, 0
 _COLUMNS = ["finding", "severity", "evidence", "advice"]
 _ORDER = ("error", "warning", "note")
@@ -50,13 +50,13 @@ _ORDER = ("error", "warning", "note")
 def doctor(run: Run | str | Path, *, recipe: Recipe | None = None) -> pd.DataFrame:
     """Examine a run: a table with a row for each finding, the worst first, and none for a healthy one.
 
-    It repeats what ``fit`` has told while it trained, and adds what can be told only at the end. It reads what the
+    It repeats what ``fit`` reported while it trained, and adds what can be found only at the end. It reads what the
     training logged and stored scores, and draws 64 samples; it needs no data. A finding is a symptom with its numbers,
     and no proof: held-out scores decide.
 
     Args:
         run: a run, or the path of its folder, which may be of a training that is not over.
-        recipe: the recipe, for a folder of the user's own `Recipe`; without it, history and configuration are examined.
+        recipe: the recipe, for a folder of the user's own `Recipe`; by default, history and configuration are examined.
 
     Returns:
         A DataFrame with finding, severity (error, warning or note), evidence and advice.
@@ -92,10 +92,10 @@ def records(found: Sequence[Finding]) -> list[dict[str, str]]:
 
 
 def findings(log: TrainingLog) -> list[Finding]:
-    """Return all that is found of a training, the worst first; of what was told and has healed since, a note."""
+    """Return all that is found of a training, the worst first; of what was reported and has healed since, a note."""
     now = [_kept(each, log) for each in (*examine(log), *_examined(learning.AT_THE_END, log))]
     names = {finding.name for finding in now}
-    healed = [_healed(finding, row) for finding, row in _told(log) if finding.name not in names]
+    healed = [_healed(finding, row) for finding, row in _reported(log) if finding.name not in names]
     return sorted([*now, *healed], key=lambda finding: _ORDER.index(finding.severity))
 
 
@@ -104,22 +104,24 @@ def examine(log: TrainingLog) -> list[Finding]:
     return _examined(SYMPTOMS, log)
 
 
-def noticing(facts: Facts, tell: Callable[[Finding], None]) -> Callable[[Sequence[Mapping[str, Any]]], None]:
-    """Return a function that is given the history after each epoch and tells each finding once.
+def noticing(
+    facts: Facts, report: Callable[[Finding], None]
+) -> Callable[[Sequence[Mapping[str, Any]]], None]:
+    """Return a function that is given the history after each epoch and reports each finding once.
 
     Args:
         facts: of the training.
-        tell: what is done with a finding.
+        report: what is done with a finding.
     """
-    told: set[str] = set()
+    reported: set[str] = set()
 
     def notice(history: Sequence[Mapping[str, Any]]) -> None:
         if not _is_due(len(history), facts, window_of(history[0].get("step", 1))):
             return
         for finding in examine(TrainingLog(columns_of(history), facts)):
-            if finding.name not in told:
-                told.add(finding.name)
-                tell(finding)
+            if finding.name not in reported:
+                reported.add(finding.name)
+                report(finding)
 
     return notice
 
@@ -179,8 +181,8 @@ def _examined(symptoms: Sequence[Symptom], log: TrainingLog) -> list[Finding]:
     return [finding for finding in found if finding is not None]
 
 
-def _told(log: TrainingLog) -> list[tuple[Finding, int]]:
-    """Return what was told while the training went on, and after how many epochs."""
+def _reported(log: TrainingLog) -> list[tuple[Finding, int]]:
+    """Return what was reported while the training went on, and after how many epochs."""
     before = replace(log, facts=replace(log.facts, stopped="", active_units=None, held=()))
     first: dict[str, tuple[Finding, int]] = {}
     for rows in range(log.rows):
@@ -201,7 +203,7 @@ def _healed(finding: Finding, rows: int) -> Finding:
     return replace(
         finding,
         severity="note",
-        evidence=f"told after {rows} epochs, and no more at the end: {finding.evidence}",
+        evidence=f"reported after {rows} epochs, and not at the end: {finding.evidence}",
         advice="look at the learning curves if the scores disappoint",
     )
 
@@ -236,7 +238,7 @@ def _is_short(run: Run, facts: Facts) -> bool:
 
 
 def _facts_of_folder(path: Path, training: Mapping[str, Any]) -> Facts:
-    """Return what a folder tells without its model."""
+    """Return what is known of a folder without its model."""
     stopped, over = read_stopped(path), (path / MODEL).exists()
     return Facts(
         epochs=training.get("epochs") or 0, over=over, interrupted=not over and not stopped, stopped=stopped
@@ -255,7 +257,7 @@ def _held(run: Run) -> tuple[float, ...]:
 
 
 def _strange_samples(run: Run) -> float:
-    """Return the share of samples with an entry that is not finite; 1 where a weight is not."""
+    """Return the fraction of samples with an entry that is not finite; 1 where a weight is not."""
     if not isinstance(run.model, Generative):
         return 0.0
     if not all(bool(parameter.isfinite().all()) for parameter in run.model.parameters()):

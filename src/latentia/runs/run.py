@@ -41,7 +41,7 @@ ArrayLike = Any
 
 _VERBS: Mapping[type, str] = {
     Generative: "sample",
-    Density: "tell likelihoods",
+    Density: "give likelihoods",
     Bounded: "bound likelihoods",
     Encodes: "encode",
     Decodes: "decode",
@@ -162,7 +162,7 @@ class Run:
     def features(
         self, x: ArrayLike, given: Mapping[str, Any] | None = None, *, layer: str | None = None
     ) -> Tensor:
-        """Return what an adversarial run's critic makes of each row, at a layer or before its last one: (n, F)."""
+        """Return an adversarial run's critic's features of each row, at a layer or before its last one: (n, F)."""
         rows = self.rows(x)
         return self._critic().features(layer).encode(rows, self._context(len(rows), given)).mean
 
@@ -254,8 +254,7 @@ class Run:
         """Write the run as a folder that ``lt.load`` reads.
 
         Raises:
-            RunError: if the folder exists and ``overwrite`` is not asked or it holds what no run writes, or cannot
-                be written.
+            RunError: if the folder exists and ``overwrite`` is not set, holds what no run writes, or cannot be written.
         """
         path = Path(path)
         folder = RunFolder(path, self.config(), self.recipe.objective, overwrite=overwrite, begun=False)

@@ -121,7 +121,7 @@ def sap_regression(codes: Tensor, values: Tensor, *, points: int = 10_000, seed:
 
     Raises:
         UsageError: for other shapes.
-        DataError: for numbers that are not finite, or a factor with one value.
+        DataError: for values that are not finite, or a factor with one value.
 
     Reference: Kumar, Sattigeri & Balakrishnan (2018), section 3.
 
@@ -143,7 +143,7 @@ def sap_regression(codes: Tensor, values: Tensor, *, points: int = 10_000, seed:
 
 
 def _values(rows: LatentsAndFactors) -> Tensor:
-    """Return the numbers that the factors are, (n, F) float64."""
+    """Return the factors' values, (n, F) float64."""
     columns = zip(rows.known, rows.factors.unbind(1), strict=True)
     return torch.stack(
         [torch.tensor(factor.values, dtype=torch.float64)[numbers] for factor, numbers in columns], 1

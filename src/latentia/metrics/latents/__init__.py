@@ -1,1 +1,1 @@
-"""Scores of latent codes: what they tell of rows and classes."""
+"""Scores of latent codes: reconstruction, and prediction of classes."""

@@ -92,13 +92,13 @@ def decoder_calls(evaluation: Evaluation, directions: int = 1) -> int:
 
 @dataclass(frozen=True)
 class _Annealing:
-    """The way from the prior to the posterior of some rows, and moves along it.
+    """The path from the prior to the posterior of some rows, and moves along it.
 
     Attributes:
         prior: where chains start.
-        path: the laws on the way.
+        path: the distributions on the way.
         betas: (T + 1,) temperatures.
-        move: leaves each law as it is.
+        move: a Markov step that leaves each of them invariant.
         rows: how many rows.
     """
 
@@ -170,11 +170,11 @@ def _settings(evaluation: Evaluation) -> dict[str, Any]:
 
 def _findings(found: Annealed) -> dict[str, Any]:
     """Return how well the chains went: acceptance, effective chains, and the error that is theirs, not the rows'."""
-    told = {
+    findings = {
         "acceptance": float(found.acceptance.mean()),
         "effective_sample_size": float(effective_sample_size(found.log_w).mean()),
     }
     if len(found.log_w) > 1:
         errors = renyi_jackknife(found.log_w, alpha=0.0).stderr
-        told["stderr_of_chains"] = float(errors.square().sum().sqrt() / len(errors))
-    return told
+        findings["stderr_of_chains"] = float(errors.square().sum().sqrt() / len(errors))
+    return findings

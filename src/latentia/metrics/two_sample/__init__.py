@@ -1,4 +1,4 @@
-"""Two-sample tests: do two samples come from one law? `two_sample_test` is the call; `METHODS` are the tests."""
+"""Two-sample tests of equal distributions: `two_sample_test` is the call, and `METHODS` are the tests."""
 
 from latentia.metrics.two_sample.corrections import CORRECTIONS
 from latentia.metrics.two_sample.methods import METHODS, two_sample_test

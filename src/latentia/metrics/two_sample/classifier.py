@@ -1,12 +1,12 @@
-"""The classifier two-sample test: laws that a classifier tells apart, on points it was not fitted to, differ.
+"""The classifier two-sample test: distributions differ if a classifier separates them, on points it has not seen.
 
 Ordinary cross-fitting scores every point by a classifier fitted to the others. That makes the folds' scores
-dependent (with two folds and a linear rule both say nearly the same), and a test that takes them for independent
-rejects equal laws far more often than its level says. There are two exact ways.
+dependent (with two folds and a linear rule both predict nearly the same), and a test that takes them for independent
+rejects equal distributions far more often than its level allows. There are two exact ways.
 
 Forward, the default: each fold is scored by a classifier fitted to the folds before it. Given those, the labels of
-a fold are exchangeable under equal laws, and the law of a rank statistic does not depend on what was fitted, so
-labels may be permuted within folds while the scores stay. The first fold is never scored.
+a fold are exchangeable under equal distributions, and the distribution of a rank statistic does not depend on the
+fit, so labels may be permuted within folds while the scores stay. The first fold is never scored.
 
 ``refit=True``: ordinary cross-fitting, done anew for every permutation of the labels within folds.
 """
@@ -33,14 +33,14 @@ def classifier_test(
     """Test by how well a classifier ranks new points of x above those of y.
 
     The statistic is the area under the ROC curve, averaged over folds: the probability that a point of x is
-    ranked above one of y, ½ under equal laws whatever n and m. The effect size is the balanced accuracy less ½,
-    from probabilities moved to equal shares of x and y.
+    ranked above one of y, ½ under equal distributions whatever n and m. The effect size is the balanced accuracy
+    less ½, from probabilities corrected to equal fractions of x and y.
 
     Args:
-        problem: what is asked.
+        problem: the two samples, and how to test them.
         classifier: a name of `CLASSIFIERS`, or a scikit-learn classifier with ``predict_proba``, whose
             ``random_state`` is its own affair.
-        folds: how many parts, each with its share of x and of y; at most as many as the smaller sample has points.
+        folds: how many parts, each with its part of x and of y; at most as many as the smaller sample has points.
         refit: cross-fit anew for each permutation; exact too, and ``permutations`` times as slow.
 
     Reference: Lopez-Paz & Oquab (2017), Revisiting Classifier Two-Sample Tests, section 3; van Elteren (1960),
@@ -67,7 +67,7 @@ def classifier_test(
         effect_size=balanced_accuracy(p[scored], labels[scored]) - 0.5,
         effect="balanced accuracy - 1/2",
         points=most_telling(torch.from_numpy(p[scored] - 0.5), scored.tolist(), n),
-        points_show="probability of x where x and y have equal shares, less 1/2",
+        points_show="probability of x where x and y are equally frequent, less 1/2",
         settings={
             "classifier": classifier if isinstance(classifier, str) else type(classifier).__name__,
             "folds": int(fold_of.max()) + 1,
@@ -78,7 +78,7 @@ def classifier_test(
 
 
 def stratified_folds(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """Return the number of each point's fold, at random, each fold with its share of both labels: (N,)."""
+    """Return the number of each point's fold, at random, each fold with its part of both labels: (N,)."""
     from sklearn.model_selection import StratifiedKFold
 
     fold_of = np.empty(len(labels), dtype=np.int64)
@@ -102,7 +102,7 @@ def permuted_within(
 def ranks_within(fold_of: np.ndarray, scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return each point's rank in its fold, from 1, ties in random order; NaN where there is no score: (N,).
 
-    With ties in random order the law of the ranks is the same whatever the scores, which the permutation of
+    With ties in random order the distribution of the ranks does not depend on the scores, which the permutation of
     labels within folds that were scored by different classifiers rests on.
     """
     ranks = np.full(len(scores), np.nan)
@@ -141,14 +141,14 @@ def mean_areas(fold_of: np.ndarray, ranks: np.ndarray, labels: np.ndarray) -> np
 
 
 def balanced_accuracy(p: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean over both labels of the share that p > ½ gets right; p = ½ is half right.
+    """Return the mean over both labels of the accuracy of the rule p > ½; p = ½ is half correct.
 
     Example:
         >>> balanced_accuracy(np.array([0.9, 0.2, 0.3, 0.3]), np.array([1, 1, 0, 0]))
         0.75
     """
-    says_one = (p > 0.5) + 0.5 * (p == 0.5)
-    return float((says_one[labels == 1].mean() + 1 - says_one[labels == 0].mean()) / 2)
+    predicts_one = (p > 0.5) + 0.5 * (p == 0.5)
+    return float((predicts_one[labels == 1].mean() + 1 - predicts_one[labels == 0].mean()) / 2)
 
 
 def _refitted(

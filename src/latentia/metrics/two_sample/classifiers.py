@@ -1,4 +1,4 @@
-"""Classifiers that tell two samples apart, and their probabilities of points they were not fitted to."""
+"""Classifiers that separate two samples, and their probabilities of points they were not fitted to."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def out_of_fold(
 ) -> np.ndarray:
     """Return each point's probability of label 1, by a classifier fitted to other folds.
 
-    A classifier that saw a share π of ones says p/(1 − p) = π/(1 − π) · (density ratio); the probability returned
-    is the one for equal shares, p(1 − π)/(p(1 − π) + (1 − p)π).
+    A classifier fitted to a fraction π of ones gives p/(1 − p) = π/(1 − π) · (density ratio); the probability returned
+    is that for equal fractions, p(1 − π)/(p(1 − π) + (1 − p)π).
 
     Args:
         classifier: to be cloned for each fold.

@@ -34,7 +34,7 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    """Return Benjamini and Hochberg's adjusted p-values, which bound the expected share of false rejections.
+    """Return Benjamini and Hochberg's adjusted p-values, which bound the expected fraction of false rejections.
 
     With p_(1) ≤ … ≤ p_(D):  p̃_(i) = min_{j ≥ i} min(1, D p_(j)/j), for independent or positively dependent
     tests.

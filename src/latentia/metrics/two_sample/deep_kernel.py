@@ -20,7 +20,7 @@ from latentia.networks.mlp import MLP
 _SMALLEST = 1e-8  # added to the variance, so that the criterion is finite where it vanishes
 _LOG_SMALLEST = -80.0  # exp of much less is denormal, and slow
 _POINTS = 1000  # that the first scales are taken from
-_CLOSE = 0.05  # the share of pairs of features that are close to each other at first
+_CLOSE = 0.05  # the fraction of pairs of features that are close to each other at first
 
 
 class DeepKernel(nn.Module):
@@ -74,7 +74,7 @@ def deep_kernel(
     The halves share no point, so the kernel is fixed for the test, whose permutations are exact.
 
     Args:
-        problem: what is asked.
+        problem: the two samples, and how to test them.
         steps: of Adam.
         learning_rate: of Adam.
         hidden: widths of the network's layers.
@@ -110,7 +110,7 @@ def learn_kernel(
     generator: torch.Generator,
     batch: int = 256,
 ) -> DeepKernel:
-    """Learn a deep kernel that tells two samples apart: ascend J of equally many points of both."""
+    """Learn a deep kernel that separates two samples: ascend J of equally many points of both."""
     with using_generator(generator):
         kernel = DeepKernel(torch.cat([x, y]), hidden)
     size = min(len(x), len(y), batch)
@@ -146,8 +146,8 @@ def power_criterion(K: Tensor) -> Tensor:
     return mmd2 / (variance + _SMALLEST).sqrt()
 
 
-def distance_quantile(points: Tensor, share: float) -> float:
-    """Return the distance that a share of the pairs of different points are closer than.
+def distance_quantile(points: Tensor, level: float) -> float:
+    """Return the quantile at a level, in [0, 1], of the distances between different points.
 
     Raises:
         DataError: where all points are equal.
@@ -156,7 +156,7 @@ def distance_quantile(points: Tensor, share: float) -> float:
     distances = distances[distances > 0]
     if not len(distances):
         raise DataError("the halves of x and y that the kernel is learned on hold one point only, repeated")
-    return float(distances.quantile(share))
+    return float(distances.quantile(level))
 
 
 def _gaussian(x: Tensor, y: Tensor, log_s: Tensor) -> Tensor:

@@ -30,8 +30,8 @@ def mmd(
     """Test by the unbiased MMD², with a Gaussian kernel whose bandwidth is the median distance.
 
     Args:
-        problem: what is asked.
-        bandwidth: of the Gaussian kernel; the median distance between points without.
+        problem: the two samples, and how to test them.
+        bandwidth: of the Gaussian kernel; by default the median distance between points.
         kernel: another kernel, chosen without looking at which point is of which sample.
 
     Reference: Gretton et al. (2012), A Kernel Two-Sample Test, sections 2.2 and 8.
@@ -55,8 +55,8 @@ def energy(problem: TwoSampleProblem) -> TestOutcome:
 def kernel_outcome(problem: TwoSampleProblem, kernel: Kernel, settings: Mapping[str, Any]) -> TestOutcome:
     """Test by the unbiased MMD² of any kernel; one kernel matrix serves all permutations.
 
-    The effect size MMD²/E‖φ(X) − φ(Y)‖², where k(x, y) = ⟨φ(x), φ(y)⟩, is the share of the squared distance
-    between the samples that is due to their laws: 0 for equal laws, 1 for two different point masses.
+    The effect size MMD²/E‖φ(X) − φ(Y)‖², where k(x, y) = ⟨φ(x), φ(y)⟩, is the fraction of the squared distance
+    between the samples that is due to their distributions: 0 for equal ones, 1 for two different point masses.
 
     Reference: Székely & Rizzo (2013), Energy statistics, section 6, for the coefficient of inhomogeneity.
     """

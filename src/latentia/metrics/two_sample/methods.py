@@ -48,7 +48,7 @@ def two_sample_test(
     extractor: Extractor | None = None,
     **options: Any,
 ) -> TestResult:
-    """Test whether two samples come from one law.
+    """Test whether two samples come from one distribution.
 
     By permutation, of all features together: "mmd" (kernel), "energy" (distances), "sliced-wasserstein",
     "classifier" and "deep-kernel" (both learned on a part of the points and tested on the rest), with

@@ -1,4 +1,4 @@
-"""What tests by permutation share: the splits, the p-value, the threshold."""
+"""The splits, the p-value and the threshold of tests by permutation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a two-sample test is asked: two samples as points, and how sure to be."""
+"""A two-sample problem: two samples as points, the level and the number of permutations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Extractor: TypeAlias = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class TwoSampleProblem:
-    """Do x and y come from one law? Methods answer this with `TestOutcome`.
+    """Do x and y come from one distribution? Methods answer this with `TestOutcome`.
 
     Attributes:
         x: (n, D) float64 points, finite, n ≥ 2.
@@ -33,7 +33,7 @@ class TwoSampleProblem:
         names: of the D features.
         permutations: how many to compare with.
         seed: of every draw.
-        level: the probability of rejecting equal laws that is accepted.
+        level: the accepted probability of rejecting equal distributions.
         correction: a name of `CORRECTIONS`, for tests of many features.
     """
 
@@ -51,7 +51,7 @@ class TwoSampleProblem:
         return torch.cat([self.x, self.y])
 
     def generator(self) -> torch.Generator:
-        """Return a new generator with the question's seed."""
+        """Return a new generator with the problem's seed."""
         return torch.Generator().manual_seed(self.seed)
 
     def at_least(self, points: int, why: str) -> None:

@@ -13,15 +13,15 @@ from latentia.metrics.two_sample.problem import TwoSampleProblem
 from latentia.metrics.two_sample.result import TestOutcome
 from latentia.metrics.two_sample.univariate import Findings
 
-_EXACT = 200  # points of the larger sample, up to which exact laws are used
-_FEW = 8  # points of the smaller sample, up to which Mann-Whitney's law is not taken for normal, as in SciPy
+_EXACT = 200  # points of the larger sample, up to which exact distributions are used
+_FEW = 8  # points of the smaller sample, up to which U is not approximated as normal, as in SciPy
 
 
 def kolmogorov_smirnov(problem: TwoSampleProblem) -> TestOutcome:
     """Test each feature by D = max |F_n − G_m|, the largest difference of the distribution functions.
 
-    The law of D is exact up to 200 points and asymptotic beyond. It is that of continuous data: with ties the
-    test is conservative, rejecting equal laws more rarely than its level says.
+    The distribution of D is exact up to 200 points and asymptotic beyond. It is that of continuous data: with ties
+    the test is conservative, rejecting equal distributions more rarely than its level allows.
 
     Reference: Hodges (1958), The Significance Probability of the Smirnov Two-sample Test.
     """
@@ -45,7 +45,7 @@ def kolmogorov_smirnov(problem: TwoSampleProblem) -> TestOutcome:
 def mann_whitney(problem: TwoSampleProblem) -> TestOutcome:
     """Test each feature by U = #{x_i > y_j} + ½ #{x_i = y_j}, two-sided; U or nm − U, whichever is larger.
 
-    Without ties and with at most 8 points in the smaller sample the law of U is exact; otherwise it is normal,
+    Without ties and with at most 8 points in the smaller sample the distribution of U is exact; otherwise it is normal,
     corrected for ties and continuity. The effect size is the rank-biserial correlation 2U/nm − 1.
 
     Reference: Mann & Whitney (1947), On a Test of Whether one of Two Random Variables is Stochastically

@@ -32,7 +32,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class Point:
-    """A point that lies where one law outweighs the other.
+    """A point that lies where one density exceeds the other.
 
     Attributes:
         sample: "x" or "y", which the point is from.
@@ -67,20 +67,20 @@ class TestResult:
 
     Attributes:
         statistic: what the method computes from the two samples.
-        threshold: the critical value at ``level``: equal laws are rejected where the statistic exceeds it
+        threshold: the critical value at ``level``: equal distributions are rejected where the statistic exceeds it
             (of Welch's and Student's t its absolute value). Infinite where no statistic could.
-        degrees_of_freedom: of the statistic's law under equal laws, where it has any.
-        p_value: the probability, under equal laws, of a statistic as large; of a permutation test at least
+        degrees_of_freedom: of the statistic's distribution under equal distributions, where it has any.
+        p_value: the probability, under equal distributions, of a statistic as large; of a permutation test at least
             1/(1 + permutations).
         reject: whether p ≤ level. Otherwise the test failed to reject, which is not a proof of equality.
-        level: the probability of rejecting equal laws that was accepted.
-        effect_size: how far the laws are apart, on a scale that does not grow with n and m.
+        level: the accepted probability of rejecting equal distributions.
+        effect_size: how far the distributions are apart, on a scale that does not grow with n and m.
         effect: the name of that scale.
         n: points in the first sample.
         m: points in the second sample.
         method: the method's name.
         features: what differs most first; empty where the method does not look at features one by one.
-        points: the points that tell the laws apart most, those first; empty where the method has none.
+        points: the points where the distributions differ most, those first; empty where the method has none.
         points_show: what the points' values are.
         settings: what else decides the result.
     """
@@ -105,7 +105,7 @@ class TestResult:
 
     @property
     def decision(self) -> str:
-        """ "reject" or "fail to reject" that the laws are equal."""
+        """ "reject" or "fail to reject" that the distributions are equal."""
         return "reject" if self.reject else "fail to reject"
 
     def to_json(self) -> dict[str, Any]:

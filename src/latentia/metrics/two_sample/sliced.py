@@ -14,12 +14,12 @@ _SPLITS_AT_ONCE = 16  # so that a block of cumulative sums stays in the processo
 
 
 def sliced_wasserstein(problem: TwoSampleProblem, *, projections: int = 100) -> TestOutcome:
-    """Test by the sliced 1-Wasserstein distance, over directions that all permutations share.
+    """Test by the sliced 1-Wasserstein distance, over the same directions for all permutations.
 
     Features are ranked by the Wasserstein distance of their own marginals, in units of their standard deviation.
 
     Args:
-        problem: what is asked.
+        problem: the two samples, and how to test them.
         projections: how many random directions.
 
     Reference: Bonneel et al. (2015), Sliced and Radon Wasserstein Barycenters, section 2.

@@ -1,6 +1,6 @@
-"""Tests of each feature's mean by Welch's and Student's t, and what tests of single features share.
+"""Tests of each feature's mean by Welch's and Student's t, and the result of tests of single features.
 
-The laws differ if those of any feature do, so the p-value of all is the smallest of Holm's adjusted p-values,
+The distributions differ if those of any feature do, so the p-value of all is the smallest of Holm's adjusted p-values,
 min(1, D · min p), whichever correction the features' own adjusted p-values are made by.
 """
 
@@ -27,7 +27,7 @@ class Findings:
         effect_size: in the units that ``effect`` names.
         effect: as in `TestResult`.
         critical: feature, level → what the statistic has to exceed.
-        degrees_of_freedom: where the statistic's law has any.
+        degrees_of_freedom: where the statistic's distribution has any.
     """
 
     statistic: np.ndarray
@@ -38,7 +38,7 @@ class Findings:
     degrees_of_freedom: np.ndarray | None = None
 
     def outcome(self, problem: TwoSampleProblem) -> TestOutcome:
-        """Return the feature that differs most, as evidence of the difference of the laws."""
+        """Return the feature that differs most, as evidence that the distributions differ."""
         adjusted = CORRECTIONS[problem.correction](self.p_value)
         order = np.lexsort((-np.abs(self.effect_size), self.p_value)).tolist()
         first, D = order[0], len(order)
@@ -123,7 +123,7 @@ def _t_test(
     problem: TwoSampleProblem, error: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 ) -> TestOutcome:
     """Test by t, given the squared standard error of x̄ − ȳ and its degrees of freedom from the variances."""
-    from scipy.stats import t as law
+    from scipy.stats import t as t_distribution
 
     x, y = problem.x.cpu().numpy(), problem.y.cpu().numpy()
     vx, vy = _variance(x), _variance(y)
@@ -134,10 +134,10 @@ def _t_test(
     s = np.sqrt(np.where(squared > 0, pooled(vx, vy, len(x), len(y)), 1.0))
     return Findings(
         statistic=t,
-        p_value=2 * law.sf(np.abs(t), nu),
+        p_value=2 * t_distribution.sf(np.abs(t), nu),
         effect_size=difference / s,
         effect="Cohen's d",
-        critical=lambda j, level: float(law.isf(level / 2, nu[j])),
+        critical=lambda j, level: float(t_distribution.isf(level / 2, nu[j])),
         degrees_of_freedom=nu,
     ).outcome(problem)
 

@@ -6,27 +6,29 @@ import numpy as np
 
 from latentia.runs.diagnostics.finding import Finding, Symptom, TrainingLog, mostly
 
-_SURE = 0.95  # share told right: 3 rows of 64 wrong on each side, where chance errs in 32
-_CHANCE = 0.55  # share told right by a critic that knows hardly more than a coin, whose own spread is 0.04 of 128 rows
-_FALLEN = 0.5  # of its first norm: a gradient that is half as long and still falls
-_UNLIKE = (
-    0.5  # of the real rows' distances: a spread that nobody would call that of the data; 2 is the other side
+_ACCURATE = 0.95  # accuracy: 3 rows of 64 wrong on each side, where chance errs in 32
+_CHANCE = (
+    0.55  # accuracy of a critic hardly better than chance, whose standard deviation over 128 rows is 0.04
 )
+_FALLEN = 0.5  # of its first norm: a gradient that is half as long and still falls
+_UNLIKE = 0.5  # of the real rows' distances: a spread unlike that of the data; 2 is the other side
 _COLLAPSED = 0.4  # of them: of a ring of eight modes, two neighbours have 0.3 and three have 0.5
 _RISING = 1.5  # within the recent epochs: a model on its way out of a collapse
-_OUTSIDE = 0.25  # share of entries: tanh beside data in [0, 1] begins with 0.45, a poor fit has 0.1
+_OUTSIDE = 0.25  # fraction of entries: tanh for data in [0, 1] begins with 0.45, a poor fit has 0.1
 _COVERED = 0.6  # of the range: a sigmoid's outputs cover half of [-1, 1], a good generator's nearly all
-_SATURATED = 0.9  # share of scores without a slope: what is left hardly moves anyone
-_HALF = 0.5  # of the scores sure: critics that read differences tell nearly all rows right without being so
+_SATURATED = 0.9  # fraction of saturated scores: the gradients of the others are hardly enough to learn from
+_HALF = 0.5  # of the scores saturated: relativistic critics classify nearly all rows correctly before that
 
 
 def critic_too_strong(log: TrainingLog) -> Finding | None:
-    """Find a critic that tells nearly all rows right while the generator's gradient fades."""
+    """Find a critic that classifies nearly all rows correctly while the generator's gradient vanishes."""
     real, fake = (log.recent(f"critic_accuracy_{kind}") for kind in ("real", "fake"))
     norms = log.recent("gradient_norm/generator")
-    sure = log.median("critic_saturated") >= _HALF if len(log.recent("critic_saturated")) else log.facts.even
-    right = len(real) == len(fake) and mostly((real >= _SURE) & (fake >= _SURE))
-    if not (sure and right and len(norms)):
+    confident = (
+        log.median("critic_saturated") >= _HALF if len(log.recent("critic_saturated")) else log.facts.even
+    )
+    accurate = len(real) == len(fake) and mostly((real >= _ACCURATE) & (fake >= _ACCURATE))
+    if not (confident and accurate and len(norms)):
         return None
     before, now = log.early("gradient_norm/generator"), float(np.median(norms))
     if not now <= _FALLEN * before:
@@ -34,14 +36,14 @@ def critic_too_strong(log: TrainingLog) -> Finding | None:
     return Finding(
         "critic-too-strong",
         "warning",
-        f"{_right(log)}, and the generator's gradient norm fell from {before:.3g} to {now:.3g}",
-        "where it is not so already: set loss=non-saturating, penalty=r1, a lower critic_lr or fewer critic_steps; "
+        f"{_accuracy(log)}, and the generator's gradient norm fell from {before:.3g} to {now:.3g}",
+        "unless it is so already: set loss=non-saturating, penalty=r1, a lower critic_lr or fewer critic_steps; "
         "or take r3-gan",
     )
 
 
 def critic_too_weak(log: TrainingLog) -> Finding | None:
-    """Find a critic that guesses although samples and data differ; where they agree, guessing is the goal."""
+    """Find a critic no better than chance although samples and data differ; where they agree, chance is the goal."""
     real, fake = (log.recent(f"critic_accuracy_{kind}") for kind in ("real", "fake"))
     if not (len(real) == len(fake) and mostly((real + fake) / 2 <= _CHANCE)):
         return None
@@ -51,7 +53,7 @@ def critic_too_weak(log: TrainingLog) -> Finding | None:
     return Finding(
         "critic-too-weak",
         "warning",
-        f"{_right(log)}, although pairs of samples are {diversity:.2g} times as far apart as real rows",
+        f"{_accuracy(log)}, although pairs of samples are {diversity:.2g} times as far apart as real rows",
         "give the critic a higher critic_lr, more critic_steps or a larger network",
     )
 
@@ -75,21 +77,21 @@ def range_mismatch(log: TrainingLog) -> Finding | None:
     outside, covered = log.median("range_outside"), log.median("range_covered")
     spread = log.median("sample_diversity")  # a collapse, which covers little too, has its own name
     if outside > _OUTSIDE:
-        told = f"{outside:.0%} of the generated entries lie outside the data's range"
+        seen = f"{outside:.0%} of the generated entries lie outside the data's range"
     elif log.facts.bounded and covered < _COVERED and spread >= _UNLIKE:
-        told = f"samples span {covered:.0%} of the data's range"
+        seen = f"samples span {covered:.0%} of the data's range"
     else:
         return None
     return Finding(
         "range-mismatch",
         "warning",
-        f"{told} {_when(log)}",
+        f"{seen} {_when(log)}",
         "lower the learning rates, and let the generator end in the scaling that the critic begins with",
     )
 
 
 def rows_mixed_under_a_penalty(log: TrainingLog) -> Finding | None:
-    """Find a penalty on the gradient of a critic whose score of a row depends on the rows beside it."""
+    """Find a penalty on the gradient of a critic whose score of a row depends on the other rows of the batch."""
     if not log.facts.mixing or not any("penalty" in name for name in log.columns):
         return None
     return Finding(
@@ -102,13 +104,13 @@ def rows_mixed_under_a_penalty(log: TrainingLog) -> Finding | None:
 
 def scores_saturated(log: TrainingLog) -> Finding | None:
     """Find a critic whose sigmoid is flat at nearly all rows."""
-    shares = log.recent("critic_saturated")
-    if not mostly(shares >= _SATURATED):
+    saturated = log.recent("critic_saturated")
+    if not mostly(saturated >= _SATURATED):
         return None
     return Finding(
         "scores-saturated",
         "warning",
-        f"{np.median(shares):.0%} of the critic's scores are within 0.01 of sure {_when(log)}",
+        f"{np.median(saturated):.0%} of the critic's probabilities are within 0.01 of 0 or 1 {_when(log)}",
         "set label_smoothing=0.1, instance_noise=0.1 or penalty=r1, or take a loss without a sigmoid",
     )
 
@@ -117,9 +119,9 @@ def _when(log: TrainingLog) -> str:
     return f"over the last {log.window} epochs"
 
 
-def _right(log: TrainingLog) -> str:
+def _accuracy(log: TrainingLog) -> str:
     real, fake = (log.median(f"critic_accuracy_{kind}") for kind in ("real", "fake"))
-    return f"the critic tells {real:.0%} of real and {fake:.0%} of generated rows right {_when(log)}"
+    return f"the critic classifies {real:.0%} of real and {fake:.0%} of generated rows correctly {_when(log)}"
 
 
 def _listed(layers: tuple[str, ...]) -> str:

@@ -18,7 +18,7 @@ Columns: TypeAlias = Mapping[str, np.ndarray]
 
 WINDOW = 5  # last epochs that a finding rests on: one bad epoch is none, and a cure shows soon
 _STEPS = 500  # steps that are as good as these, where epochs are long
-MOST = 0.8  # share of these that must agree
+MOST = 0.8  # fraction of these that must agree
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Finding:
         name: of the symptom.
         severity: "error" for a model that cannot be used, "warning" for one that has probably not learned its data,
             "note" for what is left to do.
-        evidence: the numbers that it rests on.
+        evidence: the figures that it rests on.
         advice: what to do.
 
     Example:
@@ -48,7 +48,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a training beside its history; what is not known stays as it is here.
+    """What is known of a training besides its history; what is not known keeps its default.
 
     Attributes:
         epochs: that it is to have.
@@ -56,13 +56,13 @@ class Facts:
         interrupted: whether it was stopped before its end.
         stopped: why it could not go on, where a loss was not finite.
         bounded: whether the data's values have bounds.
-        even: whether the critic's loss has a score that stands for as likely real as not, so that shares told right
-            compare with a coin's.
+        even: whether the critic's loss has a score at which a row is as likely real as generated, so that accuracies
+            compare with chance.
         restored: whether the best weights by the held-out metric are kept.
         mixing: layers of a critic that mix the rows of a batch.
         active_units: entries of the code that move with the row, where that was scored.
         held: rows that each component of a mixture holds.
-        strange_samples: share of samples with an entry that is not finite.
+        strange_samples: fraction of samples with an entry that is not finite.
     """
 
     epochs: int = 0
@@ -107,7 +107,7 @@ class TrainingLog:
         return values[~np.isnan(values)]
 
     def recent(self, name: str) -> np.ndarray:
-        """Return the last values of a number; nothing where there are fewer than a finding rests on."""
+        """Return the last values of a number; nothing where there are fewer than a finding needs."""
         values = self.known(name)
         return values[-self.window :] if len(values) >= self.window else np.empty(0)
 
@@ -124,7 +124,7 @@ class TrainingLog:
         )
 
     def until(self, row: int) -> TrainingLog:
-        """Return the case as it was after so many rows."""
+        """Return the log as it was after so many rows."""
         return replace(self, columns={name: values[:row] for name, values in self.columns.items()})
 
 

@@ -1,4 +1,4 @@
-"""Symptoms of latent variables that are not used: codes that tell nothing of the row, components without rows."""
+"""Symptoms of latent variables that are not used: codes independent of the row, components without rows."""
 
 from __future__ import annotations
 
@@ -6,26 +6,28 @@ import numpy as np
 
 from latentia.runs.diagnostics.finding import Finding, Symptom, TrainingLog, mostly
 
-_NOTHING = 0.1  # nats: a code that tells so little of a row hardly tells two halves of the data apart (0.69)
+_NOTHING = (
+    0.1  # nats: a code with so little information on its row cannot separate two halves of the data (0.69)
+)
 _RISING = 2.0  # within the recent epochs: a code that begins to be used
 _FEW = 2.0  # rows: a component of fewer describes a single one
 
 
 def code_unused(log: TrainingLog) -> Finding | None:
-    """Find a posterior that has become the prior, so that the code tells nothing of its row."""
+    """Find a posterior that has collapsed to the prior, so that codes carry no information on their rows."""
     kl = log.recent("kl")
     unused = mostly(kl < _NOTHING) and kl[-1] <= _RISING * kl[0]
     if not unused and log.facts.active_units != 0:
         return None
-    told: list[str] = []
+    evidence: list[str] = []
     if len(kl):
-        told.append(f"KL(q(z|x) ‖ p(z)) is {np.median(kl):.2g} nats over the last {log.window} epochs")
+        evidence.append(f"KL(q(z|x) ‖ p(z)) is {np.median(kl):.2g} nats over the last {log.window} epochs")
     if log.facts.active_units is not None:
-        told.append(f"{log.facts.active_units:g} entries of the code move with the row")
+        evidence.append(f"{log.facts.active_units:g} entries of the code move with the row")
     return Finding(
         "code-unused",
         "warning",
-        " and ".join(told),
+        " and ".join(evidence),
         "set kl_warmup or free_bits, a smaller beta, or a less flexible decoder",
     )
 

@@ -117,8 +117,10 @@ def still_improving(log: TrainingLog) -> Finding | None:
     )  # a distance has a size of its own, nats have not
     if not (gain > _STILL * max(whole, size) > 0 and slope > _SURE * error):
         return None
-    told = f"{name} made {gain / whole:.0%} of its way in the last {_TREND} of {log.facts.epochs} epochs"
-    return Finding("still-improving", "note", told, "give it more epochs: a longer one goes on with --resume")
+    evidence = f"{name} made {gain / whole:.0%} of its way in the last {_TREND} of {log.facts.epochs} epochs"
+    return Finding(
+        "still-improving", "note", evidence, "give it more epochs: a longer one goes on with --resume"
+    )
 
 
 def best_epoch(log: TrainingLog) -> int | None:
@@ -139,7 +141,7 @@ def _held_out(log: TrainingLog) -> tuple[str, np.ndarray]:
 
 
 def _progress(log: TrainingLog) -> tuple[str, np.ndarray]:
-    """Return what tells best how far a training is, higher for better: of held-out rows if it is known."""
+    """Return the best measure of how far a training is, higher for better: of held-out rows if it is known."""
     name, values = _held_out(log)
     if len(values) and name in _HIGHER + _LOWER:
         return name, values if name in _HIGHER else -values
@@ -183,4 +185,4 @@ def _was_and_is(log: TrainingLog, name: str, values: np.ndarray, best: int) -> s
 
 SYMPTOMS: tuple[Symptom, ...] = (not_finite, gradient_grew, overfitting, got_worse, diverged)
 AT_THE_END: tuple[Symptom, ...] = (strange_samples, interrupted, still_improving)
-"""What can be told of a training only when it is over."""
+"""What can be found of a training only when it is over."""
