@@ -11,6 +11,8 @@ from tests.running import vae
 from torch import Tensor, nn
 
 import latentia as lt
+import latentia.runs.load as load_module
+from latentia.cli import main
 from latentia.core.model import Generative
 from latentia.errors import UsageError
 from latentia.options import Between
@@ -84,3 +86,62 @@ def test_a_critic_gives_rejection_and_the_model_keeps_its_own(monkeypatch):
     assert [*run.sampling_options] == ["heat", "rejection", "quantile"]
     plain, kept = run.sample(500, seed=0, quantile=0.5), run.sample(500, seed=0, quantile=0.5, heat=0.1)
     assert kept.std() < 0.2 < plain.std()
+
+
+# --- the command line -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> str:
+    """Return the folder of a run whose model has an option of its own."""
+    vae(epochs=1, out=tmp_path / "run")
+    plain = load_module.load
+
+    def load(path, **options) -> lt.Run:
+        run = plain(path, **options)
+        run.recipe.objective.model = Tempered()
+        return run
+
+    monkeypatch.setattr(load_module, "load", load)
+    return str(tmp_path / "run")
+
+
+def test_help_of_sample_shows_a_run_s_own_options(folder, capsys):
+    assert main(["sample", folder, "--help"]) == 0
+    out = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "--heat FLOAT factor of the standard deviation; from 0 to 2 (default: 1.0)" in out
+    assert "--rejection, --no-rejection" not in out
+    assert main(["sample", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "--heat" not in out
+    assert "latentia sample RUN --help" in " ".join(out.replace("│", " ").split())
+
+
+def test_sample_passes_them_on(folder, tmp_path, capsys):
+    words = ["sample", folder, "--n", "5", "--seed", "0", "--out"]
+    assert main([*words, str(tmp_path / "plain.npy")]) == 0
+    assert main([*words, str(tmp_path / "hot.npy"), "--heat", "2"]) == 0
+    np.testing.assert_allclose(np.load(tmp_path / "hot.npy"), 2 * np.load(tmp_path / "plain.npy"), rtol=1e-6)
+    capsys.readouterr()
+    assert main([*words, str(tmp_path / "x.npy"), "--heat", "3"]) == 2
+    assert capsys.readouterr().err == "latentia: error: --heat must be from 0 to 2; got 3.0\n"
+    assert main([*words, str(tmp_path / "x.npy"), "--het", "1"]) == 2
+    assert "unknown option '--het'; did you mean '--heat'?" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_run_is_named_whatever_the_options(tmp_path, capsys):
+    assert main(["sample", str(tmp_path), "--n", "2"]) == 1
+    assert "is no run folder" in capsys.readouterr().err
+    assert main(["sample", str(tmp_path), "--heat", "2"]) == 2
+    assert "unknown option '--heat'" in capsys.readouterr().err
+
+
+def test_a_name_that_sample_uses_itself_is_refused():
+    class Seeded(Tempered):
+        def sample(self, n, context=None, *, generator=None, seed: int = 0) -> Tensor:
+            return torch.zeros(n, 3)
+
+    run = tempered()
+    run.recipe.objective.model = Seeded()
+    with pytest.raises(UsageError, match="Seeded declares a sampling option 'seed'"):
+        _ = run.sampling_options

@@ -135,7 +135,7 @@ def _noting() -> Generator[None]:
 
 def _values(name: str, words: list[str]) -> dict[str, Any]:
     """Read a verb's options from the words after it."""
-    from latentia.cli.commands import about
+    from latentia.cli.commands import about, further_options
     from latentia.cli.parse import parse
     from latentia.signatures import signature_of
 
@@ -145,7 +145,8 @@ def _values(name: str, words: list[str]) -> dict[str, Any]:
 
         return parse_with_recipe(name, verb, words)
     signature = signature_of(verb)
-    return parse(f"latentia {name}", about(signature.doc), {"": signature.options}, words)
+    groups = {"": signature.options, **further_options(name, words)}
+    return parse(f"latentia {name}", about(signature.doc), groups, words)
 
 
 def _line(error: BaseException, words: Sequence[str]) -> str:

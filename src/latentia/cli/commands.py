@@ -7,13 +7,14 @@ signature as one parameter. Verbs import what is heavy inside, so that help scre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 from latentia.checks import hints_of
 from latentia.registry import Registry
-from latentia.signatures import section
+from latentia.signatures import Option, section, signature_of
 
 verbs: Registry[Callable[..., int | None]] = Registry("verbs", package="latentia.cli")
 
@@ -28,6 +29,32 @@ def arguments(verb: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, 
         if is_dataclass(hint) and isinstance(hint, type):
             given[name] = hint(**{each.name: given.pop(each.name) for each in fields(hint)})
     return given
+
+
+def further_options(name: str, words: Sequence[str]) -> Mapping[str, Sequence[Option]]:
+    """Return a verb's options beyond those of its signature, under titles.
+
+    A verb registers the function that finds them as ``more``. It is called only where help is wanted, or an option is
+    typed that is not in the signature, since it may import much or load a run.
+
+    Args:
+        name: the verb's.
+        words: what was typed after it.
+    """
+    more = verbs.facts(name).get("more")
+    own = {option.flag for option in signature_of(verbs[name]).options}
+    flags = {flag.replace("--no-", "--", 1) for flag in typed_flags(words)}
+    return more(words) if more and not flags <= own else {}
+
+
+def typed_flags(words: Sequence[str]) -> list[str]:
+    """Return the options that were typed, as they are written in help screens.
+
+    Example:
+        >>> typed_flags(["digits", "--latent_dim=8", "-n", "-3"])
+        ['--latent-dim', '-n']
+    """
+    return [word.partition("=")[0].replace("_", "-") for word in words if re.match(r"--\w|-[a-zA-Z]", word)]
 
 
 def about(doc: str) -> str:

@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from latentia.cli.commands import verbs
 from latentia.cli.rows import Source
 from latentia.cli.tables import print_scores
+from latentia.metrics.settings import CommonSettings, EvaluationSettings, metric_settings
+from latentia.signatures import Option
 
 
-@verbs.register("evaluate", group="Judge a run")
+def metrics_own(words: Sequence[str]) -> dict[str, list[Option]]:  # noqa: ARG001  (all verbs' functions take them)
+    """Return the settings that metrics declare, under a title for each metric."""
+    groups: dict[str, list[Option]] = {}
+    for setting in metric_settings():
+        groups.setdefault(f"{setting.metric} options", []).append(setting)
+    return groups
+
+
+@verbs.register("evaluate", group="Judge a run", more=metrics_own)
 def evaluate(
     run: Path,
     *,
     source: Source,
     metrics: tuple[str, ...] = (),
-    seed: int = 0,
-    iwae_samples: int = 100,
-    max_rows: int = 2000,
-    ais_rows: int = 100,
-    ais_chains: int = 8,
-    ais_temperatures: int = 500,
+    common: CommonSettings,
+    **settings: Any,
 ) -> None:
-    """Score a run on held-out rows; print the scores, and what the training cost, and keep the scores in scores.json.
+    """Score a run on held-out rows; print the scores and the costs of the training.
 
-    Earlier scores there stay, except those of the same metric on the same rows.
+    The scores are kept in scores.json. Earlier ones there stay, except those of the same metric on the same rows.
 
     Args:
         run: the run folder
-        metrics: names that `latentia metrics` lists; those that the model allows without
-        seed: of every draw
-        iwae_samples: K of the importance-weighted bound
-        max_rows: rows and samples that metrics of samples look at
-        ais_rows: rows that annealed importance sampling (ais, bidirectional-gap, gaps) looks at
-        ais_chains: its chains for each row
-        ais_temperatures: steps that its chains take from the prior to the posterior
+        metrics: names that `latentia metrics` lists; default: those that the model allows
 
     Examples:
         latentia evaluate runs/vae-digits
@@ -48,14 +51,8 @@ def evaluate(
 
     loaded = load(run)
     rows = source.rows(loaded)
-    settings = {
-        "iwae_samples": iwae_samples,
-        "max_rows": max_rows,
-        "ais_rows": ais_rows,
-        "ais_chains": ais_chains,
-        "ais_temperatures": ais_temperatures,
-    }
-    print_scores(scores(loaded, rows, metrics or None, seed=seed, **settings))
+    every = EvaluationSettings.named(**asdict(common), **settings)
+    print_scores(scores(loaded, rows, metrics or None, every))
     if loaded.costs is not None:
         print(f"\ncosts: {loaded.costs}")
 
@@ -66,7 +63,7 @@ def report(
     *,
     source: Source,
 ) -> None:
-    """Write a run's report.html anew: curves, samples beside real rows, reconstructions, scores.
+    """Write a run's report.html anew: curves, samples next to real rows, reconstructions, scores.
 
     Args:
         run: the run folder

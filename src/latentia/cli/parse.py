@@ -16,6 +16,7 @@ import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from latentia.checks import allowed, bare, kinds_of, values_of
+from latentia.cli.commands import typed_flags
 from latentia.errors import UsageError
 from latentia.options import OneOf
 from latentia.registry import unknown
@@ -66,16 +67,6 @@ def parse(command: str, about: str, groups: Groups, words: Sequence[str]) -> dic
 def _allowed(option: Option, value: Any) -> Any:
     """Return a value that the option's annotation allows; a default needs no check."""
     return value if value is None or value == option.default else allowed(option.name, value, option.hint)
-
-
-def typed_flags(words: Sequence[str]) -> list[str]:
-    """Return the options that were typed, as they are written in help screens.
-
-    Example:
-        >>> typed_flags(["digits", "--latent_dim=8", "-n", "-3"])
-        ['--latent-dim', '-n']
-    """
-    return [word.partition("=")[0].replace("_", "-") for word in words if re.match(r"--\w|-[a-zA-Z]", word)]
 
 
 def _check_names(options: Sequence[Option], words: Sequence[str]) -> None:

@@ -6,36 +6,46 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from latentia.cli.commands import verbs
 from latentia.cli.rows import Source
 from latentia.errors import UsageError
-from latentia.options import AtLeast, Between, Count, OneOf, Positive, Seed, Whole
+from latentia.options import AtLeast, Count, OneOf, Positive, Seed, Whole
 from latentia.registry import interpolations
+from latentia.signatures import Option
 
 
-@verbs.register("sample", group="Use a run")
+def sampling_options(words: Sequence[str]) -> dict[str, list[Option]]:
+    """Return the sampling options of the run whose folder is among some words; none where there is no such folder."""
+    from latentia.runs.entries import CONFIG
+    from latentia.runs.load import load
+
+    folders = [Path(word) for word in words if (Path(word) / CONFIG).is_file()]
+    return {"sampling options": list(load(folders[0]).sampling_options.values())} if folders else {}
+
+
+@verbs.register("sample", group="Use a run", more=sampling_options)
 def sample(
     run: Path,
     *,
     n: Count = 64,
     given: tuple[str, ...] = (),
     seed: Seed | None = None,
-    rejection: bool = False,
-    quantile: Annotated[float | None, Between(0, 1, "()")] = None,
     out: Path | None = None,
+    **options: Any,
 ) -> None:
     """Draw samples: a grid of images, a scatter plot of points, or an array.
+
+    A run may have sampling options of its own, such as rejection by the critic of an adversarial training:
+    `latentia sample RUN --help` shows them.
 
     Args:
         run: the run folder
         n: how many
         given: what to condition on, such as class=3 or, of a number or angle, azimuth=0:90, the way from one to another
-        seed: of the draw; new samples each time without
-        rejection: keep those samples only that an adversarial run's critic accepts, by its density ratio
-        quantile: level of the ratios that rejection, then implied, accepts half the time; 0.8 keeps many, none few
-        out: FILE.png or FILE.npy; sample.png or sample.npy in the run folder without
+        seed: of the draw; default: new samples each time
+        out: FILE.png or FILE.npy; default: sample.png or sample.npy in the run folder
 
     Examples:
         latentia sample runs/vae-digits
@@ -46,7 +56,7 @@ def sample(
     from latentia.runs.load import load
 
     loaded = load(run)
-    rows = loaded.sample(n, conditions(given), seed=seed, rejection=rejection, quantile=quantile)
+    rows = loaded.sample(n, conditions(given), seed=seed, **options)
     print(write_rows(rows, loaded, "sample", out))
 
 

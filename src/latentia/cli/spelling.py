@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
-from latentia.cli.commands import verbs
-from latentia.errors import UsageError
+from latentia.cli.commands import further_options, verbs
+from latentia.errors import LatentiaError, UsageError
 from latentia.registry import recipes
 from latentia.runs.options import TRAINING, option_names
 from latentia.signatures import flag, signature_of
@@ -38,6 +39,8 @@ def options_typed(words: Sequence[str]) -> list[str]:
     if not words or words[0] not in verbs:
         return []
     own = [option.name for option in signature_of(verbs[words[0]]).keywords]
+    with suppress(LatentiaError):  # a run that cannot be loaded has no further options
+        own += [option.name for group in further_options(words[0], words[1:]).values() for option in group]
     if not verbs.facts(words[0]).get("recipe", False):
         return own
     recipe = recipes.name_of(words[1]) if len(words) > 1 else ""

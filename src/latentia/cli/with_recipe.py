@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from latentia.cli.commands import about, listed
-from latentia.cli.parse import parse, typed_flags
+from latentia.cli.commands import about, listed, typed_flags
+from latentia.cli.parse import parse
 from latentia.errors import UsageError
 from latentia.registry import recipes
 from latentia.runs.options import Training, owned_by_others

@@ -45,13 +45,35 @@ class MetricSettings:
 
 
 @dataclass(frozen=True)
-class EvaluationSettings:
+class CommonSettings:
     """What decides the scores of a model on given rows, whichever the metrics.
 
     Attributes:
         seed: of every draw: bounds, samples, the choice of rows, permutations
         batch_size: rows that the model reads at once
         max_rows: rows and samples that metrics of samples read, since the cost of some is quadratic
+
+    Raises:
+        UsageError: for a value that is out of range.
+    """
+
+    seed: Seed = 0
+    batch_size: Count = 500
+    max_rows: Count = 2000
+
+    def __post_init__(self) -> None:
+        _check_fields(self, COMMON)
+
+
+COMMON = tuple(each.name for each in fields(CommonSettings))
+"""The settings of every evaluation; the others are metrics' own."""
+
+
+@dataclass(frozen=True)
+class EvaluationSettings(CommonSettings):
+    """All settings of an evaluation: those that all metrics share, and those of single metrics.
+
+    Attributes:
         own: settings of single metrics, for those that have others than the defaults
 
     Raises:
@@ -64,13 +86,7 @@ class EvaluationSettings:
         (500, 2, 500)
     """
 
-    seed: Seed = 0
-    batch_size: Count = 500
-    max_rows: Count = 2000
     own: tuple[MetricSettings, ...] = ()
-
-    def __post_init__(self) -> None:
-        _check_fields(self, COMMON)
 
     def of(self, kind: type[S]) -> S:
         """Return the settings of a metric, by their class."""
@@ -91,10 +107,6 @@ class EvaluationSettings:
         return cls(**common, own=tuple(kind(**own) for kind, own in owned.items()))
 
 
-COMMON = tuple(each.name for each in fields(EvaluationSettings) if each.name != "own")
-"""The settings of every evaluation; the others are metrics' own."""
-
-
 @dataclass(frozen=True)
 class Setting(Option):
     """A metric's own setting, by its whole name.
@@ -110,16 +122,6 @@ class Setting(Option):
     metric: str = ""
 
 
-def common_settings() -> list[Option]:
-    """Return the settings of every evaluation.
-
-    Example:
-        >>> [setting.name for setting in common_settings()]
-        ['seed', 'batch_size', 'max_rows']
-    """
-    return [option for option in signature_of(EvaluationSettings).options if option.name in COMMON]
-
-
 def metric_settings() -> Iterator[Setting]:
     """Yield the settings that metrics declare.
 
@@ -133,17 +135,12 @@ def metric_settings() -> Iterator[Setting]:
             yield from _of_metric(metric, kind)
 
 
-def readers_of(metric: str) -> list[str]:
-    """Return the metrics that the settings of a metric decide, itself first."""
-    return [metric, *(other for other in metrics if metric in declared(other).reads)]
-
-
 def _of_metric(metric: str, kind: type[MetricSettings]) -> Iterator[Setting]:
+    others = [other for other in metrics if metric in declared(other).reads]
+    also = f" (also for {' and '.join(others)})" if others else ""
     for option in signature_of(kind).options:
-        name = f"{metric.replace('-', '_')}_{option.name}"
-        yield Setting(
-            name, option.hint, option.default, option.help, kind=kind, field=option.name, metric=metric
-        )
+        name, about = f"{metric.replace('-', '_')}_{option.name}", option.help + also
+        yield Setting(name, option.hint, option.default, about, kind=kind, field=option.name, metric=metric)
 
 
 def _of_metrics(given: Mapping[str, Any]) -> Iterator[tuple[Setting, Any]]:

@@ -28,6 +28,9 @@ from latentia.signatures import Option, signature_of
 _COMMON = [option.name for option in signature_of(Generative.sample).options]  # to every model's sample
 
 
+_RESERVED = ("n", "given", "seed", "run", "out")
+
+
 @dataclass(frozen=True, eq=False)
 class Sampler:
     """Draw rows of a model, by options.
@@ -51,6 +54,12 @@ class Sampler:
     def options(self) -> dict[str, Option]:
         """The sampling options, by name: the model's own, and those of rejection where there is a critic."""
         own = [each for each in signature_of(type(self.model).sample).options if each.name not in _COMMON]
+        for option in own:
+            if option.name in _RESERVED:
+                raise UsageError(
+                    f"{type(self.model).__name__} declares a sampling option {option.name!r}, which is an argument of "
+                    "every run's sample: give it another name"
+                )
         by_critic = [] if self.critic is None else signature_of(Rejection).options
         return {option.name: option for option in [*own, *by_critic]}
 
