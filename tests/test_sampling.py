@@ -88,6 +88,20 @@ def test_a_critic_gives_rejection_and_the_model_keeps_its_own(monkeypatch):
     assert kept.std() < 0.2 < plain.std()
 
 
+@pytest.mark.parametrize("layer", ["realnvp", "maf", "spline"])
+def test_a_flow_at_temperature_t_draws_from_a_base_of_standard_deviation_t(layer):
+    """Against the codes: f(x) of rows at temperature T are T times those of the same draws at 1."""
+    x = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    run = lt.fit("flow", x, layer=layer, transforms=2, hidden=8, epochs=1, progress=False)
+    scaled = [run.model.scaling(run.sample(50, seed=0, temperature=t)) for t in (1.0, 0.5)]
+    with torch.no_grad():
+        whole, half = (run.model.flow().transform(y) for y in scaled)
+    torch.testing.assert_close(half, 0.5 * whole, atol=1e-3, rtol=1e-3)
+    assert torch.equal(run.sample(50, seed=0), run.sample(50, seed=0, temperature=1))
+    with pytest.raises(UsageError, match="temperature must be above 0; got 0"):
+        run.sample(2, temperature=0)
+
+
 # --- the command line -------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from latentia.core.randomness import using_generator
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
 from latentia.networks.scaling import Scaling
+from latentia.options import Positive
 from latentia.registry import unknown
 
 LAYERS = ("realnvp", "maf", "spline")
@@ -60,10 +61,21 @@ class NormalizingFlow(Generative, Density):
         context: Tensor | None = None,  # noqa: ARG002
         *,
         generator: torch.Generator | None = None,
+        temperature: Positive = 1.0,
     ) -> Tensor:
-        """Draw n rows, rounded to the support."""
+        """Draw n rows, rounded to the support: z ~ N(0, T² I), x = f⁻¹(z).
+
+        Args:
+            n: number of rows.
+            context: none; the density is not conditional.
+            generator: where randomness comes from; torch's global state by default.
+            temperature: standard deviation T of the base distribution; below 1 rows are more typical and less diverse
+
+        Reference: Kingma and Dhariwal (2018), Glow, section 6, for samples at reduced temperature.
+        """
+        flow = self.flow()
         with using_generator(generator):
-            y = self.flow().sample((n,))
+            y = flow.transform.inv(temperature * flow.base.rsample((n,)))
         return self.data.support.project(self.scaling.inverse(y.view(n, *self.data.event_shape)))
 
     def begin(self, rows: Blocks) -> None:
