@@ -71,7 +71,7 @@ COMMON = tuple(each.name for each in fields(CommonSettings))
 
 @dataclass(frozen=True)
 class EvaluationSettings(CommonSettings):
-    """All settings of an evaluation: those that all metrics share, and those of single metrics.
+    """All settings of an evaluation: those of all metrics, and those of single metrics.
 
     Attributes:
         own: settings of single metrics, for those that have others than the defaults

@@ -1,4 +1,4 @@
-"""How many modes of the data samples reach, how well, and how evenly, where the data knows its modes."""
+"""How many modes of the data samples reach, how well, and how evenly, where the modes are known."""
 
 from __future__ import annotations
 

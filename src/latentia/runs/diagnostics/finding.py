@@ -102,7 +102,7 @@ class TrainingLog:
         return int(self.columns["epoch"][-1]) if self.rows else 0
 
     def known(self, name: str) -> np.ndarray:
-        """Return what was logged under a name, without gaps; nothing where it never was."""
+        """Return what was logged under a name, missing values left out; nothing where it never was."""
         values = self.columns.get(name, np.empty(0))
         return values[~np.isnan(values)]
 
