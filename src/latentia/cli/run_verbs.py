@@ -19,10 +19,13 @@ from latentia.signatures import Option
 def sampling_options(words: Sequence[str]) -> dict[str, list[Option]]:
     """Return the sampling options of the run whose folder is among some words; none where there is no such folder."""
     from latentia.runs.entries import CONFIG
-    from latentia.runs.load import load
 
     folders = [Path(word) for word in words if (Path(word) / CONFIG).is_file()]
-    return {"sampling options": list(load(folders[0]).sampling_options.values())} if folders else {}
+    if not folders:
+        return {}
+    from latentia.runs.load import load
+
+    return {"sampling options": list(load(folders[0]).sampling_options.values())}
 
 
 @verbs.register("sample", group="Use a run", more=sampling_options)
@@ -50,7 +53,7 @@ def sample(
     Examples:
         latentia sample runs/vae-digits
         latentia sample runs/vae-digits --n 1000 --seed 0 --out samples.npy
-        latentia sample runs/gan-ring --n 1000 --rejection
+        latentia sample runs/gan-ring --help
     """
     from latentia.cli.pictures import write_rows
     from latentia.runs.load import load
