@@ -57,7 +57,7 @@ class Bounds:
 def gaps(evaluation: Evaluation) -> list[Score]:
     """What lies between the ELBO and log p(x), by AIS, and between log p(x) and the data's density, in nats."""
     log_p, bounds = iwae(evaluation.shared(annealed_rows).log_w), _bounds(evaluation)
-    ais, own = (evaluation.settings.of(kind) for kind in (AISSettings, GapsSettings))
+    ais, own = evaluation.settings.of(AISSettings), evaluation.settings.of(GapsSettings)
     settings = {"chains": ais.chains, "temperatures": ais.temperatures, "seed": evaluation.seed}
     ascended = settings | {"steps": own.steps, "draws": own.draws}
     below = "lower bound (of AIS less the {})"
