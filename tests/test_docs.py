@@ -12,7 +12,9 @@ import pytest
 import latentia as lt
 import latentia.cli
 from latentia.cli.commands import verbs
+from latentia.metrics.settings import metric_settings
 from latentia.runs.options import Training
+from latentia.runs.sampling import Rejection
 
 ROOT = Path(__file__).parent.parent
 NAMED = re.findall(r"`(latentia(?:\.\w+)+)`", (ROOT / "docs/equations.md").read_text(encoding="utf-8"))
@@ -106,11 +108,10 @@ GLOSSARY = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
 
 
 def test_the_glossary_names_options_that_exist():
-    known = {
-        f"--{name}".replace("_", "-")
-        for member in (*lt.recipes.values(), *verbs.values(), Training)
-        for name in inspect.signature(member).parameters
-    }
+    members = (*lt.recipes.values(), *verbs.values(), Training, Rejection)
+    names = [name for member in members for name in inspect.signature(member).parameters]
+    names += [setting.name for setting in metric_settings()]
+    known = {f"--{name}".replace("_", "-") for name in names}
     assert set(re.findall(r"`(--[a-z0-9-]+)", GLOSSARY)) - {"--critic-"} <= known
 
 
