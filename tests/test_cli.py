@@ -25,8 +25,6 @@ from latentia.registry import datasets, metrics, recipes
 from latentia.runs.options import TRAINING, recipe_options
 from latentia.signatures import Option, section, signature_of
 
-HEAVY = ("torch", "numpy", "pandas", "sklearn", "scipy", "matplotlib")
-
 
 def flat(text: str) -> str:
     """Return a help screen's words in a row, without the boxes around them."""
@@ -35,18 +33,6 @@ def flat(text: str) -> str:
 
 def flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
-
-
-@pytest.mark.parametrize(
-    "words", [[], ["--help"], ["recipes"], ["datasets"], ["metrics"], ["sample", "--help"]]
-)
-def test_what_must_be_quick_imports_nothing_heavy(words: list[str]) -> None:
-    program = (
-        f"import sys; from latentia.cli import main; main({words!r}); print(*sys.modules, file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout
-    assert not set(done.stderr.split()) & set(HEAVY)
 
 
 def test_the_module_is_the_command_line() -> None:

@@ -93,13 +93,15 @@ def _nested(groups: Groups) -> type:
     for title, options in groups.items():
         if title:
             inner = make_dataclass(_field(title), [_dataclass_field(option) for option in options])
-            fields.append((_field(title), inner, field(default_factory=inner)))
-    return make_dataclass("Options", fields)
+            fields.append((_field(title), inner, field()))  # with a default, tyro imports a type checker
+    return make_dataclass("Options", fields, kw_only=True)
 
 
 def _dataclass_field(option: Option) -> tuple[str, Any, Any]:
     """Return the (name, type, default) that `make_dataclass` takes, with what tyro shows of it."""
-    hint = bool if option.hint is bool else Annotated[Any, _constructor(option.hint)]
+    hint = (
+        bool if option.hint is bool else Annotated[object, _constructor(option.hint)]
+    )  # Any is checked slowly
     shown = tyro.conf.arg(
         help=option.explanation,
         help_behavior_hint=_hint(option),

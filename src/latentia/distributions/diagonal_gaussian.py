@@ -57,9 +57,8 @@ class DiagonalGaussian(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density: (*sample, *batch) nats."""
-        shape = torch.broadcast_shapes(value.shape, self.location.shape)
-        parts = (part.expand(shape) for part in (value, self.location, self.log_var))
-        return log_prob_diagonal_gaussian(*parts)
+        # torch.broadcast_shapes imports sympy, which takes longer than most evaluations.
+        return log_prob_diagonal_gaussian(*torch.broadcast_tensors(value, self.location, self.log_var))
 
 
 class StandardGaussian(DiagonalGaussian):
@@ -68,9 +67,8 @@ class StandardGaussian(DiagonalGaussian):
 
 @register_kl(DiagonalGaussian, DiagonalGaussian)
 def _kl(q: DiagonalGaussian, p: DiagonalGaussian) -> Tensor:  # pyright: ignore[reportUnusedFunction]
-    shape = torch.broadcast_shapes(q.location.shape, p.location.shape)
-    parts = (q.location, q.log_var, p.location, p.log_var)
-    return kl_diagonal_gaussian(*(part.expand(shape) for part in parts))
+    parts = torch.broadcast_tensors(q.location, q.log_var, p.location, p.log_var)
+    return kl_diagonal_gaussian(*parts)
 
 
 @register_kl(DiagonalGaussian, StandardGaussian)

@@ -222,11 +222,13 @@ def _two_contours(prior: LogDensity, aggregate: LogDensity, frame: Frame) -> Cal
 
 def _two_histograms(prior: Tensor, aggregate: Tensor) -> Callable[[Axes], None]:
     low, high = torch.cat([prior, aggregate]).aminmax()
-    edges = torch.linspace(float(low), float(high), 41).tolist()
+    edges = torch.linspace(float(low), float(high), 41, dtype=torch.float64)
 
     def draw(axes: Axes) -> None:
         for draws, colour, name in ((prior, REAL, "p(z)"), (aggregate, MODEL, "q(z)")):
-            axes.hist(draws.tolist(), bins=edges, density=True, color=colour, alpha=0.5, label=name)
+            heights = torch.histogram(draws.double().cpu(), edges, density=True).hist
+            # One outline is drawn several times as fast as 40 bars.
+            axes.stairs(heights.tolist(), edges.tolist(), fill=True, color=colour, alpha=0.5, label=name)
         axes.set(ylabel="density of draws")
         axes.legend()
 

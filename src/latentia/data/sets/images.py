@@ -5,8 +5,11 @@ Checksums are of the publisher's bytes where they are known, then of copies in w
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Mapping
 from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -30,11 +33,18 @@ def digits(split: str = "train", seed: int = 0) -> Rows:
 
     Split 80, 10 and 10 % by seed. Alpaydin and Kaynak (1998), UCI repository.
     """
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
-    images = images.astype(np.uint8).reshape(-1, 8, 8)
+    images, labels = _packaged_digits()
     return seeded_part(Raw(images, labels, Support("discrete", 17), _DIGITS).rows("digits"), split, seed)
+
+
+def _packaged_digits() -> tuple[np.ndarray, np.ndarray]:
+    """Read the images (n, 8, 8) and classes (n,) from scikit-learn's file; importing the library takes a second."""
+    package = find_spec("sklearn")
+    assert package is not None
+    assert package.origin is not None
+    with gzip.open(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", "rt") as file:
+        table = np.loadtxt(file, delimiter=",", dtype=np.uint8)
+    return table[:, :-1].reshape(-1, 8, 8), table[:, -1].astype(np.int64)
 
 
 _MNIST = side_by_side(
