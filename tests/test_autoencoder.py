@@ -19,6 +19,7 @@ from latentia.core.objective import Batch
 from latentia.core.train import train
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, RunError, UsageError
+from latentia.networks.scaling import Scaling
 from latentia.objectives.em.mixture import MixtureEM
 from latentia.objectives.latent_stage import OnLatents
 
@@ -295,3 +296,21 @@ def test_options_that_mean_nothing_are_refused(options, message):
 def test_supervision_needs_classes():
     with pytest.raises(DataError, match="needs labelled rows"):
         lt.fit("supervised-autoencoder", X, epochs=1, **SMALL)
+
+
+@pytest.mark.parametrize("support", ["real", "unit", "discrete(17)"])
+def test_the_squared_error_and_its_gradients_are_those_of_the_formula(support):
+    """Once and twice differentiated, with respect to network outputs and to rows, in units of the data's range."""
+    spec = lt.DataSpec((1, 3, 2), lt.Support.parse(support))
+    scaling = Scaling(spec).double()
+    if support == "real":
+        scaling.shift.copy_(torch.randn(1, 3, 2))
+        scaling.scale.copy_(torch.rand(1, 3, 2) + 0.5)
+    loss, generator = lt.likelihoods["squared-error"](spec, scaling), torch.Generator().manual_seed(0)
+    h = torch.randn(4, 1, 1, 3, 2, dtype=torch.float64, generator=generator, requires_grad=True)
+    x = torch.randn(4, 1, 3, 2, dtype=torch.float64, generator=generator, requires_grad=True)
+    width = {"real": 1.0, "unit": 1.0, "discrete(17)": 16.0}[support]
+    expected = -((x - scaling.shift - scaling.scale * h[:, 0]) / width).square().flatten(1).sum(1)
+    torch.testing.assert_close(loss.reconstruction(h, x), expected)
+    assert torch.autograd.gradcheck(loss.reconstruction, (h, x))
+    assert torch.autograd.gradgradcheck(loss.reconstruction, (h, x))

@@ -43,25 +43,26 @@ class Game:
             batch: the rows of the step.
             step: steps done before this one.
         """
-        micro = batch.split(self.accumulate)
+        rows = len(batch)
+        micro = [batch] if self.accumulate == 1 else batch.split(self.accumulate)
         games = [self.objective.step(part) for part in micro]
-        fractions = [len(part) / len(batch) for part in micro]
+        fractions = [len(part) / rows for part in micro]
         norms: dict[str, Tensor] = {}
         while True:
             ended: list[Metrics] = []
             named: list[list[str]] = []
             for game, fraction in zip(games, fractions, strict=True):
-                yielded = self._advance(game)
-                if isinstance(yielded, _End):
-                    ended.append(yielded.metrics)
+                yielded, end = self._advance(game)
+                if end is not None:
+                    ended.append({**end, **norms} if norms else end)
                 else:
-                    named.append(self._backward(_losses(yielded.losses), fraction, step))
+                    named.append(self._backward(_losses(yielded), fraction, step))
             if len(ended) == len(games):
-                return mean_of([{**metrics, **norms} for metrics in ended], fractions)
+                return mean_of(ended, fractions)
             self._agree(ended, named)
-            self._step(named[0], len(batch), step, norms)
+            self._step(named[0], rows, step, norms)
 
-    def _advance(self, game: Step) -> _Yielded | _End:
+    def _advance(self, game: Step) -> _Advanced:
         if self.context is NO_CONTEXT:
             return _advance(game)
         with self.context:
@@ -69,7 +70,7 @@ class Game:
 
     def _agree(self, ended: list[Metrics], named: list[list[str]]) -> None:
         """Raise `UsageError` unless all micro-batches go on, with the same players."""
-        if ended or any(each != named[0] for each in named):
+        if ended or (len(named) > 1 and any(each != named[0] for each in named)):
             for player in self.players.values():
                 player.zero_grad()
             what = "numbers of yields" if ended else "players"
@@ -100,26 +101,19 @@ class Game:
             self.players[name].step(step, self.watch.bad)
 
 
-@dataclass(frozen=True)
-class _Yielded:
-    losses: Yield
+_Advanced = tuple[Yield | None, Metrics | None]  # what was yielded, or what a step that has ended logs
 
 
-@dataclass(frozen=True)
-class _End:
-    metrics: Metrics
-
-
-def _advance(game: Step) -> _Yielded | _End:
+def _advance(game: Step) -> _Advanced:
     before = _switches()
     try:
-        yielded = _Yielded(next(game))
+        yielded = next(game)
     except StopIteration as end:
-        return _End(end.value or {})
+        return None, end.value or {}
     if _switches() != before:
         game.close()
         raise UsageError("the step yielded inside a context manager, such as torch.no_grad(): yield after it")
-    return yielded
+    return yielded, None
 
 
 def _switches() -> tuple[bool, ...]:
@@ -128,13 +122,13 @@ def _switches() -> tuple[bool, ...]:
 
 
 def _losses(yielded: object) -> Mapping[str, Tensor]:
-    match yielded:
-        case (str(name), Tensor() as loss):
+    if isinstance(yielded, tuple) and len(yielded) == 2:
+        name, loss = yielded
+        if isinstance(name, str) and isinstance(loss, Tensor):
             return {name: loss}
-        case Mapping():
-            return yielded
-        case _:
-            raise UsageError(
-                "a step yields (player, loss), or a mapping from players to losses; "
-                f"it yielded {type(yielded).__name__}"
-            )
+    if isinstance(yielded, Mapping):
+        return yielded
+    raise UsageError(
+        "a step yields (player, loss), or a mapping from players to losses; "
+        f"it yielded {type(yielded).__name__}"
+    )

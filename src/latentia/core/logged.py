@@ -21,10 +21,14 @@ class Logged:
 
     def __init__(self, metrics: Mapping[str, Tensor | float]) -> None:
         self.order = tuple(metrics)
-        tensors = {name: value.detach() for name, value in metrics.items() if isinstance(value, Tensor)}
-        self.names = tuple(tensors)
-        self.tensors = _stacked(list(tensors.values())) if tensors else None
-        self.numbers = {name: float(value) for name, value in metrics.items() if name not in tensors}
+        self.names = tuple([name for name, value in metrics.items() if isinstance(value, Tensor)])
+        values = [value.detach() for value in metrics.values() if isinstance(value, Tensor)]
+        self.tensors = _stacked(values) if values else None
+        self.numbers: dict[str, float] = {}
+        if len(self.names) < len(self.order):
+            self.numbers = {
+                name: float(value) for name, value in metrics.items() if not isinstance(value, Tensor)
+            }
 
     def read(self) -> dict[str, float]:
         """Return the numbers as they were logged, in their order; the first time waits for the device."""

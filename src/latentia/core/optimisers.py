@@ -85,19 +85,17 @@ class FusedOptimiser:
         self.settings = _settings(optim)
         self.whole: list[_Lists] = []  # the lists of all parameters, while their steps are counted together
 
-    @torch.no_grad()
     def step(self, lr: float, bad: Tensor | None = None) -> None:
         """Move every parameter that has a gradient, unless ``bad`` is 1."""
-        moving = [p for p in self.parameters if p.grad is not None]
-        for lists in self._lists(moving):
-            gradients = [p.grad for p in lists.parameters]
-            if lists.counters:
-                add = torch._foreach_add_  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
-                add(lists.counters, 1)  # masked or not: nothing follows a step that is bad
-            more = ([], lists.steps) if self.counts else ()
-            self.kernel(
-                lists.parameters, gradients, *lists.averages, *more, lr=lr, found_inf=bad, **self.settings
-            )
+        with torch.no_grad():
+            for lists in self._lists([p for p in self.parameters if p.grad is not None]):
+                gradients = [p.grad for p in lists.parameters]
+                for counter in lists.counters:  # masked or not: nothing follows a step that is bad
+                    counter.add_(1)
+                more = ([], lists.steps) if self.counts else ()
+                self.kernel(
+                    lists.parameters, gradients, *lists.averages, *more, lr=lr, found_inf=bad, **self.settings
+                )
 
     def load(self, parameter: nn.Parameter, tensors: dict[str, Tensor]) -> None:
         """Take a parameter's tensors from elsewhere."""

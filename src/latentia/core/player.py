@@ -81,6 +81,7 @@ class Player:
         self.parameters = [p for p in module.parameters() if p.requires_grad]
         if not self.parameters:
             raise UsageError(f"player {name!r} has no parameter that requires gradients")
+        self.together = torch.distributed.is_available() and torch.distributed.is_initialized()
         self.optimiser = optimiser(self.parameters, optim)
 
     def descend(self, loss: Tensor, step: int = 0) -> float | None:
@@ -121,10 +122,9 @@ class Player:
             sound: (), 0, or NaN where this process has found a loss that is not finite; so it is then in all of
                 them.
         """
-        together = torch.distributed.is_available() and torch.distributed.is_initialized()
-        if together:
+        if self.together:
             self._average_over_processes(rows, sound)
-        if self.optim.clip is None and step % EVERY and not together:
+        if self.optim.clip is None and step % EVERY and not self.together:
             return None
         moved = [p for p in self.parameters if p.grad is not None]
         norm = torch.nn.utils.get_total_norm([p.grad for p in moved if p.grad is not None])

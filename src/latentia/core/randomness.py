@@ -8,6 +8,30 @@ from contextlib import contextmanager
 import torch
 
 
+class Swap:
+    """Draw from given generators in a ``with``, again and again: `using_generator` without the time to set it up.
+
+    Args:
+        generators: one for each device, none of them torch's own.
+    """
+
+    def __init__(self, *generators: torch.Generator) -> None:
+        self.generators = generators
+        self.outside: list[torch.Tensor] = []
+
+    def __enter__(self) -> None:
+        """Let each generator's state be its device's global one."""
+        self.outside = [_global_state(each.device) for each in self.generators]
+        for each in self.generators:
+            _set_global_state(each.device, each.get_state())
+
+    def __exit__(self, *_: object) -> None:
+        """Let each generator keep what it has become, and put the global state back."""
+        for each, state in zip(self.generators, self.outside, strict=True):
+            each.set_state(_global_state(each.device))
+            _set_global_state(each.device, state)
+
+
 @contextmanager
 def using_generator(*generators: torch.Generator | None) -> Generator[None]:
     """Draw from given generators where torch draws from its global ones (torch.distributions, dropout).
@@ -23,15 +47,8 @@ def using_generator(*generators: torch.Generator | None) -> Generator[None]:
         True
     """
     own = [each for each in generators if each is not None and each is not torch.default_generator]
-    outside = [_global_state(generator.device) for generator in own]
-    for generator in own:
-        _set_global_state(generator.device, generator.get_state())
-    try:
+    with Swap(*own):
         yield
-    finally:
-        for generator, state in zip(own, outside, strict=True):
-            generator.set_state(_global_state(generator.device))
-            _set_global_state(generator.device, state)
 
 
 def _global_state(device: torch.device) -> torch.Tensor:

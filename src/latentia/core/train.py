@@ -14,7 +14,7 @@ from latentia.core.game import NO_CONTEXT, Game
 from latentia.core.logged import Logged
 from latentia.core.objective import Batch, Blocks, Objective
 from latentia.core.player import Optim, Player
-from latentia.core.randomness import using_generator
+from latentia.core.randomness import Swap, using_generator
 from latentia.core.state import State
 from latentia.errors import UsageError
 
@@ -145,6 +145,7 @@ def train(
     objective.eval()
     mode, step = _mode_switch(objective), objective.steps_done
     autocast = torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else NO_CONTEXT
+    swap = Swap(*generators.values())
     game = Game(objective, players, watch, accumulate, autocast)
     for batch in source.at(step):
         if objective.finished or (steps is not None and step >= steps):
@@ -152,13 +153,13 @@ def train(
         watch.read_again()
         mode(True)
         try:
-            with using_generator(*generators.values()):
+            with swap:
                 logged = _play(game, _on(batch, device), step, last=step + 1 == steps)
         finally:
             mode(False)
         step += 1
         objective.tick()
-        yield State(step, len(batch), logged, objective, players, generators, watch)
+        yield State(step, batch.x.shape[0], logged, objective, players, generators, watch)
 
 
 def _check(precision: str, accumulate: int) -> None:
