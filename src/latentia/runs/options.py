@@ -35,7 +35,7 @@ class Training:
         clip: largest norm of each player's gradient
         ema: decay rate of an exponential moving average of the weights, such as 0.999, which is then sampled and
             scored
-        monitor: metric of the validation rows to record each epoch; default: the likelihood or its bound, or
+        monitor: metric of the validation rows to record, within 5 % of the time; default: the likelihood, its bound, or
             energy-distance
         patience: epochs without a better monitor after which to stop and restore the best weights
         stop_on: the monitor to stop by; patience is then 10 epochs by default
@@ -56,7 +56,7 @@ class Training:
     warmup: Whole = 0
     clip: Positive | None = None
     ema: Annotated[float | None, Between(0, 1, "()")] = None
-    monitor: Annotated[str | None, OneOf(metrics)] = None
+    monitor: Annotated[str | None, OneOf("none", metrics)] = None
     patience: Count | None = None
     stop_on: Annotated[str | None, OneOf(metrics)] = None
     validation: Annotated[float | None, Between(0, 1, "()")] = None
