@@ -128,3 +128,19 @@ def test_each_term_of_the_glossary_is_defined_once():
     terms = re.findall(r"^\| ([^|]+?) \| [^|-]", GLOSSARY, re.MULTILINE)
     assert len(terms) > 80
     assert len(set(terms) - {"term"}) == len([term for term in terms if term != "term"])
+
+
+MOVED = re.findall(
+    r"^\| `([\w.]+)`[^|]* \| `([\w.]+)` \|$",
+    (ROOT / "CHANGELOG.md")
+    .read_text(encoding="utf-8")
+    .partition("### Moved names")[2]
+    .partition("**Attributes")[0],
+    re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize(("old", "new"), MOVED)
+def test_a_moved_name_is_where_the_changelog_says(old, new):
+    assert old != new
+    resolve_name(f"latentia.{new}")
