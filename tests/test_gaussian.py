@@ -98,7 +98,7 @@ def test_it_is_the_mixture_of_one_component(family):
 def test_what_is_logged_is_the_mean_log_density_of_the_rows(family):
     x = torch.from_numpy(rows())
     model = Gaussian(real(3), covariance=family)
-    metrics = GaussianMLE(model).fit(Batch(x))
+    metrics = GaussianMLE(model).solve(Batch(x))
     assert metrics["log_likelihood"] == pytest.approx(model.log_prob(x).mean().item(), rel=1e-12)
 
 
@@ -212,7 +212,7 @@ def test_samples_of_bounded_data_are_in_the_support():
     spec = DataSpec((1, 2, 2), Support("discrete", 5))
     model = Gaussian(spec)
     x = torch.randint(0, 5, (100, 1, 2, 2), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    GaussianMLE(model).fit(Batch(x))
+    GaussianMLE(model).solve(Batch(x))
     sample = model.sample(50, generator=torch.Generator().manual_seed(1))
     spec.check(sample)
     assert sample.shape == (50, 1, 2, 2)
@@ -229,7 +229,7 @@ def test_blocks_make_no_difference_also_far_from_the_origin(matrix, monkeypatch)
     moments = moments_of(Batch(torch.from_numpy(x)), matrix=matrix)
     expected = np.cov(x.T, bias=True)
     assert moments.covariance.numpy() == pytest.approx(expected if matrix else np.diag(expected), abs=1e-6)
-    assert moments.mean.numpy() == pytest.approx(x.mean(0), rel=1e-15)
+    assert moments.mean.tolist() == pytest.approx([math.fsum(column) / 400 for column in x.T], rel=1e-15)
 
 
 def test_weighted_moments_are_numpys_and_add_up():
@@ -260,11 +260,11 @@ def test_rows_in_a_mapped_file_are_read_in_blocks(tmp_path, monkeypatch):
     for shrinkage, times in (("none", 1), ("ledoit-wolf", 2)):
         read.clear()
         model = Gaussian(real(3))
-        GaussianMLE(model, shrinkage=shrinkage).fit(Batch(mapped))
+        GaussianMLE(model, shrinkage=shrinkage).solve(Batch(mapped))
         assert max(read) == 100
         assert sum(read) == 1000 * times + 1  # one row shows their width
     read.clear()
-    GaussianMLE(model).fit(Batch(mapped))
+    GaussianMLE(model).solve(Batch(mapped))
     unit = x.std(0, dtype=np.float64)
     expected = np.cov(x.astype(np.float64).T, bias=True)
     assert model.covariance.numpy() / np.outer(unit, unit) == pytest.approx(expected / np.outer(unit, unit))
@@ -285,7 +285,7 @@ def test_rows_in_a_mapped_file_are_read_in_blocks(tmp_path, monkeypatch):
 def test_shrinkage_is_scikit_learns(n, options, reference):
     x = rows(n) / np.array([1.0, 1e-3, 3e3])
     model = Gaussian(real(3))
-    metrics = GaussianMLE(model, **options, variance_floor=0.0).fit(Batch(torch.from_numpy(x)))
+    metrics = GaussianMLE(model, **options, variance_floor=0.0).solve(Batch(torch.from_numpy(x)))
     reference.fit(x)
     assert metrics["shrinkage"] == pytest.approx(getattr(reference, "shrinkage_", 0.3), rel=1e-9)
     assert model.covariance.numpy() == pytest.approx(reference.covariance_, rel=1e-8)
@@ -359,23 +359,23 @@ def singular() -> dict[str, Tensor]:
 def test_rows_whose_likelihood_has_no_maximum_are_refused_without_a_floor(case):
     batch = Batch(singular()[case])
     with pytest.raises(DataError, match=r"has no density: .*give a variance_floor"):
-        GaussianMLE(Gaussian(real(3)), variance_floor=0.0).fit(batch)
+        GaussianMLE(Gaussian(real(3)), variance_floor=0.0).solve(batch)
     with pytest.raises(DataError, match="has no density"):
         MaximumLikelihood(TrainableGaussian(real(3), variance_floor=0.0)).begin(batch)
     for covariance in COVARIANCES:
         model = Gaussian(real(3), covariance=covariance)
-        GaussianMLE(model).fit(batch)
+        GaussianMLE(model).solve(batch)
         assert model.log_prob(batch.x).isfinite().all()
 
 
 def test_bad_rows_and_options_are_refused():
     with pytest.raises(DataError, match="at least 2 rows; got 1"):
-        GaussianMLE(Gaussian(real(3))).fit(Batch(torch.zeros(1, 3)))
+        GaussianMLE(Gaussian(real(3))).solve(Batch(torch.zeros(1, 3)))
     for bad in (torch.nan, torch.inf):
         x = torch.from_numpy(rows())
         x[7, 1] = bad
         with pytest.raises(DataError, match="NaN"):
-            GaussianMLE(Gaussian(real(3))).fit(Batch(x))
+            GaussianMLE(Gaussian(real(3))).solve(Batch(x))
         with pytest.raises(DataError, match="NaN"):
             TrainableGaussian(real(3)).begin(Batch(x))
     spherical = Gaussian(real(3), covariance="spherical")

@@ -282,7 +282,7 @@ def test_samples_of_bounded_data_are_in_the_support():
     spec = DataSpec((1, 2, 3), Support("discrete", 5))
     x = torch.randint(0, 5, (40, 1, 2, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     model = KernelDensity(spec)
-    KernelPlacement(model).fit(Batch(x))
+    KernelPlacement(model).solve(Batch(x))
     sample = model.sample(30, generator=torch.Generator().manual_seed(1))
     spec.check(sample)
     assert sample.shape == (30, 1, 2, 3)
@@ -314,7 +314,7 @@ def test_the_loo_bandwidth_is_the_maximum_of_the_naive_likelihood(kernel, shape,
     w = np.random.default_rng(5).uniform(0.5, 2, size=40) if weighted else None
     model = KernelDensity(real(2), kernel=kernel)
     weights = None if w is None else torch.from_numpy(w)
-    metrics = KernelPlacement(model, bandwidth="loo", shape=shape, weights=weights).fit(
+    metrics = KernelPlacement(model, bandwidth="loo", shape=shape, weights=weights).solve(
         Batch(torch.from_numpy(x))
     )
     unit = covariance(model) / metrics["bandwidth"] ** 2
@@ -338,7 +338,7 @@ def test_the_loo_likelihood_of_many_rows_is_that_of_some(monkeypatch):
     for size in (500, 250):
         monkeypatch.setattr("latentia.objectives.closed_form.kernel_density._ROWS", size)
         torch.manual_seed(0)
-        found.append(KernelPlacement(KernelDensity(real(2)), bandwidth="loo").fit(x)["bandwidth"])
+        found.append(KernelPlacement(KernelDensity(real(2)), bandwidth="loo").solve(x)["bandwidth"])
     assert found[0] != found[1]
     assert found[0] == pytest.approx(found[1], rel=0.2)
 
@@ -348,7 +348,7 @@ def test_rules_and_factors(shape):
     x, d = rows(100), 2
     for rule, h in (("scott", 100 ** (-1 / 6)), ("silverman", (100 * 4 / 4) ** (-1 / 6)), ("fixed", 1.0)):
         model = KernelDensity(real(d))
-        metrics = KernelPlacement(model, bandwidth=rule, factor=0.5, shape=shape).fit(
+        metrics = KernelPlacement(model, bandwidth=rule, factor=0.5, shape=shape).solve(
             Batch(torch.from_numpy(x))
         )
         assert metrics["bandwidth"] == pytest.approx(0.5 * h)
@@ -373,12 +373,12 @@ def test_duplicates_have_no_loo_bandwidth_but_a_rule_of_thumb():
     with pytest.raises(
         DataError, match="every row has a duplicate; remove such rows, or choose bandwidth='scott'"
     ):
-        KernelPlacement(KernelDensity(real(2)), bandwidth="loo").fit(x)
+        KernelPlacement(KernelDensity(real(2)), bandwidth="loo").solve(x)
     model = KernelDensity(real(2))
-    KernelPlacement(model).fit(x)
+    KernelPlacement(model).solve(x)
     assert model.log_prob(x.x).isfinite().all()
     some = Batch(torch.from_numpy(np.concatenate([rows(30), rows(3)])))  # three rows twice
-    assert KernelPlacement(KernelDensity(real(2)), bandwidth="loo").fit(some)["bandwidth"] > 0.01
+    assert KernelPlacement(KernelDensity(real(2)), bandwidth="loo").solve(some)["bandwidth"] > 0.01
 
 
 @each_kernel
@@ -427,11 +427,11 @@ def test_bad_rows_and_options_are_refused():
         with pytest.raises(UsageError, match="no points yet: fit it, or set points"):
             call()
     with pytest.raises(DataError, match=r"at least 2 rows .*; got 1"):
-        KernelPlacement(model).fit(Batch(torch.zeros(1, 2)))
+        KernelPlacement(model).solve(Batch(torch.zeros(1, 2)))
     with pytest.raises(DataError, match=r"at least 2 rows .*; got 1"):
-        KernelPlacement(model, weights=torch.tensor([0.0, 1.0])).fit(Batch(torch.rand(2, 2)))
+        KernelPlacement(model, weights=torch.tensor([0.0, 1.0])).solve(Batch(torch.rand(2, 2)))
     with pytest.raises(DataError, match="the rows holds NaN"):
-        KernelPlacement(model).fit(Batch(torch.tensor([[0.0, 1.0], [math.nan, 0.0]])))
+        KernelPlacement(model).solve(Batch(torch.tensor([[0.0, 1.0], [math.nan, 0.0]])))
     for options, message in [
         ({"bandwidth": "scot"}, "unknown bandwidth 'scot'; did you mean 'scott'"),
         ({"factor": 0.0}, "factor must be positive and finite; got 0"),
@@ -458,7 +458,7 @@ def test_a_run_is_loaded_with_all_of_its_points(shape, tmp_path):
 def test_the_points_are_copies():
     x: Tensor = torch.from_numpy(rows(10))
     model = KernelDensity(real(2))
-    KernelPlacement(model).fit(Batch(x))
+    KernelPlacement(model).solve(Batch(x))
     before = model.points.clone()
     x.zero_()
     assert torch.equal(model.points, before)

@@ -17,8 +17,8 @@ from torch.distributions import MultivariateNormal
 import latentia as lt
 from latentia.core.objective import Batch
 from latentia.core.train import train
-from latentia.data import second_moments
-from latentia.data.second_moments import covariance_of, dense_covariance, streamed_covariance
+from latentia.data import moments
+from latentia.data.moments import covariance_of, dense_covariance, streamed_covariance
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, UsageError
 from latentia.functional.rotations import ROTATIONS, canonical, varimax
@@ -91,10 +91,10 @@ def scores(model: LinearGaussian, x: np.ndarray = X) -> np.ndarray:
 @pytest.mark.parametrize("shift", [0.0, 1e6])
 @pytest.mark.parametrize("block", [1, 7, 10_000])
 def test_covariances_are_numpys_in_blocks_of_any_size(shift, block, monkeypatch):
-    monkeypatch.setattr(second_moments, "_BLOCK_NUMBERS", block * D)
+    monkeypatch.setattr(moments, "_BLOCK_NUMBERS", block * D)
     x = factors(shift=shift)
     expected = np.cov(x.T, bias=True)
-    dense, streamed = dense_covariance(batch(x), D), streamed_covariance(batch(x), D)
+    dense, streamed = dense_covariance(batch(x), D), streamed_covariance(batch(x))
     assert dense.matrix.numpy() == pytest.approx(expected, rel=1e-8, abs=1e-8)
     B = torch.randn(D, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     for each in (dense, streamed):
@@ -141,7 +141,7 @@ class Counted:
 
 
 def test_the_covariance_is_taken_in_one_pass_of_rows_that_are_never_all_there(monkeypatch):
-    monkeypatch.setattr(second_moments, "_BLOCK_NUMBERS", 100 * D)
+    monkeypatch.setattr(moments, "_BLOCK_NUMBERS", 100 * D)
     rows = Counted(1000)
     found = principal(rows, D, K, "covariance")
     assert rows.passes == 1
@@ -491,7 +491,7 @@ def test_planted_factors_are_recovered():
 @pytest.mark.parametrize("noise", NOISES)
 def test_em_without_a_matrix_is_em_with_one(noise, monkeypatch):
     dense = em(noise, tol=1e-8)
-    monkeypatch.setattr(second_moments, "DENSE", D - 1)
+    monkeypatch.setattr(moments, "DENSE", D - 1)
     streamed = em(noise, tol=1e-8)
     assert int(streamed.clock) == int(dense.clock)
     assert torch.allclose(streamed.model.loadings, dense.model.loadings, rtol=1e-6)

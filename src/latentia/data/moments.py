@@ -1,10 +1,18 @@
-"""Moments of rows: mean and covariance, in one pass over blocks."""
+"""Moments of rows in one pass over blocks: mean, variances and covariance, as a matrix or as what it does to vectors.
+
+There are two ways. Variances are combined block by block by Chan's update (`Moments.__add__`). A covariance matrix is
+summed about one centre near the mean, which is one matrix product a block; both keep their digits where the mean is
+large beside the standard deviation.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
+from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +20,9 @@ from latentia.core.objective import Blocks
 from latentia.errors import DataError
 from latentia.functional.gaussian.covariances import is_constant, variances_of
 
-_BLOCK_NUMBERS = 2**22  # of (rows, entries) held at once: 32 MB
+_BLOCK_NUMBERS = 2**22  # of (rows, entries) held at once: 32 MB in float64
+_IN_CACHE = 2**18  # of them that stay in a core's cache: 2 MB
+DENSE = 2000  # entries up to which the matrix is formed: 32 MB
 
 
 @dataclass(frozen=True)
@@ -35,22 +45,22 @@ class Moments:
 
         Args:
             x: the rows.
-            weights: of the rows; 1 without.
-            matrix: whether entries' covariances are asked for, besides their variances.
+            weights: of the rows; 1 by default.
+            matrix: whether to return the entries' covariances besides their variances.
         """
         x = x.double()
-        w = torch.ones_like(x[:, 0]) if weights is None else weights
-        mean = w @ x / w.sum()
+        w = None if weights is None else weights[:, None]
+        total = x.new_tensor(len(x)) if weights is None else weights.sum()
+        mean = x.mean(0) if w is None else (w * x).sum(0) / total
         deviations = x - mean
-        weighted = w[:, None] * deviations
+        weighted = deviations if w is None else w * deviations
         scatter = weighted.mT @ deviations if matrix else (weighted * deviations).sum(0)
-        return cls(w.sum(), mean, scatter)
+        return cls(total, mean, scatter)
 
     def __add__(self, other: Moments) -> Moments:
         """Return the moments of both sets of rows.
 
-        With δ = x̄_b − x̄_a: M = M_a + M_b + δ δᵀ w_a w_b / (w_a + w_b), which loses no digits where the mean is large
-        beside the deviation: Chan, Golub and LeVeque (1983), eq. 2.1.
+        With δ = x̄_b − x̄_a: M = M_a + M_b + δ δᵀ w_a w_b / (w_a + w_b): Chan, Golub and LeVeque (1983), eq. 2.1.
         """
         total = self.total + other.total
         delta = other.mean - self.mean
@@ -69,12 +79,25 @@ class Moments:
         return cov * (varies[:, None] * varies if cov.dim() == 2 else varies)
 
 
+def mean_and_variance(rows: Blocks) -> tuple[Tensor, Tensor]:
+    """Return the mean and the variance (with 1/N) of each entry over all rows, (*event) float64, in one pass.
+
+    Example:
+        >>> from latentia.core.objective import Batch
+        >>> mean, variance = mean_and_variance(Batch(torch.tensor([[1.0], [3.0]])))
+        >>> mean.item(), variance.item()
+        (2.0, 1.0)
+    """
+    moments, shape = _streamed(rows)
+    return moments.mean.view(shape), (moments.scatter / moments.total).view(shape)
+
+
 def moments_of(rows: Blocks, *, matrix: bool) -> Moments:
     """Return the moments of all rows, flattened to D entries, block by block.
 
     Args:
         rows: in memory or in a file.
-        matrix: whether entries' covariances are asked for, besides their variances.
+        matrix: whether to return the entries' covariances besides their variances.
 
     Raises:
         DataError: for fewer than two rows, or values that are not finite.
@@ -85,44 +108,161 @@ def moments_of(rows: Blocks, *, matrix: bool) -> Moments:
         tensor([[1., 2.],
                 [2., 4.]], dtype=torch.float64)
     """
-    if len(rows) < 2:
-        raise DataError(f"a covariance needs at least 2 rows; got {len(rows)}")
-    size = max(1, _BLOCK_NUMBERS // next(iter(rows.blocks(1))).x.numel())
-    parts = (Moments.of(block.x.flatten(1), matrix=matrix) for block in rows.blocks(size))
-    moments = reduce(Moments.__add__, parts)
-    if not bool(moments.scatter.isfinite().all()):
-        raise DataError("the rows hold NaN, infinite or too large values: remove or fill these rows")
-    return moments
-
-
-def moments(rows: Blocks, block: int = 4096) -> tuple[Tensor, Tensor]:
-    """Return the mean and the variance (with 1/N) of each entry over all rows, in float64, in one pass.
-
-    Blocks are combined by the update of Chan, Golub and LeVeque (1983), which loses no digits where the mean is
-    large beside the deviation.
-
-    Example:
-        >>> from latentia.core.objective import Batch
-        >>> mean, variance = moments(Batch(torch.tensor([[1.0], [3.0]])))
-        >>> mean.item(), variance.item()
-        (2.0, 1.0)
-    """
-    count, mean, squares = 0, torch.zeros(()), torch.zeros(())
-    for batch in rows.blocks(block):
-        x = batch.x.double()
-        size, block_mean = len(x), x.mean(0)
-        delta = block_mean - mean.to(x.device)
-        total = count + size
-        squares = (
-            squares.to(x.device) + (x - block_mean).square().sum(0) + delta.square() * (count * size / total)
-        )
-        mean = mean.to(x.device) + delta * (size / total)
-        count = total
-    return mean, squares / count
+    n = len(rows)
+    if n < 2:
+        raise DataError(f"a covariance needs at least 2 rows; got {n}")
+    if not matrix:
+        moments, _ = _streamed(rows)
+        _finite(moments.scatter)
+        return moments
+    dense = dense_covariance(rows, next(iter(rows.blocks(1))).x.numel())
+    total = torch.tensor(float(n), dtype=torch.float64, device=dense.mean.device)
+    return Moments(total, dense.mean, dense.matrix * n)
 
 
 def fourth_moment(rows: Blocks, mean: Tensor) -> Tensor:
     """Return Σ_i ‖x_i − x̄‖⁴ over all rows, a number, block by block."""
-    size = max(1, _BLOCK_NUMBERS // len(mean))
-    blocks = (block.x.flatten(1).double() - mean for block in rows.blocks(size))
+    blocks = (block.x.flatten(1).double() - mean for block in rows.blocks(_rows_of_block(len(mean))))
     return sum((d.square().sum(1).square().sum() for d in blocks), start=torch.zeros_like(mean[0]))
+
+
+class Covariance(Protocol):
+    """S = (1/n) Σ_i (x_i − x̄)(x_i − x̄)ᵀ of n rows flattened to D entries, in float64."""
+
+    @property
+    def rows(self) -> int:
+        """Return n."""
+        ...
+
+    @property
+    def mean(self) -> Tensor:
+        """Return x̄, (D,)."""
+        ...
+
+    @property
+    def variances(self) -> Tensor:
+        """Return the diagonal of S, (D,)."""
+        ...
+
+    def times(self, B: Tensor) -> Tensor:
+        """Return SB for (D, k) B."""
+        ...
+
+
+@dataclass(frozen=True)
+class DenseCovariance:
+    """A covariance as its (D, D) ``matrix``."""
+
+    rows: int
+    mean: Tensor
+    matrix: Tensor
+
+    @property
+    def variances(self) -> Tensor:
+        """The diagonal of S."""
+        return self.matrix.diagonal()
+
+    def times(self, B: Tensor) -> Tensor:
+        """Return SB: one matrix product."""
+        return self.matrix @ B
+
+
+@dataclass(frozen=True)
+class StreamedCovariance:
+    """A covariance that is not formed: each product reads the rows of ``source`` once."""
+
+    rows: int
+    mean: Tensor
+    variances: Tensor
+    source: Blocks
+
+    def times(self, B: Tensor) -> Tensor:
+        """Return SB = (1/n) Σ_i (x_i − x̄)((x_i − x̄)ᵀB), block by block."""
+        total = torch.zeros_like(B)
+        for block in self.source.blocks(_rows_of_block(len(B))):
+            deviations = block.x.flatten(1).double() - self.mean
+            total += deviations.mT @ (deviations @ B)
+        return total / self.rows
+
+
+def covariance_of(rows: Blocks, entries: int) -> Covariance:
+    """Return the covariance of rows with so many entries: as a matrix, unless it would take much memory."""
+    return dense_covariance(rows, entries) if entries <= DENSE else streamed_covariance(rows)
+
+
+def streamed_covariance(rows: Blocks) -> StreamedCovariance:
+    """Return the covariance of rows, in O(D) memory besides a block of rows.
+
+    Raises:
+        DataError: for values that are not finite.
+    """
+    mean, variances = (each.flatten() for each in mean_and_variance(rows))
+    return StreamedCovariance(len(rows), _finite(mean), _finite(variances), rows)
+
+
+def dense_covariance(rows: Blocks, entries: int, *, quick: bool = False) -> DenseCovariance:
+    """Return the covariance of rows as a matrix, in one pass.
+
+    S = (1/n) Σ_i (x_i − c)(x_i − c)ᵀ − δδᵀ, δ = x̄ − c. The centre c is the mean of the first block: about 0 digits
+    would be lost where the mean is large beside the deviations.
+
+    Args:
+        rows: n rows.
+        entries: D.
+        quick: take the products of a block in float32 and only add up blocks in float64. This takes half the time, and
+            an entry S_ij is then off by about 1e-6 √(S_ii S_jj).
+
+    Raises:
+        DataError: for values that are not finite.
+    """
+    n, dtype = 0, torch.float32 if quick else torch.float64
+    room = centre = first = torch.zeros(entries, dtype=torch.float64)
+    second = torch.zeros(entries, entries, dtype=torch.float64)
+    for block in rows.blocks(_rows_of_block(entries)):
+        x = block.x.flatten(1)
+        if not n:
+            centre = x.mean(0, dtype=torch.float64).to(dtype)
+            first, second = first.to(x.device), second.to(x.device)
+            room = torch.empty(x.shape, dtype=dtype, device=x.device)  # memory anew for each block takes long
+        _add_moments(first, second, x.to(dtype), centre, room[: len(x)])
+        n += len(x)
+    delta = first / n
+    return DenseCovariance(n, centre + delta, _finite((second / n).addr_(delta, delta, alpha=-1)))
+
+
+def _add_moments(first: Tensor, second: Tensor, x: Tensor, centre: Tensor, room: Tensor) -> None:
+    """Add Σ_i (x_i − c), (D,), and Σ_i (x_i − c)(x_i − c)ᵀ, (D, D), of a block of rows, with room for deviations.
+
+    On a CPU all of it is NumPy's: it sees the symmetry of the product, takes half of it, and its threads do not have
+    to wait for torch's.
+    """
+    if x.device.type != "cpu":
+        deviations = torch.sub(x, centre, out=room)
+        first += deviations.sum(0)
+        second += deviations.mT @ deviations
+        return
+    with np.errstate(invalid="ignore", over="ignore"):  # it shows in the sum
+        rows = np.subtract(x.numpy(), centre.numpy(), out=room.numpy())
+        total, product = first.numpy(), second.numpy()  # views
+        total += np.ones(len(rows), rows.dtype) @ rows
+        product += rows.T @ rows
+
+
+def _streamed(rows: Blocks) -> tuple[Moments, torch.Size]:
+    """Return the moments of all rows, without covariances, and the shape of a row."""
+    shape = next(iter(rows.blocks(1))).x.shape[1:]
+    size = max(1, min(_BLOCK_NUMBERS, _IN_CACHE) // max(1, shape.numel()))
+    blocks: Iterator[Tensor] = (block.x for block in rows.blocks(size))
+    return reduce(Moments.__add__, (Moments.of(x.flatten(1), matrix=False) for x in blocks)), shape
+
+
+def _rows_of_block(entries: int) -> int:
+    return max(1, _BLOCK_NUMBERS // max(1, entries))
+
+
+def _finite(values: Tensor) -> Tensor:
+    if not bool(values.isfinite().all()):
+        raise DataError(
+            "the rows hold NaN or infinity, or numbers whose squares overflow: remove or rescale them"
+        )
+    return values

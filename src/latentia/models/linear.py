@@ -9,7 +9,7 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 from latentia.core.model import Decodes, Density, Encodes, Generative
 from latentia.core.objective import Blocks
 from latentia.core.randomness import using_generator
-from latentia.data.moments import moments
+from latentia.data.moments import mean_and_variance
 from latentia.data.spec import DataSpec
 from latentia.distributions.point_mass import PointMass
 from latentia.errors import DataError, UsageError
@@ -226,7 +226,7 @@ def spread(rows: Blocks, *, each: bool) -> tuple[Tensor, Tensor]:
     Raises:
         DataError: for values that are not finite, or rows that are all the same.
     """
-    mean, variance = (moment.flatten() for moment in moments(rows))
+    mean, variance = (moment.flatten() for moment in mean_and_variance(rows))
     if not bool(variance.isfinite().all()):
         raise DataError("the rows hold NaN or infinity: remove or fill these rows")
     constant = variance <= (1e-12 * mean).square()  # zero up to the rounding of the mean

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from latentia.core.objective import Blocks
-from latentia.data.moments import moments
+from latentia.data.moments import mean_and_variance
 from latentia.data.spec import DataSpec, Support
 
 
@@ -92,7 +92,7 @@ class Scaling(nn.Module):
         """Set shift and scale of real entries and counts to their mean and standard deviation."""
         if not self.free.any():
             return
-        mean, variance = moments(rows)
+        mean, variance = mean_and_variance(rows)
         std = variance.sqrt()
         std = torch.where(std > 0, std, torch.ones_like(std))
         self.shift.copy_(torch.where(self.free, mean.to(self.shift), self.shift))

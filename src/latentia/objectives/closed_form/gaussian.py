@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from latentia.core.objective import Batch, Blocks, Objective, Step
+from latentia.core.closed_form import ClosedForm
+from latentia.core.objective import Blocks
 from latentia.data.moments import Moments, fourth_moment, moments_of
 from latentia.errors import UsageError
 from latentia.functional.gaussian.covariances import ledoit_wolf_shrinkage, oas_shrinkage, shrunk
@@ -18,7 +19,7 @@ from latentia.registry import check_name
 SHRINKAGES = ("none", "fixed", "ledoit-wolf", "oas")
 
 
-class GaussianMLE(Objective):
+class GaussianMLE(ClosedForm):
     """Fit a Gaussian in one step: μ = x̄, and Σ the most likely of its family with Σ ⪰ diag(r).
 
     Σ = S = (1/N) Σ_i (x_i − x̄)(x_i − x̄)ᵀ, its diagonal, or (tr S / D) I, wherever that has no direction of a variance
@@ -42,16 +43,16 @@ class GaussianMLE(Objective):
         Chen et al. (2010).
 
     Example:
+        >>> from latentia.core.objective import Batch
         >>> from latentia.data.spec import DataSpec, Support
         >>> model = Gaussian(DataSpec((1,), Support("real")))
-        >>> dict(GaussianMLE(model).fit(Batch(torch.tensor([[1.0], [3.0]]))))
+        >>> dict(GaussianMLE(model).solve(Batch(torch.tensor([[1.0], [3.0]]))))
         {'log_likelihood': -1.4189385332046727}
         >>> model.mean.item(), model.covariance.item()
         (2.0, 1.0)
     """
 
     model: Gaussian
-    done: Tensor
 
     def __init__(
         self,
@@ -67,30 +68,9 @@ class GaussianMLE(Objective):
         self.shrinkage = shrinkage
         self.share = share
         self.variance_floor = checked_floor(variance_floor)
-        self.register_buffer("done", torch.tensor(False))
-
-    @property
-    def finished(self) -> bool:  # pyright: ignore
-        """Whether the one step is done."""
-        return bool(self.done)
-
-    def players(self) -> Mapping[str, nn.Module]:
-        """Return none: the step is in closed form."""
-        return {}
-
-    def begin(self, rows: Blocks) -> None:  # noqa: ARG002  (read in the step)
-        """Ask for the step, again where the model was fitted before."""
-        self.done.fill_(False)
-
-    def step(self, batch: Batch) -> Step:
-        """Fit all rows; log their mean log-likelihood, which on held-out rows is less."""
-        yield from ()
-        metrics = self.fit(batch)
-        self.done.fill_(True)
-        return metrics
 
     @torch.no_grad()
-    def fit(self, rows: Blocks) -> Mapping[str, float]:
+    def solve(self, rows: Blocks) -> Mapping[str, float]:
         """Set the model's parameters; return the rows' mean log-likelihood in nats.
 
         Raises:

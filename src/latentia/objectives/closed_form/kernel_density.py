@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from latentia.core.objective import Batch, Blocks, Objective, Step
+from latentia.core.closed_form import ClosedForm
+from latentia.core.objective import Blocks
 from latentia.data.moments import Moments
 from latentia.errors import DataError, UsageError
 from latentia.functional.kernel.density_kernels import SmoothingKernel, log_kernel_sums
@@ -27,7 +28,7 @@ _LADDER = range(
 )  # powers of 2 between which the most likely bandwidth is looked for, in units of Scott's
 
 
-class KernelPlacement(Objective):
+class KernelPlacement(ClosedForm):
     """Put a kernel around every row: H = h² Σ, with Σ the rows' covariance of the bandwidth's shape.
 
     h is a factor times n^(−1/(d+4)) by Scott's rule, (n (d + 2)/4)^(−1/(d+4)) by Silverman's, the maximum of the
@@ -54,15 +55,15 @@ class KernelPlacement(Objective):
         and Data Analysis, eq. 4.14 and 3.4.4 (likelihood cross-validation).
 
     Example:
+        >>> from latentia.core.objective import Batch
         >>> from latentia.data.spec import DataSpec, Support
         >>> model = KernelDensity(DataSpec((1,), Support("real")))
-        >>> metrics = KernelPlacement(model, bandwidth="fixed", factor=0.5).fit(Batch(torch.tensor([[0.0], [2.0]])))
+        >>> metrics = KernelPlacement(model, bandwidth="fixed", factor=0.5).solve(Batch(torch.tensor([[0.0], [2.0]])))
         >>> model.bandwidth, round(metrics["loo_log_likelihood"], 4)  # log N(2; 0, 0.25)
         (tensor([0.5000], dtype=torch.float64), -8.2258)
     """
 
     model: KernelDensity
-    done: Tensor
 
     def __init__(
         self,
@@ -85,30 +86,9 @@ class KernelPlacement(Objective):
         self.family = SHAPES[shape]
         self.variance_floor = checked_floor(variance_floor)
         self.given = weights
-        self.register_buffer("done", torch.tensor(False))
-
-    @property
-    def finished(self) -> bool:  # pyright: ignore
-        """Whether the one step is done."""
-        return bool(self.done)
-
-    def players(self) -> Mapping[str, nn.Module]:
-        """Return none: the step is in closed form."""
-        return {}
-
-    def begin(self, rows: Blocks) -> None:  # noqa: ARG002  (read in the step)
-        """Ask for the step, again where the model was fitted before."""
-        self.done.fill_(False)
-
-    def step(self, batch: Batch) -> Step:
-        """Keep the rows and choose the bandwidth; log h and the mean leave-one-out log-likelihood, if finite."""
-        yield from ()
-        metrics = self.fit(batch)
-        self.done.fill_(True)
-        return metrics
 
     @torch.no_grad()
-    def fit(self, rows: Blocks) -> Mapping[str, float]:
+    def solve(self, rows: Blocks) -> Mapping[str, float]:
         """Place the kernels; return h and the mean leave-one-out log-likelihood, in nats per row, if finite.
 
         Raises:

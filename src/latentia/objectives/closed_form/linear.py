@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from latentia.core.objective import Batch, Blocks, Metrics, Objective, Step
-from latentia.data.second_moments import (
+from latentia.core.closed_form import ClosedForm
+from latentia.core.objective import Blocks, Metrics
+from latentia.data.moments import (
     DENSE,
     Covariance,
     dense_covariance,
@@ -76,7 +75,7 @@ def principal(rows: Blocks, entries: int, k: int, solver: str = "auto", *, quick
     check_name("solver", solver, SOLVERS)
     enough_rows(len(rows), k)
     if solver == "randomized" or (solver == "auto" and entries > DENSE):
-        return _randomised(streamed_covariance(rows, entries), k)
+        return _randomised(streamed_covariance(rows), k)
     return _exact(rows, entries, k, quick=quick and entries >= _QUICK)
 
 
@@ -113,42 +112,7 @@ def _principal(covariance: Covariance, values: Tensor, vectors: Tensor, k: int) 
     return Principal(covariance.rows, covariance.mean, directions, variances, covariance.variances.sum())
 
 
-class _ClosedForm(Objective, ABC):
-    """One step on the whole set, and it is done. It has no players."""
-
-    done: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("done", torch.tensor(False))
-
-    @property
-    def finished(self) -> bool:  # pyright: ignore
-        """Whether the one step is done."""
-        return bool(self.done)
-
-    def players(self) -> Mapping[str, nn.Module]:
-        """Return none: the solution is in closed form."""
-        return {}
-
-    def begin(self, rows: Blocks) -> None:  # noqa: ARG002
-        """Forget an earlier training."""
-        self.done.fill_(False)
-
-    @torch.no_grad()
-    def step(self, batch: Batch) -> Step:
-        """Solve for the model on all rows."""
-        yield from ()
-        metrics = self.solve(batch)
-        self.done.fill_(True)
-        return metrics
-
-    @abstractmethod
-    def solve(self, rows: Blocks) -> Metrics:
-        """Set the model's parameters; return what to log."""
-
-
-class ClosedFormPCA(_ClosedForm):
+class ClosedFormPCA(ClosedForm):
     """min over W of Σ_i ‖x_i − x̄ − WWᵀ(x_i − x̄)‖²: the d directions of largest variance.
 
     Args:
@@ -197,7 +161,7 @@ def _refuse_equal_rows(found: Principal) -> None:
         raise DataError(f"all {found.rows} rows are the same: there is no variance to model")
 
 
-class ClosedFormPPCA(_ClosedForm):
+class ClosedFormPPCA(ClosedForm):
     """The maximum-likelihood z ~ N(0, I), x | z ~ N(Wz + μ, σ²I), from the eigenvalues λ of the covariance (1/n).
 
     μ = x̄, σ² = (1/(D − k)) Σ_(j>k) λ_j, W = U_k (Λ_k − σ²I)^½: the noise is the mean of the discarded eigenvalues.

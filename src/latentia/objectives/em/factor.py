@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from latentia.core.objective import Batch, Blocks, Objective, Step
-from latentia.data.second_moments import Covariance, covariance_of
+from latentia.data.moments import Covariance, covariance_of
 from latentia.errors import UsageError
 from latentia.functional.gaussian.densities import LOG_2PI
 from latentia.functional.rotations import rotation_named
