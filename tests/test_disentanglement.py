@@ -505,9 +505,9 @@ def test_seeds_decide_every_draw_and_nothing_else_is_drawn(measure):
     ("codes", "factors", "error", "message"),
     [
         (Z, V[:10], UsageError, "of the same rows; got 360 and 10"),
-        (Z, V.double(), UsageError, "factors must be whole numbers from 0; got torch.float64"),
+        (Z, V.double(), UsageError, "factors must hold integers from 0; got torch.float64"),
         (Z, V[:, 0], UsageError, r"factors must have shape \(n, k\)"),
-        (Z, V - 1, DataError, "must be numbers from 0; got -1"),
+        (Z, V - 1, DataError, "must be integers from 0; got -1"),
         (Z, V * torch.tensor([1, 0, 1, 1]), DataError, "factor 1 has one value in all 360 rows"),
         (Z / 0, V, DataError, "codes holds NaN or infinite values in 360 of its 360 points"),
     ],

@@ -16,7 +16,7 @@ def coded_factors(codes: Tensor, factors: Tensor) -> None:
         DataError: for a code that is not finite, a negative factor, or a factor with one value only.
     """
     point_sets(codes=codes)
-    whole_numbers(factors=factors)
+    integers_from_zero(factors=factors)
     if len(codes) != len(factors):
         raise UsageError(f"codes and factors must be of the same rows; got {len(codes)} and {len(factors)}")
     constant = (factors == factors[0]).all(0).nonzero().flatten().tolist()
@@ -24,7 +24,7 @@ def coded_factors(codes: Tensor, factors: Tensor) -> None:
         raise DataError(f"factor {constant[0]} has one value in all {len(factors)} rows: leave it out")
 
 
-def whole_numbers(**tensors: Tensor) -> None:
+def integers_from_zero(**tensors: Tensor) -> None:
     """Raise unless every tensor holds rows (n, k) of integers from 0, with n and k of at least 1.
 
     Raises:
@@ -35,9 +35,11 @@ def whole_numbers(**tensors: Tensor) -> None:
         if tensor.dim() != 2 or not tensor.numel():
             raise UsageError(f"{name} must have shape (n, k), n and k at least 1; got {tuple(tensor.shape)}")
         if tensor.is_floating_point():
-            raise UsageError(f"{name} must be whole numbers from 0; got {tensor.dtype}: number the values")
+            raise UsageError(
+                f"{name} must hold integers from 0; got {tensor.dtype}: encode the values as indices"
+            )
         if int(tensor.min()) < 0:
-            raise DataError(f"{name} must be numbers from 0; got {int(tensor.min())}")
+            raise DataError(f"{name} must be integers from 0; got {int(tensor.min())}")
 
 
 def matrix(at_least: tuple[int, int], **tensors: Tensor) -> None:

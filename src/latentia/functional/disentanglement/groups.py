@@ -103,13 +103,13 @@ def least_varying_latents(
     Reference: Kim & Mnih (2018), Disentangling by Factorising, section 4.
     """
     _groups_exist(codes, factors)
-    steadiest = torch.empty_like(shared)
+    least = torch.empty_like(shared)
     for j, points in _of_one_factor(shared, size * codes.shape[1]):
         first = torch.randint(len(codes), (len(points), 1), generator=generator)
         group = rows_sharing_factor(factors[:, j], first.expand(-1, size), generator)
         relative = (codes[group].var(1) / variances).where(variances > 0, torch.inf)
-        steadiest[points] = relative.argmin(1)
-    return steadiest
+        least[points] = relative.argmin(1)
+    return least
 
 
 def majority_factors(codes: Tensor, shared: Tensor, sizes: tuple[int, int]) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from latentia.errors import UsageError
 from latentia.functional.checks import point_sets
-from latentia.functional.disentanglement.checks import matrix, whole_numbers
+from latentia.functional.disentanglement.checks import integers_from_zero, matrix
 from latentia.functional.disentanglement.gaps import top_two_gaps
 
 
@@ -66,7 +66,7 @@ def mutual_information(codes: Tensor, factors: Tensor, weights: Tensor | None = 
         tensor([[2.],
                 [1.]], dtype=torch.float64)
     """
-    whole_numbers(codes=codes, factors=factors)
+    integers_from_zero(codes=codes, factors=factors)
     if len(codes) != len(factors):
         raise UsageError(f"codes and factors must be of the same rows; got {len(codes)} and {len(factors)}")
     values = int(factors.max()) + 1
