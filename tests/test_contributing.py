@@ -103,7 +103,7 @@ def test_the_examples_pass_the_tests_that_pick_them_up(tree: Path):
 def test_parts_outside_the_package_are_used_on_the_command_line(tree: Path):
     """Each is named in a fit, scored, and loaded with the same files."""
     imports = [word for path in OUTSIDE for word in ("--import", path)]
-    assert len(OUTSIDE) == 6
+    assert len(OUTSIDE) == 7
 
     def latentia(*words: str) -> None:
         run(tree, sys.executable, "-m", "latentia", *imports, *words)
@@ -113,7 +113,8 @@ def test_parts_outside_the_package_are_used_on_the_command_line(tree: Path):
     latentia("fit", "vae", *common, "b", "--prior", "laplace", "--monitor", "mean-gap")
     latentia("fit", "vae", *common, "c", "--likelihood", "student-t")
     latentia("fit", "robust-vae", *common, "d", "--latent-dim", "2")
-    for folder in "abcd":
+    latentia("fit", "vae", *common, "e", "--network", "tapered-mlp", "--hidden", "8")
+    for folder in "abcde":
         latentia("evaluate", folder, "--metrics", "mean-gap")
         latentia("sample", folder, "--n", "4", "--out", f"{folder}.npy")
 

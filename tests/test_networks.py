@@ -16,13 +16,17 @@ from latentia.networks.layers import at_least_float32
 from latentia.networks.mlp import ACTIVATIONS, MLP
 from latentia.networks.registry import (
     NETWORKS,
+    Network,
     Size,
+    encoder_factory,
     image_to_image_factory,
     network_name,
     networks_with,
     size_of,
 )
 from latentia.networks.scaling import Scaling
+from latentia.options import Having
+from latentia.registry import networks
 
 IMAGE = DataSpec((1, 8, 8), Support("unit"))
 TABLE = DataSpec((5,), Support("real"))
@@ -73,17 +77,42 @@ def test_auto_is_conv_for_images_that_are_large_enough(data, name):
 
 def test_a_network_says_which_slots_it_fills_and_a_slot_which_networks_fill_it():
     assert NETWORKS["conv"].slots == ("encoder", "decoder")
-    assert networks_with("encoder", "decoder") == ["mlp", "gated-mlp", "maxout-mlp", "conv", "resnet"]
+    assert networks_with("encoder", "decoder") == ["conv", "gated-mlp", "maxout-mlp", "mlp", "resnet"]
     with pytest.raises(
         UsageError, match=r"network='conv' has no image_to_image; those that have one: .*unet"
     ):
         image_to_image_factory("conv")
     with pytest.raises(
         UsageError,
-        match="network='unet' has no encoder; those that have one: mlp, gated-mlp, maxout-mlp, conv, resnet",
+        match="network='unet' has no encoder; those that have one: conv, gated-mlp, maxout-mlp, mlp, resnet",
     ):
         network_name("unet", IMAGE)
     assert network_name("unet", IMAGE, ["image_to_image"]) == "unet"
+    assert network_name("MLP", IMAGE) == "mlp"
+
+
+def test_a_network_of_one_s_own_is_found_by_its_slots_and_sizes(monkeypatch):
+    for name in ("_members", "_facts", "_written", "_outside"):
+        monkeypatch.setattr(NETWORKS, name, dict(getattr(NETWORKS, name)))
+
+    def encoder(in_shape, out_features, *, context, size, norm, **_):
+        return MLP(in_shape, (out_features,), hidden=(size.hidden,), context=context, norm=norm)
+
+    networks.add({"one-layer": Network(encoder=encoder, sizes=("hidden",))})
+    assert "one-layer" in networks_with("encoder")
+    assert "one-layer" in Having(NETWORKS, "encoder", "hidden")
+    assert "one-layer" not in Having(NETWORKS, "decoder")
+    made = encoder_factory("one-layer")((2,), 3, context=0, size=Size(hidden=4), norm="none")
+    assert made(torch.zeros(5, 2)).shape == (5, 3)
+    with pytest.raises(UsageError, match="network='one-layer' has no decoder; those that have one: conv"):
+        network_name("one-layer", TABLE)
+
+
+def test_slots_and_sizes_are_the_same_from_syntax_trees_as_from_the_networks():
+    for name, network in NETWORKS.items():
+        assert {*Having(NETWORKS, *network.slots, *network.sizes)} >= {name}
+        for word in ("encoder", "decoder", "image_to_image", "hidden", "layers", "width"):
+            assert (name in Having(NETWORKS, word)) == (word in (*network.slots, *network.sizes))
 
 
 @pytest.mark.parametrize("options", [{"hidden": 0}, {"layers": -1}, {"width": 0}])

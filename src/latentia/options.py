@@ -230,8 +230,10 @@ class Having(Collection[str]):
 
     def _words(self, name: str) -> Iterator[str]:
         """Iterate over what an entry has; one that is read from a syntax tree has the keywords that it is made of."""
-        known = getattr(self.table, "known_facts", None)
-        entry = known(name) if known else self.table[name]
+        table: Any = self.table
+        facts = table.known_facts(name) if hasattr(table, "known_facts") else {}
+        # A member that another module has added has no facts to read: it is there itself.
+        entry = facts or (table[name] if isinstance(table, dict) or table.has(name) else {})
         if isinstance(entry, Mapping):
             return iter([*entry, *entry.get("sizes", ())])
         return iter([*getattr(entry, "slots", ()), *getattr(entry, "sizes", ())])

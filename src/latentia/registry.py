@@ -128,10 +128,14 @@ class Registry(Mapping[str, T]):
         return self._facts[self.name_of(name)]
 
     def known_facts(self, name: str) -> Mapping[str, Any]:
-        """Return the constants among the keyword arguments of a member's decorator, without importing the member."""
+        """Return the constants among the keyword arguments of a member's decorator, without importing the member.
+
+        A member that is added as a call, such as `Network(encoder=…)`, has the keywords of this call; None stands for
+        values that are not constants.
+        """
         name = self.name_of(name)
         listing = self._listings.get(name)
-        return self._facts.get(name, {} if listing is None else listing.facts)
+        return self._facts.get(name) or ({} if listing is None else listing.facts)
 
     def has(self, name: str) -> bool:
         """Whether a member is there without importing anything more."""
@@ -246,19 +250,22 @@ class Registry(Mapping[str, T]):
                 for name, facts in self._registered_names(node):
                     summary = _first_line(ast.get_docstring(node))
                     yield name, _Listing(module, node.name, summary, facts)
-            for name in self._added_names(node):
-                yield name, _Listing(module, "", "", _NONE)
+            for name, facts in self._added(node):
+                yield name, _Listing(module, "", "", facts)
 
-    def _added_names(self, node: ast.stmt) -> Iterator[str]:
+    def _added(self, node: ast.stmt) -> Iterator[tuple[str, Mapping[str, Any]]]:
         match node:
             case ast.Expr(
                 value=ast.Call(
-                    func=ast.Attribute(value=ast.Name(id=self.name), attr="add"), args=[ast.Dict(keys=keys)]
+                    func=ast.Attribute(value=ast.Name(id=self.name), attr="add"),
+                    args=[ast.Dict(keys=keys, values=values)],
                 )
             ):
-                yield from (
-                    key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)
-                )
+                for key, value in zip(keys, values, strict=True):
+                    if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                        keywords = value.keywords if isinstance(value, ast.Call) else []
+                        nothing = {str(each.arg): None for each in keywords}
+                        yield key.value, nothing | dict(_constants(keywords))
             case _:
                 pass
 
@@ -363,6 +370,7 @@ augmentations = _registry("augmentations", "functional.gan", "augmentation")
 critic_weightings = _registry("critic_weightings", "functional.gan", "way to combine critics")
 penalties = _registry("penalties", "objectives.gan", "penalty")
 activations = _registry("activations", "networks", "activation")
+networks = _registry("networks", "networks.registry", "network")
 minibatch_layers = _registry("minibatch_layers", "networks", "minibatch layer")
 kernels = _registry("kernels", "functional.kernel", "kernel")
 density_kernels = _registry("density_kernels", "functional.kernel", "kernel")

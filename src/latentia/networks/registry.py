@@ -1,9 +1,9 @@
-"""Networks by name: encoders, decoders and image-to-image networks."""
+"""Networks by name: encoders, decoders and image-to-image networks; `networks.add` takes one's own."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ from latentia.networks.norms import check_norm
 from latentia.networks.resnet import ResNetDecoder, ResNetEncoder
 from latentia.networks.translator import ResidualTranslator
 from latentia.networks.unet import UNet
-from latentia.registry import check_name, unknown
+from latentia.registry import Registry, check_name, networks, unknown
 
 __all__ = [
     "CONDITIONINGS",
@@ -193,32 +193,44 @@ def _decoder_conditioning(conditioning: str, norm: str) -> str:
     return "batch-norm" if _known(conditioning) == "projection" and norm == "batch" else "concatenation"
 
 
-def _mlps(activation: str) -> Network:
-    return Network(
-        encoder=partial(_mlp_encoder, activation=activation),
-        decoder=partial(_mlp_decoder, activation=activation),
-        image_to_image=partial(_mlp_image_to_image, activation=activation),
-        sizes=("hidden", "layers"),
-    )
-
-
-NETWORKS: Mapping[str, Network] = {
-    "mlp": _mlps("relu"),
-    "gated-mlp": _mlps("gated"),
-    "maxout-mlp": _mlps("maxout"),
-    "conv": Network(
-        encoder=partial(_image_encoder, encoder=ConvEncoder),
-        decoder=partial(_image_decoder, decoder=ConvDecoder),
-        sizes=("width",),
-    ),
-    "resnet": Network(
-        encoder=partial(_image_encoder, encoder=ResNetEncoder),
-        decoder=partial(_image_decoder, decoder=ResNetDecoder),
-        image_to_image=partial(_image_to_image, network=ResidualTranslator, norm="instance"),
-        sizes=("width",),
-    ),
-    "unet": Network(image_to_image=partial(_image_to_image, network=UNet, norm="group"), sizes=("width",)),
-}
+NETWORKS: Registry[Network] = networks
+networks.add(
+    {
+        "mlp": Network(
+            encoder=partial(_mlp_encoder, activation="relu"),
+            decoder=partial(_mlp_decoder, activation="relu"),
+            image_to_image=partial(_mlp_image_to_image, activation="relu"),
+            sizes=("hidden", "layers"),
+        ),
+        "gated-mlp": Network(
+            encoder=partial(_mlp_encoder, activation="gated"),
+            decoder=partial(_mlp_decoder, activation="gated"),
+            image_to_image=partial(_mlp_image_to_image, activation="gated"),
+            sizes=("hidden", "layers"),
+        ),
+        "maxout-mlp": Network(
+            encoder=partial(_mlp_encoder, activation="maxout"),
+            decoder=partial(_mlp_decoder, activation="maxout"),
+            image_to_image=partial(_mlp_image_to_image, activation="maxout"),
+            sizes=("hidden", "layers"),
+        ),
+        "conv": Network(
+            encoder=partial(_image_encoder, encoder=ConvEncoder),
+            decoder=partial(_image_decoder, decoder=ConvDecoder),
+            sizes=("width",),
+        ),
+        "resnet": Network(
+            encoder=partial(_image_encoder, encoder=ResNetEncoder),
+            decoder=partial(_image_decoder, decoder=ResNetDecoder),
+            image_to_image=partial(_image_to_image, network=ResidualTranslator, norm="instance"),
+            sizes=("width",),
+        ),
+        "unet": Network(
+            image_to_image=partial(_image_to_image, network=UNet, norm="group"),
+            sizes=("width",),
+        ),
+    }
+)
 
 
 def networks_with(*slots: str) -> list[str]:
@@ -226,7 +238,7 @@ def networks_with(*slots: str) -> list[str]:
 
     Example:
         >>> networks_with("encoder", "decoder")
-        ['mlp', 'gated-mlp', 'maxout-mlp', 'conv', 'resnet']
+        ['conv', 'gated-mlp', 'maxout-mlp', 'mlp', 'resnet']
     """
     return [name for name, network in NETWORKS.items() if {*slots} <= {*network.slots}]
 
@@ -254,6 +266,7 @@ def network_name(name: str, data: DataSpec, slots: Sequence[str] = ("encoder", "
     """
     if name == "auto":
         return "conv" if data.is_image and min(data.event_shape[1:]) >= SMALLEST else "mlp"
+    name = NETWORKS.name_of(name)
     if name not in NETWORKS:
         raise UsageError(unknown("network", name, [*networks_with(*slots), "auto"]))
     for slot in slots:

@@ -68,7 +68,7 @@ def build_gan(
     network: Annotated[str, OneOf("auto", Having(NETWORKS, "encoder", "decoder"))] = "auto",
     hidden: Annotated[int, AtLeast(1), Needs("network", Having(NETWORKS, "hidden"))] = 256,
     layers: Annotated[int, AtLeast(0), Needs("network", Having(NETWORKS, "layers"))] = 2,
-    width: Annotated[int, AtLeast(1), Needs("network", Having(NETWORKS, "width"))] = 64,
+    width: Annotated[int, AtLeast(1), Needs("network", Having(NETWORKS, "encoder", "width"))] = 64,
     norm: Annotated[str, OneOf("auto", "none", "batch")] = "auto",
     critic_norm: Annotated[str, OneOf(NORMS)] = "none",
     dropout: Annotated[float, Between(0, 1, "[)")] = 0.0,

@@ -59,7 +59,7 @@ def build_vae(
     network: Annotated[str, OneOf("auto", Having(NETWORKS, "encoder", "decoder"))] = "mlp",
     hidden: Annotated[int, AtLeast(1), Needs("network", Having(NETWORKS, "hidden"))] = 400,
     layers: Annotated[int, AtLeast(0), Needs("network", Having(NETWORKS, "layers"))] = 1,
-    width: Annotated[int, AtLeast(1), Needs("network", Having(NETWORKS, "width"))] = 32,
+    width: Annotated[int, AtLeast(1), Needs("network", Having(NETWORKS, "encoder", "width"))] = 32,
     likelihood: Annotated[str, OneOf("auto", likelihoods)] = "auto",
     sigma: Annotated[float | None, Above(0), Needs("likelihood", "gaussian")] = None,
     likelihood_components: Annotated[
