@@ -403,6 +403,10 @@ def test_the_figure_shows_what_is_known():
     missing = Score("surgery/dimension-wise-kl", None, reason="none")
     (plain,) = gap_bars([*surgery, missing]).axes
     assert bars(plain) == [(0, 2.0), (2.0, 1.0)]
+    errors = [
+        each for each in plain.collections if each.get_zorder() > max(b.get_zorder() for b in plain.patches)
+    ]
+    assert len(errors) == 2  # over all bars: the next one would cover half of them
     gaps = [Score("gaps/approximation", -0.1), Score("gaps/amortisation", 0.5)]
     assert [title for title, _ in gap_plots(gaps)] == ["From the ELBO to log p(x)"]
     (negative,) = gap_bars(gaps).axes

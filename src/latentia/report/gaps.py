@@ -96,20 +96,13 @@ def _stacked(segments: Sequence[Segment]) -> Plot:
         for number, (each, (start, end), colour) in enumerate(
             zip(segments, pairwise(ends), PALETTE, strict=False)
         ):
-            axes.barh(
-                0,
-                each.value,
-                left=start,
-                height=0.5
-                if each.value >= 0
-                else 0.2,  # a negative segment is drawn over what it subtracts from
-                zorder=2 if each.value >= 0 else 2.5,
-                color=colour,
-                label=f"{each.label}: {_with_stderr(each.value, each.stderr)}",
-            )
+            # A negative segment is narrower, and drawn over what it subtracts from.
+            height, layer = (0.5, 2) if each.value >= 0 else (0.2, 2.5)
+            name = f"{each.label}: {_with_stderr(each.value, each.stderr)}"
+            axes.barh(0, each.value, left=start, height=height, zorder=layer, color=colour, label=name)
             if each.stderr is not None:
                 level = 0.1 * (number % 2) - 0.05  # error bars of neighbours do not overlap
-                axes.errorbar(end, level, xerr=each.stderr, color=INK, capsize=2, linewidth=1)
+                axes.errorbar(end, level, xerr=each.stderr, color=INK, capsize=2, linewidth=1, zorder=3)
         axes.axvline(ends[-1], color=INK, linestyle=":", label=f"sum: {ends[-1]:.3g}")
         axes.set(xlabel="nats per row", yticks=[], ylim=(-0.4, 1.3))
         axes.legend(loc="upper left")
