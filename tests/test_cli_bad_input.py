@@ -106,7 +106,7 @@ GREY = np.linspace(0, 1, 4 * 64).reshape(4, 8, 8)
             table("a,b\n1,2\n"),
             "--data bad.csv",
             1,
-            "has a single row, of shape (2,); a law needs at least two",
+            "has a single row, of shape (2,); a distribution needs at least two",
         ),
         (table("a,b\n1,x\n2,y\n"), "--data bad.csv", 1, "column 'b', first 'x'"),
         (table("a,b\n1,x\n2,y\n"), "--data bad.csv", 1, "name it as the labels with labels= (--labels)"),

@@ -27,8 +27,8 @@ class Batch:
 
     Attributes:
         x: (B, *event), the rows; floating-point, except where a batch is a whole set as it is stored.
-        context: (B, *context) what a conditional model reads beside the rows, encoded; None where the model encodes
-            the attributes itself (see `Objective.context_of`).
+        context: (B, *context) what a conditional model reads in addition to the rows, encoded; None where the model
+            encodes the attributes itself (see `Objective.context_of`).
         index: (B,) the rows' numbers in their set; None for streams.
         attributes: what is known of the rows, by name: (B, ...) values such as the numbers of their classes.
     """

@@ -27,7 +27,7 @@ _LABEL_NAMES = ("class", "domain")  # by which a label may be given, whatever it
 
 @dataclass(frozen=True)
 class Attribute:
-    """Something known of every row, and what a conditional model may be given.
+    """A property that is known of every row, which a conditional model may be given.
 
     A tensor holds the values of rows in one of these forms; networks read them through a `ContextEncoder`.
 
@@ -44,10 +44,10 @@ class Attribute:
             the largest value of a real one; a few examples of texts, or none.
         kind: categorical, ordinal, angle, real or text.
         role: label (the class), factor (a cause of how the row looks, which scores of disentanglement compare codes
-            with) or condition (what a conditional model is given beside the class).
+            with) or condition (what a conditional model is given in addition to the class).
 
     Raises:
-        UsageError: for another kind or role, an attribute without values, or numbers that are all the same.
+        UsageError: for another kind or role, an attribute without values, or numbers that do not vary.
 
     Example:
         >>> Attribute("size", (1.0, 2.0, 5.0), "ordinal").given("1:5", 3).tolist()

@@ -1,4 +1,4 @@
-"""Domains: several unpaired sets as one set of rows, whose class says from which set a row comes."""
+"""Domains: several unpaired sets as one set of rows, whose class names the set that a row comes from."""
 
 from __future__ import annotations
 
@@ -78,9 +78,9 @@ def in_domains(parts: Mapping[str, Rows], name: str) -> Rows:
         raise UsageError(f"the sets of {name} have transforms already: start from the plain rows")
     shapes = {key: each.spec.event_shape for key, each in parts.items()}
     if len(set(shapes.values())) > 1:
-        told = ", ".join(f"{key} {shape}" for key, shape in shapes.items())
+        listed = ", ".join(f"{key} {shape}" for key, shape in shapes.items())
         raise DataError(
-            f"the domains of {name} have rows of different shapes, {told}: give them one (resize=)"
+            f"the domains of {name} have rows of different shapes, {listed}: give them one (resize=)"
         )
     support = reduce(Support.union, (each.spec.support for each in sets))
     spec = DataSpec(sets[0].spec.event_shape, support, columns=sets[0].spec.columns)

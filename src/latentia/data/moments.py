@@ -1,8 +1,8 @@
 """Moments of rows in one pass over blocks: mean, variances and covariance, as a matrix or as what it does to vectors.
 
 There are two ways. Variances are combined block by block by Chan's update (`Moments.__add__`). A covariance matrix is
-summed about one centre near the mean, which is one matrix product a block; both keep their digits where the mean is
-large beside the standard deviation.
+summed about one centre near the mean, which is one matrix product a block; neither loses digits where the mean is
+large relative to the standard deviation.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def dense_covariance(rows: Blocks, entries: int, *, quick: bool = False) -> Dens
     """Return the covariance of rows as a matrix, in one pass.
 
     S = (1/n) Σ_i (x_i − c)(x_i − c)ᵀ − δδᵀ, δ = x̄ − c. The centre c is the mean of the first block: about 0 digits
-    would be lost where the mean is large beside the deviations.
+    would be lost where the mean is large relative to the standard deviation.
 
     Args:
         rows: n rows.
@@ -231,7 +231,7 @@ def dense_covariance(rows: Blocks, entries: int, *, quick: bool = False) -> Dens
 
 
 def _add_moments(first: Tensor, second: Tensor, x: Tensor, centre: Tensor, room: Tensor) -> None:
-    """Add Σ_i (x_i − c), (D,), and Σ_i (x_i − c)(x_i − c)ᵀ, (D, D), of a block of rows, with room for deviations.
+    """Add Σ_i (x_i − c), (D,), and Σ_i (x_i − c)(x_i − c)ᵀ, (D, D), of a block of rows; x_i − c goes into ``room``.
 
     On a CPU all of it is NumPy's: it sees the symmetry of the product, takes half of it, and its threads do not have
     to wait for torch's.

@@ -59,7 +59,7 @@ class Rows:
         numbers: (n,) int64, which rows of the store these are, in order; None for all of them.
 
     Raises:
-        DataError: for values of another length, numbers that no value has, or values that are not finite.
+        DataError: for values of another length, numbers out of range, or values that are not finite.
 
     Example:
         >>> from latentia.data.spec import Support
@@ -184,14 +184,14 @@ class Rows:
         return replace(self, transform=bound, spec=bound.spec(self.spec), log_density=None, modes=None)
 
     def with_attributes(self, attributes: Sequence[Attribute], values: Mapping[str, Any]) -> Rows:
-        """Return the same rows with more that is known of them.
+        """Return the same rows with further attributes.
 
         Args:
             attributes: of any kinds and roles; those of names that there are already take their places.
             values: by name, for each of the n rows: numbers of listed values, real numbers, or texts.
 
         Raises:
-            DataError: for values of another shape, numbers that no value has, or values that are not finite.
+            DataError: for values of another shape, numbers out of range, or values that are not finite.
             UsageError: for a second label.
 
         Example:
@@ -211,7 +211,7 @@ class Rows:
         """Return the same rows with class numbers (n,) of the spec's classes, or of those that are given.
 
         Raises:
-            DataError: for another count of labels, or numbers that no class has.
+            DataError: for another count of labels, or numbers out of range.
             UsageError: without classes.
         """
         label = Attribute(name, tuple(classes)) if classes else self.spec.label
@@ -221,26 +221,26 @@ class Rows:
         return replace(self, spec=spec, attributes={**self.attributes, label.name: labels.long()})
 
     def with_factors(self, factors: Sequence[Attribute], values: Tensor) -> Rows:
-        """Return the same rows with what is known of how they came about.
+        """Return the same rows with factors: the causes of how they look.
 
         Args:
             factors: F attributes.
             values: (n, F) the number of each row's value, for each factor.
 
         Raises:
-            DataError: for numbers of another shape, or that no value has.
+            DataError: for numbers of another shape, or out of range.
         """
         return self._with_role("factor", factors, values)
 
     def with_conditions(self, conditions: Sequence[Attribute], values: Tensor) -> Rows:
-        """Return the same rows with what a conditional model is given beside their class.
+        """Return the same rows with what a conditional model is given in addition to their class.
 
         Args:
             conditions: C attributes.
             values: (n, C) the number of each row's value, or the value itself of a real one.
 
         Raises:
-            DataError: for values of another shape, numbers that no value has, or a value that is not finite.
+            DataError: for values of another shape, numbers out of range, or a value that is not finite.
         """
         return self._with_role("condition", conditions, values)
 
@@ -284,7 +284,7 @@ def _stored(attribute: Attribute, values: Any) -> Tensor:
 
 
 def _check(attribute: Attribute, values: Tensor, n: int, name: str) -> None:
-    """Raise `DataError` unless values of an attribute are one for each of n rows, and such as it has."""
+    """Raise `DataError` unless there is one valid value of an attribute for each of n rows."""
     what, text = attribute.name, attribute.kind == "text"
     if len(values) != n:
         counted = "labels" if attribute.role == "label" else f"values of {what}"

@@ -18,7 +18,7 @@ __all__ = ["DataSpec", "Kind", "Measure", "Support", "conditioned_on", "infer_su
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What travels from the data to the model and to every number.
+    """What rows are: it accompanies the data to the model and to every score.
 
     Attributes:
         event_shape: the shape of one row: (D,) for tables, (channels, height, width) for images.
@@ -73,12 +73,12 @@ class DataSpec:
 
     @property
     def factors(self) -> tuple[Attribute, ...]:
-        """What is known of how each row came about."""
+        """The causes of how each row looks, where they are known."""
         return self._of("factor")
 
     @property
     def conditions(self) -> tuple[Attribute, ...]:
-        """What a conditional model is given beside the class."""
+        """What a conditional model is given in addition to the class."""
         return self._of("condition")
 
     @property

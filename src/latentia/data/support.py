@@ -136,7 +136,7 @@ class Support:
         return Support("unit") if kinds == {"binary", "unit"} else Support("real")
 
     def _faults(self, x: Tensor, first_row: int) -> Iterator[_Fault]:
-        """Tell what is wrong with a block of rows, at most once: values that are not finite before others."""
+        """Yield what is wrong with a block of rows, at most once: values that are not finite before others."""
         if not x.numel() or _is_quickly_inside(x, self):
             return
         for wrong in (_non_finite(x), _outside(x, self)):
@@ -152,15 +152,15 @@ class Support:
     def _complaint(self, faults: list[_Fault], n: int, name: str) -> str:
         broken = [fault for fault in faults if not math.isfinite(fault.value)]
         first, rows = (broken or faults)[0], sum(fault.rows for fault in broken or faults)
-        share = f"{rows} of {n} rows"
+        count = f"{rows} of {n} rows"
         if broken:
-            told = f"{name} holds NaN or infinity in {share}, first in row {first.row}: remove or fill these rows"
-            return told + self._hint(first)
+            message = f"{name} holds NaN or infinity in {count}, first in row {first.row}: remove or fill these rows"
+            return message + self._hint(first)
         column, support = "", self
         if self.kind == "table":
             column, support = f", column {first.entry}", self.columns[first.entry]
         place = f"row {first.row}{column}"
-        return f"{name} holds {first.value:g} in {place}, outside its support, {support}; {share} have such values"
+        return f"{name} holds {first.value:g} in {place}, outside its support, {support}; {count} have such values"
 
     def _hint(self, fault: _Fault) -> str:
         if not math.isnan(fault.value):
@@ -184,7 +184,7 @@ class _Fault:
 
 
 def _is_quickly_inside(x: Tensor, support: Support) -> bool:
-    """Tell whether the smallest and largest of integers show that all are in a support."""
+    """Whether the smallest and largest of integers show that all are in a support."""
     if x.is_floating_point() or support.bounds is None:
         return False
     low, high = support.bounds

@@ -66,7 +66,7 @@ class Binarise:
 
 @dataclass(frozen=True)
 class GivenFactors:
-    """Leave rows as they are, and forget their classes, so that their context is the code of their factors.
+    """Leave rows as they are and drop their classes and conditions, so that their context is made of their factors.
 
     Example:
         >>> from latentia.data.attributes import Attribute

@@ -1,4 +1,4 @@
-"""Context encoders: what is known of rows, such as their classes, as the numbers that networks read beside the rows."""
+"""Context encoders: the attributes of rows, such as their classes, as vectors that networks read."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class Circle(nn.Module):
 
 
 class ContextEncoder(nn.Module):
-    """The codes of several attributes, one beside the other.
+    """The concatenated codes of several attributes.
 
     By default a category is one-hot, a number v is (2v − low − high)/(high − low), and an angle its cosine and sine;
     these have no parameters. A text has no encoder of its own: one is given.

@@ -53,7 +53,7 @@ def conditions_by_factor(
 
 
 def in_context_of(spec: DataSpec, rows: Rows) -> Rows:
-    """Return the same rows with the numbers that a conditional run has for its classes, conditions and factors.
+    """Return the same rows, their values numbered as a conditional run numbers its classes, conditions and factors.
 
     A run's label is the rows' label, whatever each is called.
 

@@ -29,7 +29,7 @@ def is_named(data: Any) -> bool:
 
 
 def read_parts(data: Any, training: Training, **reading: Any) -> tuple[Rows | Stream, Rows | None]:
-    """Return the rows to train on and those held out: a named set's parts, or a share that is asked for."""
+    """Return the rows to train on and those held out: the parts of a named set, or a fraction (``validation``)."""
     seed = training.split_seed
     if is_named(data):
         if training.validation is not None:
@@ -46,7 +46,7 @@ def read_parts(data: Any, training: Training, **reading: Any) -> tuple[Rows | St
 
 
 def part_name(part: str, name: str) -> str:
-    """Return what a part of a set is called, in messages and beside scores.
+    """Return what a part of a set is called, in messages and with scores.
 
     Example:
         >>> part_name("test", "digits"), part_name("held-out", "photos/cats.npy")
@@ -83,7 +83,7 @@ def description(
 
 
 def fingerprint(rows: Rows) -> int:
-    """Return a number that tells rows from others: the CRC-32 of at most 1,000, attributes included."""
+    """Return a number that identifies rows: the CRC-32 of at most 1,000 of them, attributes included."""
     count = min(_MOST, len(rows))
     chosen = torch.arange(count) * (len(rows) - 1) // max(1, count - 1)
     code = crc32(rows.take(chosen).x.float().contiguous().numpy().tobytes())
@@ -112,7 +112,7 @@ def read_again(data: Mapping[str, Any], training: Training) -> tuple[Rows, Rows 
 
     Args:
         data: what `description` returned; of the user's own data, a file that is there and has not changed.
-        training: which tells the share that was held out; its seed is the data's.
+        training: has the fraction that was held out, and the seed of the split.
     """
     source = data["name"] if data["named"] else data.get("path")
     sets = source.values() if isinstance(source, Mapping) else [source]

@@ -25,7 +25,7 @@ class DensityEstimator(DensityMixin, RecipeEstimator):
     Args:
         recipe: a name of ``lt.recipes``, such as gaussian-mixture, kernel-density or flow; or a `Recipe`.
         options: of the recipe and of the training, as ``lt.fit`` takes them by name, except the seed.
-        random_state: seed of fitting and sampling, or a NumPy RandomState to draw it from; fresh randomness without.
+        random_state: seed of fitting and sampling, or a NumPy RandomState to draw it from; fresh randomness by default.
 
     Attributes:
         run_: the fitted `Run`.
@@ -79,7 +79,7 @@ class DensityEstimator(DensityMixin, RecipeEstimator):
 
         Args:
             n_samples: number of rows, at least 1.
-            random_state: of this call; the estimator's without. A number gives the same rows in every call.
+            random_state: of this call; the estimator's by default. A number gives the same rows in every call.
 
         Raises:
             UsageError: (a ValueError) for models that do not sample, or fewer rows than 1.

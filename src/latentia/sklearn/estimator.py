@@ -1,4 +1,4 @@
-"""What the estimators share: parameters, fitting, seeds and pickles."""
+"""The common base of the estimators: parameters, fitting, seeds and pickles."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def seed_of(random_state: RandomState) -> int:
 
 
 def _fitted(recipe: str | Recipe, options: Mapping[str, Any] | None, rows: np.ndarray, seed: int) -> Run:
-    """Fit a recipe to rows; errors tell how many rows and columns there were, in scikit-learn's words.
+    """Fit a recipe to rows; error messages state the numbers of rows and columns as scikit-learn does.
 
     Raises:
         KeyboardInterrupt: where the training was stopped, which leaves no fitted estimator.
@@ -134,7 +134,7 @@ def _packed(run: Run) -> dict[str, bytes]:
     """Return the files of a run's folder, by name; the run stays where it is."""
     with TemporaryDirectory() as place:
         folder = Path(place) / "run"
-        replace(run).save(folder)  # of a copy, since saving tells a run its path
+        replace(run).save(folder)  # of a copy, since saving sets a run's path
         return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 

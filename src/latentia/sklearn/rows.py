@@ -31,7 +31,7 @@ def dtype_of(model: nn.Module) -> torch.dtype:
 def by_blocks(function: Callable[[Tensor], Tensor], x: Tensor) -> np.ndarray:
     """Return function(x), read in blocks of one size, the last of them filled up with copies of its last row.
 
-    A matrix product rounds a row otherwise where there are fewer beside it. So a row's result is the same, to the
+    A matrix product rounds a row differently in a smaller batch. So a row's result is the same, to the
     last bit, wherever it is and whatever rows it comes with.
     """
     parts: list[Tensor] = []

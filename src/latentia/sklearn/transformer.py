@@ -20,7 +20,7 @@ class LatentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Recip
     Args:
         recipe: a name of ``lt.recipes``, such as pca, factor-analysis, autoencoder or vae; or a `Recipe`.
         options: of the recipe and of the training, as ``lt.fit`` takes them by name, except the seed.
-        random_state: seed of fitting, or a NumPy RandomState to draw it from; fresh randomness without.
+        random_state: seed of fitting, or a NumPy RandomState to draw it from; fresh randomness by default.
 
     Attributes:
         run_: the fitted `Run`.

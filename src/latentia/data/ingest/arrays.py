@@ -71,7 +71,9 @@ def check_size(shape: tuple[int, ...], name: str = "data") -> None:
     if 0 in shape:
         raise DataError(f"{name} is empty: its shape is {tuple(shape)}")
     if shape[0] == 1:
-        raise DataError(f"{name} has a single row, of shape {tuple(shape[1:])}; a law needs at least two")
+        raise DataError(
+            f"{name} has a single row, of shape {tuple(shape[1:])}; a distribution needs at least two"
+        )
 
 
 def number_labels(labels: Any, name: str = "labels") -> tuple[Tensor, tuple[str, ...]]:

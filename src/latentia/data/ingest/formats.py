@@ -182,7 +182,7 @@ def read_bits(path: Path) -> np.ndarray:
 def read_csv(path: Path) -> pd.DataFrame:
     """Read a table of text: the separator, the decimal comma and the absence of column names are recognised.
 
-    A nameless first column of the row numbers, which ``DataFrame.to_csv`` writes unasked, is left out, with a
+    A nameless first column of the row numbers, which ``DataFrame.to_csv`` writes by default, is left out, with a
     `DataWarning`.
 
     Raises:
@@ -204,8 +204,8 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise DataError(f"cannot read {path} as a table: {_one_line(error)}") from error
     if not _has_index(table):
         return table
-    told = f"the first column of {path.name} has no name and holds the row numbers, so it is left out"
-    warnings.warn(told, DataWarning, stacklevel=2)
+    note = f"the first column of {path.name} has no name and holds the row numbers, so it is left out"
+    warnings.warn(note, DataWarning, stacklevel=2)
     return table.iloc[:, 1:]
 
 
@@ -229,7 +229,7 @@ def read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _has_index(table: pd.DataFrame) -> bool:
-    """Tell whether the first column is a frame's index 0..n-1, which pandas reads back under a name of its own."""
+    """Whether the first column is a frame's index 0..n-1, which pandas reads back under a name of its own."""
     if table.shape[1] < 2 or table.columns[0] != "Unnamed: 0":
         return False
     return bool(np.array_equal(table.iloc[:, 0].to_numpy(), np.arange(len(table))))
@@ -245,7 +245,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
 
 
 def _is_numeric(archive: zipfile.ZipFile, name: str) -> bool:
-    """Tell from an array's header whether it holds numbers, and not Python objects or text."""
+    """Whether an array holds numbers, and not Python objects or text, according to its header."""
     with archive.open(f"{name}.npy") as file:
         if np.lib.format.read_magic(file) == (1, 0):
             return np.lib.format.read_array_header_1_0(file)[2].kind in "biuf"

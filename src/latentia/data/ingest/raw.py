@@ -23,7 +23,7 @@ class Raw:
     Attributes:
         values: an array or tensor of rows in any layout.
         labels: (n,) class numbers or names, or None.
-        support: what was declared, or what column types tell; None to infer it.
+        support: what was declared, or what the column types imply; None to infer it.
         classes: the names of the classes where ``labels`` are their numbers; otherwise they are found.
         columns: a table's column names.
         categories: the names of each column's categories.

@@ -35,7 +35,7 @@ def take_labels(frame: pd.DataFrame, column: str | None) -> tuple[pd.DataFrame, 
 def take_context(
     frame: pd.DataFrame, columns: Sequence[str], name: str
 ) -> tuple[pd.DataFrame, list[Attribute], Tensor]:
-    """Take columns out of a frame as conditions: numbers as what is measured, all else as categories.
+    """Take columns out of a frame as conditions: numbers are real, all else is categorical.
 
     Args:
         frame: the table.
@@ -76,7 +76,7 @@ def _condition(column: pd.Series, label: str, name: str) -> tuple[Attribute, np.
 
 
 def read_frame(frame: pd.DataFrame, name: str) -> tuple[np.ndarray, Support | None]:
-    """Return a frame's values as (n, D) numbers, and its support where its column types tell.
+    """Return a frame's values as (n, D) numbers, and its support where its column types imply one.
 
     All numeric: the values, whose support is yet to be inferred. All truth values: binary. A mixture with
     truth values or categories: a table, categories as codes in the order that pandas gives them.

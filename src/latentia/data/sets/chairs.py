@@ -1,4 +1,4 @@
-"""Chairs: images of simple chairs from many sides, rendered when they are asked for; nothing is downloaded."""
+"""Chairs: images of simple chairs from many sides, rendered on first use; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -227,8 +227,8 @@ def _slats(m: Measures) -> Iterator[Mesh]:
 def _ladder(m: Measures) -> Iterator[Mesh]:
     """Make posts with three rails across."""
     yield from _uprights(m, m.back, m.corner[0])
-    for share in (0.3, 0.6, 0.9):
-        yield _rail(m, share * m.back, 0.15 * m.back)
+    for height in (0.3, 0.6, 0.9):
+        yield _rail(m, height * m.back, 0.15 * m.back)
 
 
 def _arms(m: Measures) -> Iterator[Mesh]:

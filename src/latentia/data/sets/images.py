@@ -1,4 +1,4 @@
-"""Named sets of images. Each has its files beside it: place in the cache, publisher's address, checksums.
+"""Named sets of images. Each comes with its files: place in the cache, publisher's address, checksums.
 
 Checksums are of the publisher's bytes where they are known, then of copies in wide use that differ.
 """
@@ -185,7 +185,7 @@ def dsprites(split: str = "train", seed: int = 0, *, subset: str | None = None) 
         split: train, validation, test or all.
         seed: of the split.
         subset: full; grid (46,080 images: every fourth angle, every second place); random (20,000 images); None
-            takes the first of these that is in the cache. The rows' name tells which.
+            takes the first of these that is in the cache. The rows' name includes it.
     """
     if subset is not None and subset not in _SPRITES:
         raise UsageError(unknown("subset", subset, _SPRITES))

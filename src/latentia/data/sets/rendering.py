@@ -18,7 +18,7 @@ LIGHT = (-0.5, 0.8, 0.6)
 """Where the light comes from: above, from the left, behind the viewer."""
 
 AMBIENT = 0.4
-"""The share of light that comes from everywhere."""
+"""The fraction of light that comes from everywhere."""
 
 _SAMPLES = 2  # points that are looked at along each side of a pixel, and averaged
 
@@ -94,7 +94,7 @@ def prism(
             of a bar along z, the second is along y.
         colour: red, green and blue.
         sides: an even number.
-        taper: how large the end is beside the start.
+        taper: how large the end is relative to the start.
     """
     first, last = np.array(start, float), np.array(end, float)
     ahead = (last - first) / np.linalg.norm(last - first)
@@ -116,7 +116,7 @@ def joined(parts: Iterable[Mesh]) -> Mesh:
 
 
 def lambert(normals: np.ndarray, light: Point = LIGHT) -> np.ndarray:
-    """Return how bright faces are: a + (1 - a) max(0, n · l), with a the ambient share and l of length 1.
+    """Return how bright faces are: a + (1 - a) max(0, n · l), with a the ambient fraction and l of length 1.
 
     Args:
         normals: (F, 3) directions that faces look in, of length 1.

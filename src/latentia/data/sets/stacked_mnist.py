@@ -1,4 +1,4 @@
-"""Digits stacked as the channels of an image: a thousand modes of which each image tells its own."""
+"""Digits stacked as the channels of an image: a thousand modes, and each image shows its own."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def stacked_digits(split: str = "train", seed: int = 0, *, n: int | None = None)
 
 
 def number_of(digits: Tensor, base: int = 10) -> Tensor:
-    """Return the numbers that digits write, the first one first: (n, k) → (n,).
+    """Return the numbers written by digits, the first one first: (n, k) → (n,).
 
     Example:
         >>> number_of(torch.tensor([[4, 0, 7]]))

@@ -1,4 +1,4 @@
-"""Named tables. Each has its files beside it: place in the cache, publisher's address, checksums."""
+"""Named tables. Each comes with its files: place in the cache, publisher's address, checksums."""
 
 from __future__ import annotations
 

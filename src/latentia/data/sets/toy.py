@@ -1,4 +1,4 @@
-"""Laws in the plane to learn and to look at, seeded, with their true density where it has a closed form."""
+"""Distributions in the plane, seeded, with their true density where it has a closed form."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def _bumps(name: str, split: str, seed: int, n: int, modes: Modes) -> Rows:
 
 
 def _mixture_log_density(deviation: Tensor, sds: Tensor) -> Tensor:
-    """Return log (1/K) Σ_k N(d_k; 0, diag(sds²)) for (B, K, 2) deviations d: (B,) nats."""
+    """Return log (1/K) Σ_k N(d_k; 0, diag(sds²)) for (B, K, 2) differences d: (B,) nats."""
     parts = -0.5 * (deviation / sds).square().sum(2) - (2 * math.pi * sds.prod()).log()
     return torch.logsumexp(parts, dim=1) - math.log(deviation.shape[1])
 
