@@ -73,7 +73,10 @@ class Costs:
         of_model = (
             f" ({self.model_parameters:,} of the model)" if self.model_parameters < self.parameters else ""
         )
-        parts = [f"{self.seconds:.1f} s of training{evaluation}", f"{self.steps:,} steps"]
+        parts = [
+            f"{self.seconds:.1f} s of training{evaluation}",
+            f"{self.steps:,} step{'s' * (self.steps != 1)}",
+        ]
         parts += [f"{self.parameters:,} parameters{of_model}"] if self.parameters else []
         return ", ".join([*parts, *([] if self.flops is None else [_with_prefix(self.flops)])])
 
