@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from latentia.core.objective import Batch, Blocks, Objective, Step
 from latentia.errors import DataError, UsageError
 from latentia.models.autoencoder import Autoencoder
+from latentia.networks.conditioning import ContextEncoder
 
 
 class Reconstruction(Objective):
@@ -24,6 +25,7 @@ class Reconstruction(Objective):
         model: the autoencoder.
         noise: standard deviation of the Gaussian noise of x̃, in units of the scaled data; 0 adds none.
         classifier: from codes to class logits; None: no second term.
+        labels: encodes the classes of a batch's rows, one-hot; None: they are its context.
         weight: λ.
 
     References:
@@ -39,6 +41,7 @@ class Reconstruction(Objective):
         *,
         noise: float = 0.0,
         classifier: nn.Module | None = None,
+        labels: ContextEncoder | None = None,
         weight: float = 1.0,
     ) -> None:
         super().__init__()
@@ -47,6 +50,7 @@ class Reconstruction(Objective):
         self.model = model
         self.noise = noise
         self.classifier = classifier
+        self.labels = labels
         self.weight = weight
 
     def players(self) -> Mapping[str, nn.Module]:
@@ -60,7 +64,8 @@ class Reconstruction(Objective):
 
     def step(self, batch: Batch) -> Step:
         """Minimise the loss by one step."""
-        error, mistakes, right = self.terms(batch.x, self.context_of(batch))
+        classes = batch.context if self.labels is None else self.labels(batch)
+        error, mistakes, right = self.terms(batch.x, classes)
         loss = error + self.weight * mistakes
         yield "model", loss
         logged = {"loss": loss, "reconstruction_loss": error}

@@ -14,6 +14,7 @@ from latentia.distributions.likelihoods import make_likelihood
 from latentia.errors import DataError
 from latentia.models.autoencoder import Autoencoder
 from latentia.models.latent_density import Codec
+from latentia.networks.conditioning import ContextEncoder
 from latentia.networks.registry import NETWORKS, Size, decoder_factory, encoder_factory, network_name, size_of
 from latentia.networks.scaling import Scaling
 from latentia.objectives.latent_stage import OnLatents
@@ -124,7 +125,9 @@ def supervised_autoencoder(
     size = size_of(network, Size(hidden, layers, width), supervised_autoencoder)
     model = _autoencoder(data, latent_dim, network, size, reconstruction, None)
     classifier = nn.Linear(latent_dim, len(data.classes))
-    recipe = Recipe(Reconstruction(model, classifier=classifier, weight=weight), Optim(lr=lr))
+    labels = ContextEncoder(data.context[:1])
+    objective = Reconstruction(model, classifier=classifier, labels=labels, weight=weight)
+    recipe = Recipe(objective, Optim(lr=lr))
     return with_latent_density(recipe, latent_dim, latent_density, latent_components)
 
 
