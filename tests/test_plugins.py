@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import latentia as lt
 from latentia import registry
 from latentia.cli import main
 from latentia.errors import PluginWarning, UnknownNameError, UsageError
+from latentia.functional.gan.loss_pairs import LossPair, fake_only
 from latentia.plugins import import_part, load_plugins
 from latentia.registry import Registry
 
@@ -242,3 +245,31 @@ def test_parts_of_a_config_that_are_damaged_get_one_line(folder: Path):
     plugin = [{"registry": "priors", "name": "gone", "module": "their.parts", "file": None}]
     (folder / "run/config.json").write_text(json.dumps(config | {"parts": plugin}))
     assert "of a package that is not installed: install their.parts" in latentia("sample", "run", code=1)
+
+
+# --- a part in the place of its name --------------------------------------------------------------------------------
+
+PAIR = LossPair(lambda real, fake: ((real - 1) ** 2, (fake + 1) ** 2), fake_only(lambda fake: fake**2))
+
+
+def test_a_loss_is_also_given_as_a_pair_and_stored_by_its_name(tmp_path: Path, forgetting):
+    x = np.random.default_rng(0).normal(size=(64, 2))
+    options = {"steps": 2, "hidden": 4, "latent_dim": 2, "progress": False}
+    run = lt.fit("gan", x, loss=PAIR, **options)
+    assert run.recipe.objective.losses == PAIR
+    with pytest.raises(
+        UsageError, match="loss is a LossPair without a name, and a run folder holds names: add it"
+    ):
+        lt.fit("gan", x, loss=PAIR, out=tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+    registry.loss_pairs.add({"mine": PAIR})
+    named = lt.fit("gan", x, loss=PAIR, out=tmp_path / "run", **options)
+    assert named.config()["options"]["loss"] == "mine"
+    loaded = lt.load(tmp_path / "run")
+    assert loaded.recipe.objective.losses == PAIR
+    assert torch.equal(loaded.sample(4, seed=0), run.sample(4, seed=0))
+    assert lt.recipes["gan"](run.spec, loss=PAIR).objective.losses == PAIR
+    with pytest.raises(UsageError, match=r"loss must be text; got 3"):
+        lt.fit("gan", x, loss=3, **options)
+    with pytest.raises(UsageError, match="no optimum unless the critic's slope is bounded"):
+        lt.fit("gan", x, loss=registry.loss_pairs["wasserstein"], **options)

@@ -80,6 +80,8 @@ def checked(name: str, value: Any, hint: Any) -> Any:
     """
     if type(value).__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         value = value.item()
+    if any(isinstance(each, OneOf) and _is_part(value, each.part) for each in values_of(hint)):
+        return value
     kinds = kinds_of(hint)
     if not any(_fits(value, kind) for kind in kinds):
         raise UsageError(_complaint(name, value, kinds), options=[name])
@@ -187,6 +189,11 @@ def _resolved(name: str, value: Any, allowed: Values) -> Any:
         raise UnknownNameError(unknown(name, str(error.args[0]), names), options=[name]) from None
     except ValueError as error:
         raise UsageError(f"{name} {error}", options=[name]) from None
+
+
+def _is_part(value: object, part: str) -> bool:
+    """Whether a value is an object that may stand in the place of its name; its class is known by name alone."""
+    return any(kind.__name__ == part for kind in type(value).__mro__)
 
 
 def _fits(value: object, kind: Any) -> bool:

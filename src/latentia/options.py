@@ -117,14 +117,17 @@ class OneOf(Values):
         choices: a name each, or a collection of names, such as a registry.
         prefix: what may stand before a name, as ``non-saturating-``.
         numbered: whether a name may carry a number, as ``alpha(0.5)``.
+        part: the class of the objects that Python may give in the place of their name, as "LossPair".
 
     Example:
         >>> OneOf("auto", {"mlp": 1, "conv": 2}).names
         ('auto', 'mlp', 'conv')
     """
 
-    def __init__(self, *choices: str | Collection[str], prefix: str = "", numbered: bool = False) -> None:
-        self.choices, self.prefix, self.numbered = choices, prefix, numbered
+    def __init__(
+        self, *choices: str | Collection[str], prefix: str = "", numbered: bool = False, part: str = ""
+    ) -> None:
+        self.choices, self.prefix, self.numbered, self.part = choices, prefix, numbered, part
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -155,7 +158,7 @@ class OneOf(Values):
         return f"{type(self).__name__}{self._facts()[1:]}"
 
     def _facts(self) -> tuple[Any, ...]:
-        return type(self), self.names, self.prefix, self.numbered
+        return type(self), self.names, self.prefix, self.numbered, self.part
 
     def _stem(self, value: str) -> str:
         if value in self.names:

@@ -118,6 +118,10 @@ class Registry(Mapping[str, T]):
             return name
         return (self._listed_as | self._written).get(_plain(name), name)
 
+    def name_of_member(self, member: object) -> str | None:
+        """Return the name under which an object is registered, among members that are imported; None without one."""
+        return next((name for name, each in self._members.items() if each is member), None)
+
     def module_outside(self, name: str) -> str | None:
         """Return the module that a member comes from where it is not the registry's own package; None where it is."""
         return self._outside.get(self.name_of(name))

@@ -13,7 +13,7 @@ from latentia.distributions.priors import PriorSetting, make_prior
 from latentia.errors import UsageError
 from latentia.functional.gan.diversity import DIVERSITY, matches_contexts
 from latentia.functional.gan.label_noise import flipped, smoothed
-from latentia.functional.gan.loss_pairs import LossPair, loss_pair
+from latentia.functional.gan.loss_pairs import LOSS_PAIRS, LossPair, loss_pair
 from latentia.models.implicit import Implicit
 from latentia.networks.conditioning import ContextEncoder, context_encoder
 from latentia.networks.critic import Critic, packed_shape
@@ -73,7 +73,7 @@ def build_gan(
     critic_norm: Annotated[str, OneOf(NORMS)] = "none",
     dropout: Annotated[float, Between(0, 1, "[)")] = 0.0,
     loss: Annotated[
-        str, OneOf(loss_pairs, divergences, prefix="non-saturating-", numbered=True)
+        str, OneOf(loss_pairs, divergences, prefix="non-saturating-", numbered=True, part="LossPair")
     ] = "non-saturating",
     critic_steps: Count = 1,
     reuse_samples: bool = False,
@@ -118,7 +118,7 @@ def build_gan(
         dropout: dropout rate of the generator's hidden units or feature maps
         loss: losses of the game; minimax's gradient vanishes where the critic is confident, wasserstein needs a
             penalty, clip_weights or critic_norm="spectral", and the name of an f-divergence, as kl or alpha(0.5), is
-            its variational bound, which non-saturating-kl makes non-saturating
+            its variational bound, which non-saturating-kl makes non-saturating; in Python also a `LossPair`
         critic_steps: critic updates per generator update (n_critic), on the same real rows and new samples
         reuse_samples: compute the generator's loss on the samples of the last critic update instead of new ones,
             which saves a forward pass
@@ -153,7 +153,7 @@ def build_gan(
         UsageError: for options that mean nothing together.
     """
     require(data, "a generator", ("binary", "discrete", "unit", "real"))
-    if loss == "wasserstein":
+    if loss_pair(loss) is LOSS_PAIRS["wasserstein"]:
         bounded = penalty != "none" or clip_weights is not None or critic_norm == "spectral"
         _check_wasserstein(combined, bounded=bounded)
     _check_diversity(diversity, data, conditional=conditional)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from latentia import registry
-from latentia.errors import RunError
+from latentia.errors import RunError, UsageError
 from latentia.registry import Registry
 
 _REGISTRIES: Mapping[str, Registry[Any]] = {
@@ -38,6 +38,29 @@ def outside_parts(config: Mapping[str, Any]) -> list[dict[str, Any]]:
         for kind, known in _REGISTRIES.items()
         if (module := known.module_outside(name)) is not None
     ]
+
+
+def by_name(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with registered names in the place of objects, which config.json cannot hold.
+
+    Raises:
+        UsageError: for an object that no registry names.
+    """
+    return {option: _by_name(option, value) for option, value in options.items()}
+
+
+def _by_name(option: str, value: Any) -> Any:
+    if value is None or isinstance(value, str | int | float | bool | list | tuple | dict):
+        return value
+    named = (each.name_of_member(value) for each in _REGISTRIES.values())
+    found = next((name for name in named if name is not None), None)
+    if found is None:
+        raise UsageError(
+            f"{option} is a {type(value).__name__} without a name, and a run folder holds names: add it to its "
+            "registry in latentia.registry, or keep the run in memory",
+            options=[option],
+        )
+    return found
 
 
 def refuse_missing_parts(path: Path, config: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ from latentia.runs.costs import Costs
 from latentia.runs.critic_ratio import CriticReading
 from latentia.runs.folder import FORMAT, RunFolder
 from latentia.runs.options import Training, at_least, checked_seed
-from latentia.runs.outside import outside_parts
+from latentia.runs.outside import by_name, outside_parts
 from latentia.runs.sampling import Sampler
 from latentia.signatures import Option
 from latentia.version import __version__
@@ -267,7 +267,7 @@ class Run:
         config = {
             "format": FORMAT,
             "recipe": self.name,
-            "options": dict(self.options),
+            "options": by_name(self.options),
             "training": asdict(self.training),
             "data": dict(self.data),
             "stage": self.stage,

@@ -237,11 +237,12 @@ loss_pairs.add(
 critic's is the Kantorovich potential, which is no function of p/q."""
 
 
-def loss_pair(name: str) -> LossPair:
+def loss_pair(name: str | LossPair) -> LossPair:
     """Return a loss pair by name: one of `LOSS_PAIRS`, or that of an f-divergence, as "kl" or "alpha(0.5)".
 
-    An f-divergence gives the saturating pair, in which the generator descends the bound that the critic raises; with
-    "non-saturating-" before its name the generator descends −g_f(v) of the fake scores in place of −f*(g_f(v)).
+    A pair itself is returned as it is. An f-divergence gives the saturating pair, in which the generator descends the
+    bound that the critic raises; with "non-saturating-" before its name the generator descends −g_f(v) of the fake
+    scores in place of −f*(g_f(v)).
 
     Raises:
         UnknownNameError: for a name that is in neither table, with the nearest ones.
@@ -251,6 +252,8 @@ def loss_pair(name: str) -> LossPair:
         >>> loss_pair("non-saturating").critic is cross_entropy_critic
         True
     """
+    if isinstance(name, LossPair):
+        return name
     if name in LOSS_PAIRS:
         return LOSS_PAIRS[name]
     f_name = name.removeprefix("non-saturating-")
