@@ -25,13 +25,16 @@ TABLES = sorted(set(REGISTRIES) - {"recipes", "datasets", "metrics", "likelihood
 
 
 @pytest.fixture
-def forgetting(monkeypatch: pytest.MonkeyPatch):
+def forgetting():
     """Forget afterwards what a test registers and imports."""
-    for each in REGISTRIES.values():
-        for name in ("_members", "_facts", "_written", "_outside"):
-            monkeypatch.setattr(each, name, dict(getattr(each, name)))
     modules, path = set(sys.modules), list(sys.path)
     yield
+    for each in REGISTRIES.values():
+        for name in list(each._outside):
+            for known in (each._members, each._facts, each._outside):
+                del known[name]
+            for written in [written for written, named in each._written.items() if named == name]:
+                del each._written[written]
     for name in set(sys.modules) - modules:
         if name.startswith("parts_of_a_test"):
             del sys.modules[name]
