@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
-COPIED = ("src", "tests", "docs", "pyproject.toml", "README.md", "CONTRIBUTING.md")
+COPIED = ("src", "tests", "docs", "pyproject.toml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 BLOCKS = re.findall(
     r"^```python\n# (\S+?)(?:, ([^\n]*))?\n(.*?)^```$", (ROOT / "CONTRIBUTING.md").read_text(), re.M | re.S
 )
