@@ -111,6 +111,14 @@ def test_unknown_settings_and_wrong_values_get_one_line(settings, message):
     assert "\n" not in str(error.value)
 
 
+def test_a_message_names_the_option_as_it_is_given(tmp_path, capsys):
+    run = vae(epochs=1, out=tmp_path / "run")
+    with pytest.raises(UsageError, match=r"nothing was held out: give rows with data=$"):
+        lt.evaluate(run)
+    assert main(["evaluate", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err.endswith("nothing was held out: give rows with --data\n")
+
+
 def test_the_settings_of_today_are_there_by_name_and_an_old_name_is_noted():
     names = {setting.name for setting in metric_settings()} | {*COMMON}
     assert {"iwae_samples", "max_rows", "ais_rows", "ais_chains", "ais_temperatures", "seed"} <= names

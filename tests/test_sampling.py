@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import numpy as np
 import pytest
 import torch
+from tests.fixtures.measured import RUNS
 from tests.running import vae
 from torch import Tensor, nn
 
 import latentia as lt
 import latentia.runs.load as load_module
 from latentia.cli import main
-from latentia.core.model import Generative
+from latentia.core.model import Generative, HasCritic
 from latentia.errors import UsageError
 from latentia.options import Between
 
@@ -100,6 +102,24 @@ def test_a_flow_at_temperature_t_draws_from_a_base_of_standard_deviation_t(layer
     assert torch.equal(run.sample(50, seed=0), run.sample(50, seed=0, temperature=1))
     with pytest.raises(UsageError, match="temperature must be above 0; got 0"):
         run.sample(2, temperature=0)
+
+
+FOLDERS = sorted(path.name for path in RUNS.iterdir() if path.is_dir())
+
+
+@pytest.mark.filterwarnings("ignore::latentia.errors.RenamedWarning")
+@pytest.mark.parametrize("name", FOLDERS)
+def test_options_of_every_recipe_are_explained_and_their_defaults_change_nothing(name):
+    if json.loads((RUNS / name / "config.json").read_text())["recipe"] is None:
+        pytest.skip("a run of a Recipe object")
+    run = lt.load(RUNS / name)
+    options = run.sampling_options
+    assert all(option.help for option in options.values())
+    assert ("rejection" in options) == isinstance(run.recipe.objective, HasCritic)
+    assert "temperature" in options or run.name != "flow"
+    if isinstance(run.model, Generative) and not run.recipe.conditional:
+        defaults = {option.name: option.default for option in options.values()}
+        assert torch.equal(run.sample(3, seed=0), run.sample(3, seed=0, **defaults))
 
 
 # --- the command line -------------------------------------------------------------------------------------------

@@ -161,14 +161,14 @@ def _rows_held_out(run: Run) -> Rows:
     if run.training.validation is None:
         raise UsageError(
             f"the run was fitted to data of your own, {run.data['name']}, of which nothing was held out: "
-            "give rows with data= (--data)"
+            "give rows with data="
         )
     again = None if run.held_out is not None else read_again(run.data, run.training)
     rows = run.held_out if again is None else again[1]
     if rows is None:
         raise UsageError(
             f"the run's folder does not hold the rows that were held out of {run.data['name']}, and they cannot "
-            "be read there any more: give them with data= (--data)"
+            "be read there any more: give them with data="
         )
     return rows
 
