@@ -27,6 +27,7 @@ from latentia.figures.drawing import png, single, svg, together
 from latentia.figures.images import image_grid
 from latentia.figures.learning_curves import curves
 from latentia.metrics.score import Score
+from latentia.metrics.settings import EvaluationSettings
 from latentia.report.page import write_report
 from latentia.report.report_rows import choose, draw, seen, with_own
 from latentia.runs.evaluate import read_scores, scores, write_scores
@@ -121,7 +122,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fitted(folder: Path, name: str, recipe: str, data: Any, rows: Any, **options: Any) -> Run:
     run = lt.fit(recipe, data, out=folder / name, progress=False, **options)
-    scores(run, rows, permutations=20, iwae_samples=2, max_rows=50)
+    settings = EvaluationSettings.named(mmd_test_permutations=20, iwae_samples=2, max_rows=50)
+    scores(run, rows, settings=settings)
     write_report(run, rows)
     return run
 
