@@ -21,11 +21,11 @@ class AttributeEncoder(Protocol):
 
     @property
     def size(self) -> int:
-        """Return the entries of a code."""
+        """Return the number of entries of an encoding."""
         ...
 
     def __call__(self, values: Tensor, /) -> Tensor:
-        """Return (n, size) codes of the values of n rows, in a form of `Attribute`."""
+        """Return (n, size) encodings of the values of n rows, in a form of `Attribute`."""
         ...
 
 
@@ -45,7 +45,7 @@ class OneHot(nn.Module):
         self.size = categories
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return (n, K) codes of numbers (n,) or of weights (n, K)."""
+        """Return (n, K) one-hot vectors of category indices (n,), or weights (n, K) unchanged."""
         weights = values if values.is_floating_point() else one_hot(values.long(), self.size)
         return weights.to(torch.get_default_dtype())
 
@@ -65,7 +65,7 @@ class CategoryEmbedding(nn.Module):
         self.vectors = nn.Parameter(torch.randn(categories, size))
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return (n, size) vectors of numbers (n,) or of weights (n, K)."""
+        """Return (n, size) vectors for category indices (n,) or weights (n, K)."""
         if values.is_floating_point():
             return self.one_hot(values) @ self.vectors
         return nn.functional.embedding(values.long(), self.vectors)
@@ -91,7 +91,7 @@ class Interval(nn.Module):
         self.register_buffer("values", _table(attribute), persistent=False)
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return (n, 1) codes of numbers of listed values, or of the values themselves."""
+        """Return (n, 1) encodings of indices of listed values, or of the values themselves."""
         v = _looked_up(self.values, values)
         code = (2 * v - self.low - self.high) / ((self.high - self.low) or 1.0)
         return code[:, None].to(torch.get_default_dtype())
@@ -112,23 +112,23 @@ class Circle(nn.Module):
         self.register_buffer("values", _table(attribute), persistent=False)
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return (n, 2) codes of numbers of listed angles, or of degrees."""
+        """Return (n, 2) encodings of indices of listed angles, or of degrees."""
         angle = _looked_up(self.values, values).deg2rad()
         return torch.stack([angle.cos(), angle.sin()], dim=1).to(torch.get_default_dtype())
 
 
 class ContextEncoder(nn.Module):
-    """The concatenated codes of several attributes.
+    """The concatenated encodings of several attributes.
 
     By default a category is one-hot, a number v is (2v − low − high)/(high − low), and an angle its cosine and sine;
-    these have no parameters. A text has no encoder of its own: one is given.
+    these have no parameters. A text has no default encoder: one must be given.
 
     Args:
         attributes: what is encoded, in this order; none makes an unconditional model.
         encoders: by the attributes' names, modules that encode one of them.
 
     Raises:
-        UsageError: for a text without an encoder, or an encoder of an attribute that there is not.
+        UsageError: for a text without an encoder, or an encoder of an unknown attribute.
 
     Example:
         >>> sex, age = Attribute("sex", ("f", "m")), Attribute("age", (20.0, 80.0), "real")
@@ -153,7 +153,7 @@ class ContextEncoder(nn.Module):
         return sum(cast(AttributeEncoder, encoder).size for encoder in self.encoders)
 
     def forward(self, batch: Batch) -> Tensor | None:
-        """Return the context of a batch's rows, (B, c): its own or, without one, the codes of its attributes.
+        """Return the context of a batch's rows, (B, c): its own, or the encodings of its attributes.
 
         Raises:
             DataError: for rows of which an attribute is not known.
@@ -163,7 +163,7 @@ class ContextEncoder(nn.Module):
         return self.encode(batch.attributes) if batch.context is None else batch.context
 
     def encode(self, values: Mapping[str, Tensor]) -> Tensor:
-        """Return (n, c) codes of the values of n rows, by attribute."""
+        """Return (n, c) encodings of the values of n rows, by attribute."""
         missing = [each.name for each in self.attributes if each.name not in values]
         if missing:
             raise DataError(f"the model is conditional on {', '.join(missing)}, which these rows do not have")
@@ -215,5 +215,5 @@ def _table(attribute: Attribute) -> Tensor:
 
 
 def _looked_up(table: Tensor, values: Tensor) -> Tensor:
-    """Return values themselves, float64, from themselves or from their numbers in a table."""
+    """Return values in float64, looked up in a table if they are indices."""
     return values.double() if values.is_floating_point() else table[values.long()].double()
