@@ -202,14 +202,17 @@ def test_bad_priors_are_refused():
     for options, line in (
         ({"prior": "vamps"}, "unknown prior 'vamps'; did you mean 'vamp'"),
         ({"prior": "vamp", "prior_components": 0}, "prior_components must be at least 1; got 0"),
-        ({"prior_components": 3}, "prior_components is no size of prior='standard-normal', which has none"),
+        (
+            {"prior_components": 3},
+            "prior_components=3 is for prior='gaussian-mixture' .*; got prior='standard-normal'",
+        ),
         ({"prior": "maf", "prior_hidden": 0}, "hidden must be at least 1"),
         ({"prior": "uniform"}, "KL of a Gaussian from a uniform prior is infinite"),
         ({"prior": "realnvp", "latent_dim": 1}, "couples entries of the code, and latent_dim is 1"),
         ({"prior": "vamp", "prior_components": 2, "posterior": "full"}, "choose posterior='diagonal'"),
         ({"prior": "vamp", "conditional": True, "labels": list("aabbc")}, "has rows without a class"),
         ({"posterior": "fall"}, "unknown posterior 'fall'; did you mean 'full'"),
-        ({"posterior_hidden": 8}, "posterior_hidden is no size of posterior='diagonal', which has none"),
+        ({"posterior_hidden": 8}, "posterior_hidden=8 is for posterior='iaf' .*; got posterior='diagonal'"),
     ):
         with pytest.raises(UsageError, match=line):
             lt.fit("vae", data, **fit, **options)
