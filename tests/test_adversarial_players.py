@@ -9,11 +9,14 @@ import copy
 
 import pytest
 import torch
+from tests.draws import seeded
 from tests.games import GREY, PLANE, batch, game, recipe, rows
 from tests.running import weights
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 import latentia as lt
+from latentia.core.objective import Batch
 from latentia.core.train import train
 from latentia.data.spec import DataSpec
 from latentia.functional.gan.loss_pairs import LOSS_PAIRS
@@ -136,3 +139,52 @@ def test_samples_come_from_averaged_weights():
         expected = 0.6 * (0.6 * each[0][key] + 0.4 * each[1][key]) + 0.4 * each[2][key]
         assert torch.allclose(value, expected, atol=1e-6)
         assert not torch.allclose(value, each[2][key], atol=1e-5)
+
+
+class Centred(nn.Module):
+    """A network of the user's own, which mixes rows in a way that no list of layers shows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(2, 1)
+
+    def forward(self, x, context=None):
+        return self.inner(x - x.mean(0))
+
+
+class Plain(nn.Sequential):
+    def forward(self, x, context=None):
+        return super().forward(x)
+
+
+NETWORKS = {
+    "by rows": (lambda: Plain(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1)), 1),
+    "batch norm": (lambda: Plain(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)), 2),
+    "dropout": (lambda: Plain(nn.Linear(2, 4), nn.Dropout(0.5), nn.Linear(4, 1)), 2),
+    "spectral norm": (lambda: Plain(spectral_norm(nn.Linear(2, 4)), nn.Linear(4, 1)), 2),
+    "of the user's own": (Centred, 2),
+}
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_a_critic_that_scores_rows_apart_reads_both_sides_in_one_pass(kind):
+    """The losses and gradients of a step are those of two passes, and a critic that mixes rows makes two."""
+    make, passes = NETWORKS[kind]
+    made = recipe()
+    with seeded():
+        network = make().double()
+    game = made.objective.double()
+    game.critics[0].network = network
+    next(game.step(Batch(batch().x.double())))  # tries a copy of the critic, and decides
+    gradients, decided = {}, game.one_pass
+    assert decided == (passes == 1)
+    for one_pass in {decided, False}:
+        game.one_pass, counted = one_pass, []
+        hook = network.register_forward_hook(lambda *_, counted=counted: counted.append(1))
+        with seeded():
+            name, loss = next(game.step(Batch(batch().x.double())))
+        hook.remove()
+        assert (name, len(counted)) == ("critic", 1 if one_pass else 2)
+        gradients[one_pass] = torch.autograd.grad(loss, list(network.parameters()))
+    for a, b in zip(gradients[decided], gradients[False], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)

@@ -74,8 +74,8 @@ def test_the_losses_are_those_of_the_paper(loss):
     assert terms.fake_loss.item() == pytest.approx(-torch.log1p(-torch.sigmoid(made)).mean().item(), rel=1e-5)
     assert terms.real_accuracy.item() == pytest.approx((real > 0).float().mean().item())
     assert terms.fake_accuracy.item() == pytest.approx((made < 0).float().mean().item())
-    assert torch.equal(terms.real_scores, real)
-    assert torch.equal(terms.fake_scores, made)
+    assert torch.equal(terms.scores[0][0], real)
+    assert torch.equal(terms.scores[0][1], made)
     with seeded(5):
         value = game.generator_loss(x, None)
     expected = {

@@ -62,7 +62,12 @@ class DiagonalGaussian(Distribution):
 
 
 class StandardGaussian(DiagonalGaussian):
-    """N(0, I), as a type of its own: KL divergences to it have a shorter formula."""
+    """N(0, I), as a type of its own: KL divergences to it have a shorter formula, and its draws are the noise."""
+
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """Draw from N(0, I): (*sample, *batch, d)."""
+        shape = (*sample_shape, *self.location.shape)
+        return torch.randn(shape, dtype=self.location.dtype, device=self.location.device)
 
 
 @register_kl(DiagonalGaussian, DiagonalGaussian)

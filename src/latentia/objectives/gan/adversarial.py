@@ -21,6 +21,7 @@ from latentia.networks.critic import Critic, packed
 from latentia.objectives.gan.critic_input import CriticInput
 from latentia.objectives.gan.critic_penalties import Penalty, refuse_batch_norm
 from latentia.objectives.gan.diagnostics import diagnosis, is_due
+from latentia.objectives.gan.one_pass import scores_rows_apart
 from latentia.objectives.gan.player_losses import (
     CriticLosses,
     GeneratorLosses,
@@ -120,6 +121,9 @@ class Adversarial(Objective, HasCritic):
         self.replay, self.combined, self.unroll = replay, combined, unroll
         parts = [*critic_terms, *generator_terms, *self.critic_input.transforms]
         self.parts = nn.ModuleList(modules_among(parts))
+        self.one_pass: bool | None = (
+            None  # whether critics read both sides at once; found out at the first step
+        )
         self.two_sided = any(True for _ in self.views.parameters())
         if unroll is not None:
             self.loss_functions = ("critic_losses",)  # what is differentiated twice stays eager
@@ -166,6 +170,8 @@ class Adversarial(Objective, HasCritic):
                 drawn = self._draw(len(batch), context)
             made = Drawn(drawn.codes, drawn.rows.detach())
             real, fake = self._critics_views(x, made, context)
+            if self.one_pass is None:
+                self.one_pass = self._can_read_both(real, fake)
             losses = self.critic_losses(real, fake)
             values = self._critic_values(real, fake, x, made, context)
             yield "critic", losses.real_loss + losses.fake_loss + total(values, x)
@@ -190,11 +196,10 @@ class Adversarial(Objective, HasCritic):
     def critic_losses(self, real: View, fake: View) -> CriticLosses:
         """Return what the critics make of both sides, as they see them.
 
-        The two pass a critic apart, so that no batch statistic mixes them.
+        The two pass a critic apart where it mixes rows, so that no batch statistic does; else they pass it together.
         """
-        return of_all_critics(
-            [critic_losses(self.losses, score, real, fake, self.even) for score in self._scores()]
-        )
+        made = partial(critic_losses, self.losses, one_pass=bool(self.one_pass))
+        return of_all_critics([made(score, real, fake, self.even) for score in self._scores()])
 
     def generator_loss(self, x: Tensor, context: Tensor | None, drawn: Drawn | None = None) -> Tensor:
         """Return all that the generator descends, as one number; see `generator_losses`."""
@@ -239,6 +244,15 @@ class Adversarial(Objective, HasCritic):
     def _critics(self) -> list[Critic]:
         """Return the critics with their type, which a list of modules forgets."""
         return cast("list[Critic]", list(self.critics))
+
+    def _can_read_both(self, real: View, fake: View) -> bool:
+        """Whether critics may read both sides at once.
+
+        Of a relativistic pair the gradient of a critic's last bias is 0, exactly so only where each side has a sum of
+        its own; Adam would make steps of what rounding leaves.
+        """
+        critics = self._critics()
+        return not self.losses.relativistic and all(scores_rows_apart(each, real, fake) for each in critics)
 
     def _scores(self) -> list[ViewScore]:
         return [partial(_score, critic) for critic in self._critics()]
@@ -291,17 +305,17 @@ class Adversarial(Objective, HasCritic):
         return [self.unroll.score(critic, loss, self.clip) for critic in self._critics()]
 
     def _logged(self, losses: CriticLosses, x: Tensor, made: Tensor) -> dict[str, Tensor]:
-        """Return what to log of a critic's update on scaled rows: its losses and, at some steps, a diagnosis."""
+        """Return what to log of a critic's update on scaled rows: its losses and, every tenth step, a diagnosis."""
         terms = {
             "critic_loss": losses.real_loss + losses.fake_loss,
             "critic_loss_real": losses.real_loss,
             "critic_loss_fake": losses.fake_loss,
-            "critic_accuracy_real": losses.real_accuracy,
-            "critic_accuracy_fake": losses.fake_accuracy,
         }
         if not is_due(self.steps_done):
             return terms
-        return terms | diagnosis(losses.real_scores, losses.fake_scores, x, made, self.losses)
+        terms["critic_accuracy_real"] = losses.real_accuracy
+        terms["critic_accuracy_fake"] = losses.fake_accuracy
+        return terms | diagnosis(*losses.scores[0], x, made, self.losses)
 
 
 def _score(critic: Critic, view: View) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from latentia.functional.gan.loss_pairs import LossPair
+from latentia.objectives.gan.one_pass import scores_of_both
 from latentia.objectives.gan.views import View, ViewScore
 
 
@@ -16,20 +17,31 @@ class CriticLosses(NamedTuple):
     """What critics make of a batch.
 
     Attributes:
-        real_loss: mean loss on the real side, of several critics the sum: a number, as the next three.
+        real_loss: mean loss on the real side, of several critics the sum: a number, as the next.
         fake_loss: on the generated side.
-        real_accuracy: fraction of the real rows that are classified as real.
-        fake_accuracy: fraction of the generated rows that are classified as generated.
-        real_scores: (B',) of the first critic.
-        fake_scores: (B',) of the first critic.
+        scores: (B',) of the real and of the generated side, of each critic.
+        even: the score of a row that is as likely real as generated; None where there is none.
     """
 
     real_loss: Tensor
     fake_loss: Tensor
-    real_accuracy: Tensor
-    fake_accuracy: Tensor
-    real_scores: Tensor
-    fake_scores: Tensor
+    scores: tuple[tuple[Tensor, Tensor], ...]
+    even: float | None
+
+    @property
+    def real_accuracy(self) -> Tensor:
+        """Fraction of the real rows that are classified as real, the mean over critics: a number.
+
+        A row is classified correctly by its side of the even score or, where there is none, of the other kind's mean
+        score.
+        """
+        return torch.stack([_above(real, fake, self.even) for real, fake in self.scores]).mean()
+
+    @property
+    def fake_accuracy(self) -> Tensor:
+        """Fraction of the generated rows that are classified as generated, in the same way."""
+        even = None if self.even is None else -self.even
+        return torch.stack([_above(-fake, -real, even) for real, fake in self.scores]).mean()
 
 
 class GeneratorLosses(NamedTuple):
@@ -49,39 +61,33 @@ class GeneratorLosses(NamedTuple):
 
 
 def critic_losses(
-    losses: LossPair, score: ViewScore, real: View, fake: View, even: float | None
+    losses: LossPair, score: ViewScore, real: View, fake: View, even: float | None, *, one_pass: bool = False
 ) -> CriticLosses:
     """Return what one critic makes of both sides.
 
-    A row is classified correctly by its side of the even score or, where there is none, of the other kind's mean score.
-    That score is `LossPair.even`, which takes long to find and is passed therefore.
+    ``even`` is `LossPair.even`, which takes long to find and is passed therefore; ``one_pass`` is as in
+    `scores_of_both`.
     """
-    real_scores, fake_scores = score(real), score(fake)
-    real_loss, fake_loss = losses.critic(real_scores, fake_scores)
-    above, below = (fake_scores.mean(), real_scores.mean()) if even is None else (even, even)
-    return CriticLosses(
-        real_loss.mean(),
-        fake_loss.mean(),
-        (real_scores > above).float().mean(),
-        (fake_scores < below).float().mean(),
-        real_scores,
-        fake_scores,
-    )
+    scores = scores_of_both(score, real, fake, one_pass=one_pass)
+    real_loss, fake_loss = losses.critic(*scores)
+    return CriticLosses(real_loss.mean(), fake_loss.mean(), (scores,), even)
 
 
 def of_all_critics(each: Sequence[CriticLosses]) -> CriticLosses:
-    """Return the sums of several critics' losses, since each has its own to descend, and their mean accuracies."""
+    """Return the sums of several critics' losses, since each has its own to descend, with the scores of all."""
     if len(each) == 1:
         return each[0]
-    first = each[0]
     return CriticLosses(
         torch.stack([losses.real_loss for losses in each]).sum(),
         torch.stack([losses.fake_loss for losses in each]).sum(),
-        torch.stack([losses.real_accuracy for losses in each]).mean(),
-        torch.stack([losses.fake_accuracy for losses in each]).mean(),
-        first.real_scores,
-        first.fake_scores,
+        tuple(scores for losses in each for scores in losses.scores),
+        each[0].even,
     )
+
+
+def _above(scores: Tensor, others: Tensor, even: float | None) -> Tensor:
+    """Return the fraction of scores that are above the even one, or above the mean of others: a number."""
+    return (scores > (others.mean() if even is None else even)).float().mean()
 
 
 def generator_loss(
