@@ -86,7 +86,7 @@ def test_a_score_does_not_depend_on_the_rest_of_the_batch(name):
     played = game(name, data)
     (critic, *_), context = played.critics, batch(data).context
     packs = 16 // critic.pack
-    contexts = context if played.conditional else None
+    contexts = context if played.model.context_encoder.size else None
     x = played.seen(rows(data))
     other = torch.cat([x[: packs // 2], 3 * x[packs // 2 :] + 1])
     first, second = (copy.deepcopy(critic).score(y, contexts)[: packs // 2] for y in (x, other))
