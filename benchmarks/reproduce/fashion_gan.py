@@ -33,6 +33,7 @@ from latentia.data.rows import Rows
 from latentia.figures.images import image_grid, png_of
 from latentia.functional.gaussian.wasserstein import bures_wasserstein_power
 from latentia.functional.modes import count_kl
+from latentia.metrics.samples.classes import ClassesSettings
 from latentia.metrics.samples.sample_classifier import SampleClassifier, accuracy, sample_classifier
 
 RESULTS = Path(__file__).parent / "results"
@@ -91,7 +92,7 @@ def one(recipe: str, seconds: float, rows: Rows, reader: SampleClassifier, real:
     )
     trained = time.perf_counter() - start
     samples = run.sample(SAMPLES, seed=0)
-    counts = torch.bincount(reader.read(samples), minlength=10)
+    counts = torch.bincount(reader.predict(samples), minlength=10)
     grid = image_grid(samples[:100], run.spec, columns=10, scale=2)
     (RESULTS / f"fashion_gan_{recipe}.png").write_bytes(png_of(grid))
     return {
@@ -113,7 +114,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(2)
     train, test = fashion("train"), fashion("test")
-    reader = sample_classifier(train.select(torch.arange(SAMPLES, len(train))))
+    reader = sample_classifier(train.select(torch.arange(SAMPLES, len(train))), ClassesSettings().steps)
     real = reader.features(test.take(torch.arange(len(test))).x)
     floor = frechet(reader.features(train.take(torch.arange(SAMPLES)).x), real)
     correct = accuracy(reader, test)
