@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentia.errors import UsageError
+from latentia.errors import DataError, UsageError
 from latentia.registry import check_name
 
 Kind = Literal["categorical", "ordinal", "angle", "real", "text"]
@@ -156,6 +156,29 @@ class Attribute:
         if self.kind == "text":
             return text_values([str(self.values[j]) for j in numbers.tolist()]).to(device)
         return numbers
+
+    def stored(self, values: Any) -> Tensor:
+        """Return values of rows, numbers or texts, in the form in which rows keep them."""
+        if self.kind == "text":
+            return values if isinstance(values, Tensor) else text_values(values)
+        return torch.as_tensor(values).to(torch.float64 if self.kind == "real" else torch.int64)
+
+    def check(self, values: Tensor, n: int, name: str) -> None:
+        """Raise `DataError` unless values, as `stored`, are one valid value for each of n rows, called ``name``."""
+        what, text = self.name, self.kind == "text"
+        if len(values) != n:
+            counted = "labels" if self.role == "label" else f"values of {what}"
+            raise DataError(f"{name} has {n} rows but {len(values)} {counted}")
+        if values.dim() != 1 + text or (values.dtype == torch.uint8) != text:
+            given = f"{values.dtype} values of shape {tuple(values.shape)}"
+            raise DataError(f"{what} of {name} has {given}: give one a row")
+        if not values.isfinite().all():
+            raise DataError(f"{what} of {name} holds NaN or infinity")
+        if self.listed and n:
+            low, high, count = int(values.min()), int(values.max()), len(self.values)
+            if low < 0 or high >= count:
+                number = low if low < 0 else high
+                raise DataError(f"{name} has value number {number} of {what}, which has {count} values")
 
     def to_json(self) -> dict[str, Any]:
         """Return the attribute as JSON values."""

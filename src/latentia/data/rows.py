@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from latentia.core.objective import Batch
-from latentia.data.attributes import Attribute, Role, text_values
+from latentia.data.attributes import Attribute, Role
 from latentia.data.randomness import permutation
 from latentia.data.spec import DataSpec
 from latentia.errors import DataError, UsageError
@@ -81,7 +81,7 @@ class Rows:
     def __post_init__(self) -> None:
         for attribute in self.spec.attributes:
             if attribute.name in self.attributes:
-                _check(attribute, self.attributes[attribute.name], len(self), self.name)
+                attribute.check(self.attributes[attribute.name], len(self), self.name)
 
     def __len__(self) -> int:
         return len(self.store if self.numbers is None else self.numbers)
@@ -203,7 +203,7 @@ class Rows:
         """
         names = {each.name for each in attributes}
         kept = [each for each in self.spec.attributes if each.name not in names]
-        new = {each.name: _stored(each, values[each.name]) for each in attributes}
+        new = {each.name: each.stored(values[each.name]) for each in attributes}
         spec = replace(self.spec, attributes=(*kept, *attributes))
         return replace(self, spec=spec, attributes={**self.attributes, **new})
 
@@ -252,7 +252,7 @@ class Rows:
                 f"{len(attributes)} {role}s need {(len(self), len(attributes))}"
             )
         columns = zip(attributes, values.unbind(1), strict=True)
-        new = {each.name: _stored(each, column) for each, column in columns}
+        new = {each.name: each.stored(column) for each, column in columns}
         spec = self.spec.with_role(role, attributes)
         return replace(self, spec=spec, attributes={**self.attributes, **new})
 
@@ -274,32 +274,6 @@ class Rows:
         shuffled = permutation(len(self), seed)
         # Within a part the order is the original one: a mapped file is then read forwards.
         return (self.select(shuffled[start:end].sort().values) for start, end in pairwise(ends))
-
-
-def _stored(attribute: Attribute, values: Any) -> Tensor:
-    """Return values of rows in the form in which they are kept."""
-    if attribute.kind == "text":
-        return values if isinstance(values, Tensor) else text_values(values)
-    return torch.as_tensor(values).to(torch.float64 if attribute.kind == "real" else torch.int64)
-
-
-def _check(attribute: Attribute, values: Tensor, n: int, name: str) -> None:
-    """Raise `DataError` unless there is one valid value of an attribute for each of n rows."""
-    what, text = attribute.name, attribute.kind == "text"
-    if len(values) != n:
-        counted = "labels" if attribute.role == "label" else f"values of {what}"
-        raise DataError(f"{name} has {n} rows but {len(values)} {counted}")
-    if values.dim() != 1 + text or (values.dtype == torch.uint8) != text:
-        raise DataError(
-            f"{what} of {name} has {values.dtype} values of shape {tuple(values.shape)}: give one a row"
-        )
-    if not values.isfinite().all():
-        raise DataError(f"{what} of {name} holds NaN or infinity")
-    if attribute.listed and n:
-        low, high, count = int(values.min()), int(values.max()), len(attribute.values)
-        if low < 0 or high >= count:
-            number = low if low < 0 else high
-            raise DataError(f"{name} has value number {number} of {what}, which has {count} values")
 
 
 @dataclass(frozen=True, eq=False)
