@@ -113,5 +113,5 @@ def test_no_share_is_the_pair_itself_and_wrong_ones_are_refused(changed):
     assert changed(pair, 0.2).true_labels is pair
     assert changed(changed(pair, 0.2), 0.1).true_labels is pair
     for share in (-0.1, 0.5, 1.0, float("nan")):
-        with pytest.raises(UsageError, match=r"must be a share from 0 to below 0\.5; got"):
+        with pytest.raises(UsageError, match=r"must be a rate from 0 to below 0\.5; got"):
             changed(pair, share)

@@ -94,7 +94,7 @@ def test_a_lower_quantile_keeps_more_of_rare_rows():
     def steep(x: Tensor) -> Tensor:
         return -20 * (x - 4).abs()  # a critic that is confident of nearly every row
 
-    with pytest.raises(UsageError, match=r"draws were accepted, 50 are asked for.*quantile=0.8"):
+    with pytest.raises(UsageError, match=r"draws were accepted, of 50 requested.*quantile=0.8"):
         run(50, log_ratio=steep, burn_in=1000, max_draws=3000)
     accepted = [
         found.accepted / found.draws
@@ -122,7 +122,7 @@ def test_the_number_of_draws_is_bounded():
     def ratio(x: Tensor) -> Tensor:
         return torch.full_like(x, next(peak))
 
-    with pytest.raises(UsageError, match=r"of 2500 draws were accepted, 40 are asked for: .* e\^0 times"):
+    with pytest.raises(UsageError, match=r"of 2500 draws were accepted, of 40 requested: .* e\^0 times"):
         rejection_sample(draw, ratio, 40, burn_in=10, max_draws=2500)
     assert drawn == [10, 1000, 1000, 490]
 

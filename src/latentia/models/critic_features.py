@@ -49,7 +49,7 @@ class CriticFeatures(nn.Module, Encodes):
         self.layer = layer
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> PointMass:
-        """Return the features of (B, *event) rows as their law, of event shape (F,)."""
+        """Return the features of (B, *event) rows, as a point mass of event shape (F,)."""
         features = (
             self.critic.features(x, context) if self.layer is None else self._at(self.layer, x, context)
         )

@@ -1,4 +1,4 @@
-"""Implicit models: a network pushes the prior's law into data space; there are samples and no density."""
+"""Implicit models: a network maps codes from the prior to data space; there are samples and no density."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ class CriticHead(ReadsContext):
     """Score features: s = w·h + b, and by projection s = w·h + (Vc)·h + b for a row with context c.
 
     h are the features φ(x), with what a minibatch layer appends to them. The projection is the critic's best form
-    where log p(c | x) is linear in the features of the real and of the generated law alike.
+    where log p(c | x) is linear in the features for real and for generated rows alike.
 
     Args:
         mixing: a minibatch layer; None scores each row by itself.
@@ -50,14 +50,14 @@ class CriticHead(ReadsContext):
 def head(
     features: int, out_features: int, *, norm: str = "none", minibatch: str = "none", context: int = 0
 ) -> nn.Module:
-    """Return the last layer: a linear map, with a minibatch layer before it and a projected context where asked for.
+    """Return the last layer: a linear map, with a minibatch layer before it and a projected context, on request.
 
     Args:
         features: entries of its input.
         out_features: entries of its output; 1 with a context.
         norm: spectral, or another, which the last layer does not have.
         minibatch: none, discrimination or deviation.
-        context: entries of the context that is projected; 0 without.
+        context: entries of the context that is projected, or 0.
     """
     if context and out_features != 1:
         raise UsageError(f"conditioning='projection' is for critics, with one output; got {out_features}")

@@ -61,12 +61,12 @@ class CriticReading:
     def log_ratio(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Return log p(x)/q(x) of rows as the critics have it, their mean where there are several: (B,) nats.
 
-        p is the law of the data, q that of the samples; the ratio is exact for an optimal critic. Both laws are those
-        that the critics were shown: with instance noise or augmentation those of changed rows, and with ema q is the
-        law of the generator in training, not of its average.
+        p is the distribution of the data, q that of the samples; the ratio is exact for an optimal critic. Both are
+        what the critics read: with instance noise or augmentation the distributions of changed rows, and with ema q is that
+        of the generator in training, not of its average.
 
         Raises:
-            UsageError: for a loss that tells none, for critics of packs and for those with a minibatch layer. With
+            UsageError: for a loss without one, for critics of packs and for those with a minibatch layer. With
                 batch norm, which reads running averages of both kinds of rows, the ratio is a rougher one.
         """
         ratios = [self._ratio_of(critic, x, context) for critic in self.critics]
@@ -95,7 +95,7 @@ class CriticReading:
             options: the model's own sampling options.
 
         Raises:
-            UsageError: where the critics tell no ratio, contexts differ, or too few rows are kept.
+            UsageError: where the critics have no ratio, contexts differ, or too few rows are kept.
         """
         if context is not None and bool((context != context[0]).any()):
             raise UsageError(
@@ -116,12 +116,12 @@ class CriticReading:
     def _ratio_of(self, critic: Critic, x: Tensor, context: Tensor | None) -> Tensor:
         if critic.pack > 1:
             raise UsageError(
-                f"this critic scores packs of {critic.pack} rows: it tells no ratio of single rows"
+                f"this critic scores packs of {critic.pack} rows: it has no ratio of single rows"
             )
         if minibatch_layers(critic):
             raise UsageError(
                 f"this critic's score of a row depends on its batch, by {minibatch_layers(critic)[0]}: "
-                "it tells no ratio of single rows"
+                "it has no ratio of single rows"
             )
         with scoring(critic):
             scores = [critic(rows, _part(context, part)) for rows, part in _blocks(x)]
@@ -135,8 +135,8 @@ def _capped(log_ratio: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]
     def capped(rows: Tensor) -> Tensor:
         nonlocal greatest
         ratios = log_ratio(rows)
-        told = ratios[ratios < 0.99 * LARGEST_LOG_RATIO]  # which bisection reaches to some digits
-        greatest = max([greatest, *told.tolist()])
+        finite = ratios[ratios < 0.99 * LARGEST_LOG_RATIO]  # which bisection reaches to some digits
+        greatest = max([greatest, *finite.tolist()])
         return ratios.clamp(max=greatest)
 
     return capped

@@ -14,7 +14,7 @@ from torch import Tensor
 from latentia.errors import UsageError
 from latentia.registry import Registry, augmentations, check_name
 
-_SHIFTED, _CUT = 1 / 8, 1 / 2  # shares of the height and the width
+_SHIFTED, _CUT = 1 / 8, 1 / 2  # fractions of the height and the width
 
 
 def colour(images: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -17,8 +17,8 @@ from latentia.errors import UsageError
 from latentia.registry import Registry, diversity_terms
 
 _TINY = 1e-5
-_APART = 1e-3  # the largest entry of that diagonal, beside eigenvalues whose sum is B
-_SHARE = 0.8  # α
+_APART = 1e-3  # the largest entry of that diagonal, where the eigenvalues sum to B
+_ALPHA = 0.8  # α
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Made:
         rows: (B, *event) G(z), scaled as networks read them.
         features: a function that returns a critic's activations of G(z), (B, F), and of real rows, (B, F); one row for
             each pack where it judges packs.
-        context: (B, c) what the rows are given; None without. Rows of different contexts are not compared by their
-            distance, for they differ anyway.
+        context: (B, c) what the rows are conditioned on, or None. Rows of different contexts are not compared by
+            their distance, since they differ anyway.
     """
 
     codes: Tensor
@@ -86,22 +86,22 @@ def mode_seeking(made: Made) -> Tensor:
 
 @diversity_terms.register("distance-ratio", fewest=3, matches=True)
 def distance_ratio(made: Made) -> Tensor:
-    """Return the mean over i of Σ_j max(0, α a_ij − b_ij), with distances of codes a and of rows b as shares of a sum.
+    """Return the mean over i of Σ_j max(0, α a_ij − b_ij), with normalised distances a of codes and b of rows.
 
-    a_ij = |z_i − z_j| / Σ_k |z_i − z_k|, and b_ij alike. Rows that are nearer to each other, beside the others, than
-    0.8 of what their codes are cost something. The sums of the rows' distances are not differentiated, so that it is
+    a_ij = |z_i − z_j| / Σ_k |z_i − z_k|, and b_ij alike. Pairs of rows whose normalised distance is below
+    0.8 of that of their codes are penalised. The sums of the rows' distances are not differentiated, so that it is
     descended by moving rows apart, and never by moving others together. The paper's is 1/(B − 1) of this.
 
     Raises:
-        UsageError: for fewer than three rows, whose shares of distance say nothing.
+        UsageError: for fewer than three rows, whose normalised distances are constant.
 
     Reference: Liu et al. (2019), Normalized diversification, the loss of section 3 with α = 0.8.
     """
     if len(made.codes) < 3:
         raise UsageError("the pairwise-distance ratio needs batches of at least 3 rows")
     same = _same_context(made)
-    a, b = (_shares(each.flatten(1), same) for each in (made.codes, made.rows))
-    return (_SHARE * a - b).clamp(min=0).sum(1).mean()
+    a, b = (_normalised_distances(each.flatten(1), same) for each in (made.codes, made.rows))
+    return (_ALPHA * a - b).clamp(min=0).sum(1).mean()
 
 
 @diversity_terms.register("gdpp")
@@ -166,8 +166,8 @@ def _same_context(made: Made) -> Tensor:
     return (made.context[:, None] == made.context).all(2)
 
 
-def _shares(rows: Tensor, same: Tensor) -> Tensor:
-    """Return each row's distances to the others of its context as shares of their sum, a constant: (B, B)."""
+def _normalised_distances(rows: Tensor, same: Tensor) -> Tensor:
+    """Return each row's distances to the others of its context divided by their sum, held constant: (B, B)."""
     # Differences, for a matrix product would lose the small distances of a collapse.
     distances = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist") * same
     return distances / distances.detach().sum(1, keepdim=True).clamp(min=_TINY)

@@ -48,7 +48,7 @@ class Optimum:
     """The value of a game when the critic is optimal: V* = max over scores of −(critic loss).
 
     Attributes:
-        formula: the value as text, with p the law of the data and q the generator's.
+        formula: the value as text, with p the data's distribution and q the generator's.
         value: probability vectors p (*B, K) and q (*B, K) → (*B,) the value.
 
     Example:
@@ -123,7 +123,7 @@ class LossPair:
 
     @property
     def tells_ratio(self) -> bool:
-        """Whether the optimal critic's score tells log p/q: it rises with it, and is finite."""
+        """Whether the optimal critic's score determines log p/q: it increases with it, and is finite."""
         if self.optimal_critic is None:
             return False
         scores = self.optimal_critic(torch.linspace(-3, 3, 13, dtype=torch.float64))
@@ -139,10 +139,10 @@ class LossPair:
             scores: (*B,) of a critic.
 
         Returns:
-            (*B,) nats, without gradient: p is the law of the data, q the generator's.
+            (*B,) nats, without gradient: p is the data's distribution, q the generator's.
 
         Raises:
-            UsageError: for losses whose optimal critic does not tell the ratio.
+            UsageError: for losses whose optimal critic does not determine the ratio.
             DataError: for a score that is not finite.
 
         Reference: Goodfellow et al. (2014), Generative Adversarial Nets, proposition 1; Nowozin et al. (2016), f-GAN,
@@ -154,9 +154,9 @@ class LossPair:
         """
         if self.optimal_critic is None or not self.tells_ratio:
             raise UsageError(
-                "this loss's critic tells no density ratio: the relativistic average's optimum is not known, that of "
+                "this loss's critic has no density ratio: the relativistic average's optimum is not known, that of "
                 "hinge and total variation is its sign alone, Wasserstein's a potential; cross-entropy, least squares, "
-                "relativistic-paired and most f-divergences tell it"
+                "relativistic-paired and most f-divergences have one"
             )
         finite(scores=scores)
         return _increasing_inverse(self.optimal_critic, scores)

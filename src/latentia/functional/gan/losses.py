@@ -13,7 +13,7 @@ from torch.nn.functional import logsigmoid, relu, softplus
 
 
 def cross_entropy_critic(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the cross-entropy of telling real from fake rows, with D = σ(score).
+    """Return the cross-entropy of classifying real and fake rows, with D = σ(score).
 
     real: −log D = softplus(−s); fake: −log(1 − D) = softplus(s)
 
@@ -39,7 +39,7 @@ def cross_entropy_critic(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tens
 def minimax_generator(fake_scores: Tensor) -> Tensor:
     """Return log(1 − D(G(z))) = −softplus(s), the generator's side of the same game.
 
-    Its slope −D vanishes where the critic is sure that a row is fake (it saturates).
+    Its slope −D vanishes where the critic is confident that a row is fake (it saturates).
 
     Args:
         fake_scores: (B',) logits of generated rows.
@@ -72,7 +72,7 @@ def least_squares_critic(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tens
     real: ½(s − 1)²; fake: ½s²
 
     Args:
-        real_scores: (B,) scores of real rows; near 1 where the critic is sure, and no logits.
+        real_scores: (B,) scores of real rows; near 1 where the critic is confident, and no logits.
         fake_scores: (B',) scores of generated rows.
 
     Returns:
@@ -167,8 +167,8 @@ def twice_jsd_terms(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, T
     real: log 2 + log D; fake: log 2 + log(1 − D), with D = σ(score)
 
     E_p[log 2 + log D] + E_q[log 2 + log(1 − D)] = 2 log 2 − L_D ≤ 2 JSD(p, q) for every critic, with equality for
-    D = p/(p + q). So the estimate is low in the mean, from 0 where nothing is told to log 4 where all is; below 0 the
-    critic is worse than a coin. On the rows that it has just learned from it errs towards too large.
+    D = p/(p + q). So the estimate is low in the mean, from 0 for a critic that guesses to log 4 for one that is always
+    right; below 0 the critic is worse than a coin. On the rows that it has just learned from it errs towards too large.
 
     Args:
         real_scores: (B,) logits of real rows.
@@ -182,7 +182,7 @@ def twice_jsd_terms(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, T
     Example:
         >>> import torch
         >>> real, fake = twice_jsd_terms(torch.full((3,), 100.0), torch.full((2,), -100.0))
-        >>> round(float(real.mean() + fake.mean()), 4)  # log 4: the critic tells all rows
+        >>> round(float(real.mean() + fake.mean()), 4)  # log 4: every row is classified correctly
         1.3863
     """
     return math.log(2) + logsigmoid(real_scores), math.log(2) + logsigmoid(-fake_scores)

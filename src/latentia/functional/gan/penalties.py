@@ -1,4 +1,4 @@
-"""Penalties on critics: what a critic descends beside its loss, so that its slope stays in hand.
+"""Penalties on critics: terms added to a critic's loss that bound its slope.
 
 A critic is any function from points (B, *event) to scores (B,); a context goes in by a closure,
 ``lambda x: critic(x, context)``. Penalties belong on scores without bound: behind a sigmoid the slope would be

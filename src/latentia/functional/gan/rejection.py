@@ -1,4 +1,4 @@
-"""Rejection sampling by a critic: of a generator's rows, those stay that the data's law would have kept."""
+"""Rejection sampling by a critic's density ratio: a generator's rows are accepted with probability p/(Mq)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def rejection_sample(
 
     accept x if u < σ(F(x) − γ), u ~ U(0, 1), with F(x) = logit(p(x)/(M q(x))) and M = max p/q over all draws
 
-    With γ = 0 the probability is p/(Mq), and the rows kept are of law p where the ratio is exact, in the limit of
+    With γ = 0 the probability is p/(Mq), and the rows kept follow p where the ratio is exact, in the limit of
     many draws, of which M is the greatest. The maximum runs, but each row is held against the last one: it is
     kept if log M < log p/q − log σ(γ + logit u). With γ the quantile of F over the burn-in, rows at that quantile
     are kept half the time: less exact, and many more are kept where ratios vary over orders of magnitude.
@@ -60,11 +60,11 @@ def rejection_sample(
         n: rows to return.
         quantile: the level of γ among F over the burn-in, between 0 and 1 (the paper takes 0.8); None is γ = 0.
         burn_in: draws before γ is chosen and rows are counted, at least 1; they may be kept too.
-        max_draws: of q; burn_in + 1,000 n without.
+        max_draws: of q; by default burn_in + 1,000 n.
         generator: draws u, on the ratios' device; torch's own where None.
 
     Raises:
-        UsageError: for numbers that mean nothing, or where too few rows are kept of ``max_draws``.
+        UsageError: for values out of range, or where too few rows are kept of ``max_draws``.
         DataError: for a ratio that is not finite.
 
     Reference: Azadi et al. (2019), Discriminator rejection sampling, section 3; the running maximum that earlier rows
@@ -134,7 +134,7 @@ def _check(n: int, quantile: float | None, burn_in: int, max_draws: int) -> None
 
 def _too_few(kept: int, n: int, draws: int, peak: float) -> str:
     return (
-        f"{kept} of {draws} draws were accepted, {n} are asked for: the critic finds some rows e^{peak:.3g} times as "
+        f"{kept} of {draws} draws were accepted, of {n} requested: the critic finds some rows e^{peak:.3g} times as "
         "likely real as generated, as one does that has overfitted or is far from its optimum: give quantile=0.8, "
         "which keeps more, train with a penalty, or sample without rejection"
     )

@@ -1,4 +1,4 @@
-"""Relativistic losses: a critic tells which of two rows is the more real, so only differences of scores count."""
+"""Relativistic losses: a critic compares two rows, so only differences of scores count."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def relativistic_paired_generator(fake_scores: Tensor, real_scores: Tensor) -> T
 def relativistic_paired_value(p: Tensor, q: Tensor) -> Tensor:
     """Return the paired game's value at the optimum: JSD(p × q, q × p) − log 2.
 
-    The critic tells a pair (real, generated) from the same pair exchanged.
+    The critic classifies the order of a pair: (real, generated) or exchanged.
 
     Args:
         p: (*B, K) probabilities of the data.

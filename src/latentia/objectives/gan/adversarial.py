@@ -212,7 +212,7 @@ class Adversarial(Objective, HasCritic):
 
         Args:
             x: (B, *event) real rows, scaled as networks read them.
-            context: (B, c) of real rows and samples alike; None without.
+            context: (B, c) of real rows and samples alike; None for unconditional models.
             drawn: the samples; None draws new ones.
         """
         drawn = self._draw(len(x), context) if drawn is None else drawn

@@ -54,8 +54,8 @@ def _dragan(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:  # noq
         return gradient_penalty(critic, real)
     if not deviation > 0:
         raise UsageError(
-            "the dragan penalty's noise is half the deviation of a batch, and all entries of this one are equal: "
-            "choose another penalty, or larger batches"
+            "the dragan penalty's noise is half the standard deviation of a batch, and all entries of this one are "
+            "equal: choose another penalty, or larger batches"
         )
     return dragan(critic, real, _DRAGAN_SCALE * deviation)
 

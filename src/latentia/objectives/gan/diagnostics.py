@@ -1,4 +1,4 @@
-"""What an adversarial game tells of its own health while it is played: from scores and rows that are there anyway."""
+"""Diagnostics of an adversarial game, from the scores and rows that a step computes anyway."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from latentia.functional.gan.losses import twice_jsd_terms
 EVERY = 10  # steps from one diagnosis to the next, so that all of them cost about a hundredth of a small game's time
 MOST = 64  # rows that are compared pair by pair
 
-_SURE = math.log(99)  # a logit beyond which σ is within 0.01 of 0 or 1
+_CONFIDENT = math.log(99)  # a logit beyond which σ is within 0.01 of 0 or 1
 _FLAT = 1e-3  # what a loss with a σ changes at most between the logits 10 and 20
 _MARGIN = 0.1  # of the real rows' range, by which a sample may leave that of a small batch
 
@@ -28,7 +28,7 @@ def is_due(step: int) -> bool:
 def diagnosis(
     real_scores: Tensor, fake_scores: Tensor, real: Tensor, fake: Tensor, losses: LossPair
 ) -> dict[str, Tensor]:
-    """Return what to log of a step: how sure the critic is, and how the samples lie beside the data.
+    """Return what to log of a step: how confident the critic is, and how samples compare with data.
 
     Args:
         real_scores: (B,) of real rows.
@@ -39,26 +39,26 @@ def diagnosis(
 
     Returns:
         ``sample_diversity``, ``range_outside`` and ``range_covered``, see the functions; ``critic_saturated`` where
-        scores or their differences are logits; ``twice_jsd_bound`` (nats) where scores are. The bound is of the laws
-        that the critic was shown: of packs of rows where it judges packs, of noisy rows where there is noise.
+        scores or their differences are logits; ``twice_jsd_bound`` (nats) where scores are. The bound is for the
+        distributions that the critic reads: of packs of rows where it judges packs, of noisy rows where there is noise.
 
     Example:
         >>> from latentia.functional.gan.loss_pairs import loss_pair
         >>> x = torch.tensor([[0.0], [1.0], [2.0]])
-        >>> told = diagnosis(torch.zeros(3), torch.zeros(3), x, x / 2, loss_pair("minimax"))
-        >>> {name: round(float(value), 4) for name, value in told.items()}["sample_diversity"]
+        >>> found = diagnosis(torch.zeros(3), torch.zeros(3), x, x / 2, loss_pair("minimax"))
+        >>> {name: round(float(value), 4) for name, value in found.items()}["sample_diversity"]
         0.5
     """
     real, fake = (rows[:MOST].flatten(1).float() for rows in (real, fake))
-    told = {"sample_diversity": sample_diversity(real, fake)}
-    told["range_outside"], told["range_covered"] = ranges(real, fake)
+    found = {"sample_diversity": sample_diversity(real, fake)}
+    found["range_outside"], found["range_covered"] = ranges(real, fake)
     logits = logits_of(real_scores.float(), fake_scores.float(), losses)
     if logits is not None:
-        told["critic_saturated"] = saturated(torch.cat(logits))
+        found["critic_saturated"] = saturated(torch.cat(logits))
     if logits is not None and not losses.relativistic:
         of_real, of_fake = twice_jsd_terms(*logits)
-        told["twice_jsd_bound"] = of_real.mean() + of_fake.mean()
-    return told
+        found["twice_jsd_bound"] = of_real.mean() + of_fake.mean()
+    return found
 
 
 def sample_diversity(real: Tensor, fake: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ def sample_diversity(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def ranges(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the share of generated entries out of the real rows' range, and the share of it that they span.
+    """Return the fraction of generated entries outside the real rows' range, and the fraction of it that they span.
 
     The range goes from the smallest to the largest of all entries; out of it is what is a tenth of it away. A network
     that ends in tanh where the data is in [0, 1] puts entries outside; one that ends in a sigmoid where the data is in
@@ -95,15 +95,15 @@ def ranges(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     width = high - low
     margin = _MARGIN * width
     outside = ((fake < low - margin) | (fake > high + margin)).float().mean()
-    shared = (torch.minimum(most, high) - torch.maximum(least, low)).clamp(min=0)
-    return outside, torch.where(width > 0, shared / width, torch.ones_like(width))
+    common = (torch.minimum(most, high) - torch.maximum(least, low)).clamp(min=0)
+    return outside, torch.where(width > 0, common / width, torch.ones_like(width))
 
 
 def logits_of(real_scores: Tensor, fake_scores: Tensor, losses: LossPair) -> tuple[Tensor, Tensor] | None:
-    """Return logits of being real, of real and of generated rows: scores, their differences, or None without any.
+    """Return logits of being real, of real and of generated rows: scores, their differences, or None.
 
-    A score is a logit where the best critic's is log p/q and the losses are flat where it is sure. Relativistic losses
-    read differences of scores: each row's is taken from the mean of the other kind, as its accuracy is. In least
+    A score is a logit where the best critic's is log p/q and the losses are flat where it is confident. Relativistic
+    losses read differences of scores: each row's is taken from the mean of the other kind, as its accuracy is. In least
     squares, hinge, Wasserstein and the other f-divergences there is no σ that could saturate.
 
     Example:
@@ -117,13 +117,13 @@ def logits_of(real_scores: Tensor, fake_scores: Tensor, losses: LossPair) -> tup
 
 
 def saturated(logits: Tensor) -> Tensor:
-    """Return the share of logits whose σ is within 0.01 of 0 or 1, where it hardly has a slope.
+    """Return the fraction of logits whose σ is within 0.01 of 0 or 1, where it is saturated.
 
     Example:
         >>> saturated(torch.tensor([-5.0, 0.0, 4.0, 6.0]))
         tensor(0.5000)
     """
-    return (logits.abs() > _SURE).float().mean()
+    return (logits.abs() > _CONFIDENT).float().mean()
 
 
 @cache
@@ -132,8 +132,8 @@ def _reads_logits(losses: LossPair) -> bool:
     best = None if losses.optimal_critic is None else losses.optimal_critic(ratios)
     if best is None or not torch.equal(best, ratios):
         return False
-    sure = torch.tensor([10.0, 20.0])
-    return all(bool(each.diff().abs() < _FLAT) for each in losses.critic(sure, -sure))
+    confident = torch.tensor([10.0, 20.0])
+    return all(bool(each.diff().abs() < _FLAT) for each in losses.critic(confident, -confident))
 
 
 def _mean_distance(rows: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ class View:
 
     Attributes:
         x: (B, *event) rows, scaled as networks read them; (B', pack, *event) where critics score packs.
-        context: (B, c) or (B', pack, c), what the critic reads with them; None without.
+        context: (B, c) or (B', pack, c), what the critic reads with them, or None.
     """
 
     x: Tensor
@@ -83,7 +83,7 @@ class Turn:
         fake: the generated side. In the generator's turn it is differentiable.
         x: (B, *event) real rows, scaled as networks read them, before `CriticInput` and packing.
         drawn: codes and samples, before `CriticInput` and packing.
-        context: (B, c) what rows and samples are given; None without.
+        context: (B, c) what rows and samples are conditioned on, or None.
         critic_features: a view → (B, F), what the first critic's last layer reads.
         step: steps done so far; None in an unrolled step of the critics, in which no term is left out.
     """
