@@ -62,8 +62,8 @@ class CriticReading:
         """Return log p(x)/q(x) of rows as the critics have it, their mean where there are several: (B,) nats.
 
         p is the distribution of the data, q that of the samples; the ratio is exact for an optimal critic. Both are
-        what the critics read: with instance noise or augmentation the distributions of changed rows, and with ema q is that
-        of the generator in training, not of its average.
+        what the critics read: with instance noise or augmentation the distributions of changed rows, and with ema q is
+        that of the generator in training, not of its average.
 
         Raises:
             UsageError: for a loss without one, for critics of packs and for those with a minibatch layer. With
