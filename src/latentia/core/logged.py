@@ -1,4 +1,4 @@
-"""What a step logs: numbers that stay on the device until somebody reads them."""
+"""What a step logs: values that stay on the device until they are read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Logged:
-    """The numbers of one step: a copy on the device, read when it is asked for, and many steps' in one transfer.
+    """The numbers of one step: a copy on the device, read on request, those of many steps in one transfer.
 
     Args:
         metrics: tensors of one element, on one device, and Python numbers.

@@ -1,4 +1,4 @@
-"""What a learned law can do. A capability is a type: ``isinstance(model, Density)`` asks for it."""
+"""What a learned model can do. A capability is a type: ``isinstance(model, Density)`` asks for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Generative(nn.Module, ABC):
-    """A law that can be sampled."""
+    """A model that can be sampled."""
 
     @abstractmethod
     def sample(
@@ -32,7 +32,7 @@ class Generative(nn.Module, ABC):
 
 
 class Pathwise(ABC):
-    """A law whose samples are differentiable in its parameters."""
+    """A model whose samples are differentiable in its parameters."""
 
     @abstractmethod
     def rsample(
@@ -42,7 +42,7 @@ class Pathwise(ABC):
 
 
 class Density(ABC):
-    """A law with an exact density."""
+    """A model with an exact density."""
 
     @abstractmethod
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -50,7 +50,7 @@ class Density(ABC):
 
 
 class Bounded(ABC):
-    """A law whose log-density has a lower bound."""
+    """A model whose log-density has a lower bound."""
 
     @abstractmethod
     def log_prob_bound(
@@ -78,15 +78,15 @@ class Encodes(ABC):
 
     @abstractmethod
     def encode(self, x: Tensor, context: Tensor | None = None) -> Distribution:
-        """Return the law of the codes of rows, with batch shape (B,); a `PointMass` if deterministic."""
+        """Return q(z | x), the distribution of the codes of rows: batch shape (B,); a `PointMass` if deterministic."""
 
 
 class Decodes(ABC):
-    """A model that turns codes into laws of rows."""
+    """A model of p(x | z): a distribution of rows for each code."""
 
     @abstractmethod
     def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
-        """Return the law of rows given codes, with batch shape (B,); a `PointMass` if deterministic."""
+        """Return p(x | z) for codes: batch shape (B,); a `PointMass` if deterministic."""
 
 
 class Conditional(ABC):
@@ -101,7 +101,7 @@ class Conditional(ABC):
 
 
 class SamplesContext(ABC):
-    """A law given factors of which all, some or none may be given: it knows how they are distributed."""
+    """A model conditional on factors that samples those which are not given: it knows their distribution."""
 
     @abstractmethod
     def sample_context(
@@ -117,7 +117,7 @@ class SamplesContext(ABC):
 
 
 class HasCritic(ABC):
-    """An objective whose critics score rows: they tell a density ratio, and have features.
+    """An objective whose critics score rows: they give a density ratio, and have features.
 
     Attributes:
         losses: what critics and generator descend, which says what a score means.
@@ -140,7 +140,7 @@ class Translates(ABC):
 
 @runtime_checkable
 class LatentVariableModel(Protocol):
-    """p(x) = ∫ p(x | z) p(z) dz with both laws at hand, and an encoder; `LatentVariable` is one."""
+    """p(x) = ∫ p(x | z) p(z) dz with prior, likelihood and encoder at hand; `LatentVariable` is one."""
 
     def prior_distribution(self) -> Distribution:
         """Return the prior p(z): batch shape (), event shape (d,)."""

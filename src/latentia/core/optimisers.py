@@ -161,7 +161,7 @@ class TorchOptimiser:
 
 
 def _settings(optim: Optim) -> dict[str, Any]:
-    """Return the numbers that a kernel is given at every step."""
+    """Return the settings of a kernel, which are the same at every step."""
     common = {"weight_decay": optim.weight_decay, "maximize": False}
     if optim.name in ADAMS:
         beta1, beta2 = optim.betas

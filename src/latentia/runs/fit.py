@@ -71,8 +71,8 @@ def fit(
             holds anything else, and the working directory, is refused.
         resume: go on from the last checkpoint in ``out``, exactly; a finished run is returned as it is. ``epochs``,
             ``steps`` and ``patience`` are those that it was begun with where they are not given.
-        progress: show a progress bar, and print what seems to go wrong, as ``doctor`` tells it.
-        support: the values an entry may take, as ``"unit"`` or ``"discrete(256)"``; inferred without.
+        progress: show a progress bar, and print what seems to go wrong, as ``doctor`` reports it.
+        support: the values an entry may take, as ``"unit"`` or ``"discrete(256)"``; inferred by default.
         labels: class numbers of the rows, or the name of a table's column with them.
         context: names of a table's columns that a conditional model is given, beside the class: they leave the rows.
         resize: (height, width) of the images of a folder.
@@ -137,7 +137,7 @@ def _is_done(run: Run, rows: Rows | Stream, checkpoint: Checkpoint, path: Path) 
     """Put a run into a checkpoint's stage; where no step is left, restore it too, and say so.
 
     Raises:
-        RunError: where more steps are done than are asked for.
+        RunError: where more steps are done than are requested.
     """
     enter_stage(run, checkpoint.facts["stage"])
     _, steps_per_epoch, steps = _plan(run, rows)
@@ -155,7 +155,7 @@ def enter_stage(run: Run, stage: int) -> None:
 
 
 def asked_of(run: Run) -> Training:
-    """Return the training that a run's stage is to have: what was asked is of the first one's losses."""
+    """Return the training that a run's stage is to have: the options are meant for the first stage."""
     asked = run.training
     if run.stage == 0:
         return asked
@@ -217,7 +217,7 @@ def _train(
 def _states(
     run: Run, source: BatchSource | Iterable[Batch], steps: int, checkpoint: Checkpoint | None
 ) -> Iterator[State]:
-    """Return the training as it was asked for; each process has noise of its own where gradients are shared."""
+    """Return the training with its options; each process has noise of its own where gradients are shared."""
     recipe, asked = run.recipe, asked_of(run)
     return train(
         recipe.objective,

@@ -25,7 +25,7 @@ from latentia.runs.history import Row
 from latentia.runs.monitor import Monitor, load_best
 from latentia.runs.run import Run
 
-_FIRST_CHECKPOINT = 3.0  # seconds after the training's start, unless steps are asked for
+_FIRST_CHECKPOINT = 3.0  # seconds after the training's start, unless checkpoint_every is given
 _BETWEEN_CHECKPOINTS = 30.0  # seconds from then on
 
 

@@ -106,14 +106,14 @@ class Monitor:
 
 
 def load_best(objective: Objective, weights: Mapping[str, Tensor]) -> None:
-    """Put a monitor's best weights back; the clock goes on telling how many steps were made."""
+    """Put a monitor's best weights back; the clock still counts all steps."""
     load_module(objective, {**weights, "clock": objective.clock})
     # An objective may hold its model by another name too, under which the weights are those of training.
     load_module(objective.model, within("model", weights))
 
 
 def make_monitor(recipe: Recipe, held_out: Rows | None, asked: Training) -> Monitor | None:
-    """Return the monitor that is asked for; unasked, a model's likelihood, its bound, or how its samples fare.
+    """Return the requested monitor; by default a model's likelihood, its bound, or how its samples fare.
 
     Raises:
         UsageError: for a monitor or patience without held-out rows, or for a model that offers nothing to watch.

@@ -1,4 +1,4 @@
-"""The progress bar of a training, and what is printed beside it."""
+"""The progress bar of a training, and the lines that are printed above it."""
 
 from __future__ import annotations
 

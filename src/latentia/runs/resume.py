@@ -44,7 +44,7 @@ def last_checkpoint(run: Run) -> Checkpoint | None:
     """Read the checkpoint to go on from, after checking that it is of this very run; None begins anew.
 
     Raises:
-        RunError: for a folder whose recipe, options or data differ from what is asked.
+        RunError: for a folder whose recipe, options or data differ from those given.
     """
     if run.path is None or not run.path.exists():
         return None
@@ -64,7 +64,7 @@ def last_checkpoint(run: Run) -> Checkpoint | None:
 
 
 def is_over(run: Run, checkpoint: Checkpoint, path: Path, steps: int) -> bool:
-    """Whether the last training of a recipe had come to its end at a checkpoint, and no longer one is asked for.
+    """Whether the last training of a recipe had come to its end at a checkpoint, and no longer one is requested.
 
     Args:
         run: in the checkpoint's stage.
