@@ -11,9 +11,9 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 # From the lowest to the highest: a room imports from itself and from those before it.
 ROOMS = (
-    "errors", "version", "interrupts", "plugins", "registry", "options", "checks", "signatures", "syntax", "functional",
-    "core", "data", "networks", "distributions", "models", "objectives", "recipes", "metrics", "figures", "theory",
-    "runs", "report", "sklearn", "cli",
+    "errors", "version", "interrupts", "plugins", "listings", "registry", "options", "checks", "signatures", "syntax",
+    "functional", "core", "data", "networks", "distributions", "models", "objectives", "recipes", "metrics", "figures",
+    "theory", "runs", "report", "sklearn", "cli",
 )  # fmt: skip
 LAZY = "latentia"  # the package's own __init__ names everything, and imports it when it is used
 

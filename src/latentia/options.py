@@ -238,7 +238,7 @@ class Having(Collection[str]):
         # A member that another module has added has no facts to read: it is there itself.
         entry = facts or (table[name] if isinstance(table, dict) or table.has(name) else {})
         if isinstance(entry, Mapping):
-            return iter([*entry, *entry.get("sizes", ())])
+            return iter([*entry, *(entry.get("sizes") or ())])
         return iter([*getattr(entry, "slots", ()), *getattr(entry, "sizes", ())])
 
 

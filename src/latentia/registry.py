@@ -13,38 +13,20 @@ the package registers in the same way, once it is imported: see `latentia.plugin
 
 from __future__ import annotations
 
-import ast
 import difflib
 import importlib
-import importlib.util
 import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, TypeVar
 
 from latentia.errors import UnknownNameError, UsageError
+from latentia.listings import Listing, first_line, listings
 from latentia.plugins import load_plugins
 
 T = TypeVar("T")
 _NONE: Mapping[str, Any] = MappingProxyType({})
-
-
-@dataclass(frozen=True)
-class _Listing:
-    """Where a member is defined, its docstring's first line, and the facts that its decorator states as constants."""
-
-    module: str
-    definition: str
-    summary: str
-    facts: Mapping[str, Any]
-
-    @property
-    def aliases(self) -> tuple[str, ...]:
-        return self.facts.get("aliases", ())
 
 
 class Registry(Mapping[str, T]):
@@ -225,15 +207,11 @@ class Registry(Mapping[str, T]):
     def _summary(self, name: str) -> str:
         if name in self._listings:
             return self._listings[name].summary
-        return _first_line(self._members[name].__doc__)
+        return first_line(self._members[name].__doc__)
 
     @cached_property
-    def _listings(self) -> dict[str, _Listing]:
-        return {
-            name: listing
-            for module, path in _files(self.package)
-            for name, listing in self._definitions(module, path)
-        }
+    def _listings(self) -> Mapping[str, Listing]:
+        return listings(self.name, self.package)
 
     @cached_property
     def _listed_as(self) -> dict[str, str]:
@@ -242,50 +220,6 @@ class Registry(Mapping[str, T]):
             for name, listing in self._listings.items()
             for each in (name, *listing.aliases)
         }
-
-    def _definitions(self, module: str, path: Path) -> Iterator[tuple[str, _Listing]]:
-        text = path.read_text(encoding="utf-8")
-        if (
-            f"@{self.name}.register(" not in text and f"{self.name}.add(" not in text
-        ):  # parsing is the slow part
-            return
-        for node in ast.parse(text).body:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                for name, facts in self._registered_names(node):
-                    summary = _first_line(ast.get_docstring(node))
-                    yield name, _Listing(module, node.name, summary, facts)
-            for name, facts in self._added(node):
-                yield name, _Listing(module, "", "", facts)
-
-    def _added(self, node: ast.stmt) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        match node:
-            case ast.Expr(
-                value=ast.Call(
-                    func=ast.Attribute(value=ast.Name(id=self.name), attr="add"),
-                    args=[ast.Dict(keys=keys, values=values)],
-                )
-            ):
-                for key, value in zip(keys, values, strict=True):
-                    if isinstance(key, ast.Constant) and isinstance(key.value, str):
-                        keywords = value.keywords if isinstance(value, ast.Call) else []
-                        nothing = {str(each.arg): None for each in keywords}
-                        yield key.value, nothing | dict(_constants(keywords))
-            case _:
-                pass
-
-    def _registered_names(
-        self, node: ast.FunctionDef | ast.ClassDef
-    ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        for decorator in node.decorator_list:
-            match decorator:
-                case ast.Call(
-                    func=ast.Attribute(value=ast.Name(id=self.name), attr="register"),
-                    args=[ast.Constant(value=str(name))],
-                    keywords=keywords,
-                ):
-                    yield name, dict(_constants(keywords))
-                case _:
-                    pass
 
 
 def unknown(what: str, given: str, known: Iterable[str]) -> str:
@@ -314,13 +248,6 @@ def check_name(what: str, given: str, known: Collection[str]) -> None:
         raise UnknownNameError(unknown(what, given, known))
 
 
-def _constants(keywords: Iterable[ast.keyword]) -> Iterator[tuple[str, Any]]:
-    """Return the keyword arguments of a call that are written as constants."""
-    for each in keywords:
-        with suppress(ValueError):
-            yield str(each.arg), ast.literal_eval(each.value)
-
-
 def _plain(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "").replace(" ", "")
 
@@ -334,22 +261,6 @@ def _caller() -> str:
     here = inspect.currentframe()
     caller = here and here.f_back and here.f_back.f_back
     return str(caller.f_globals.get("__name__", "")) if caller else ""
-
-
-def _files(package: str) -> Iterator[tuple[str, Path]]:
-    """Iterate over the modules of a package, or a single module, and their files, without importing any."""
-    spec = importlib.util.find_spec(_top(package))
-    for folder in () if spec is None else spec.submodule_search_locations or ():
-        base = Path(folder).joinpath(*package.split(".")[1:])
-        if base.with_suffix(".py").is_file():
-            yield package, base.with_suffix(".py")
-        for path in sorted(base.rglob("*.py")):
-            parts = path.relative_to(base).with_suffix("").parts
-            yield ".".join([package, *(part for part in parts if part != "__init__")]), path
-
-
-def _first_line(doc: str | None) -> str:
-    return (doc or "").strip().partition("\n")[0].strip()
 
 
 def _registry(name: str, package: str, what: str = "") -> Registry[Any]:
