@@ -75,7 +75,7 @@ def test_the_critic_is_found_under_its_other_name(capsys):
 
 def test_sizes_are_explained_by_the_networks_that_have_them():
     help_of = {option.name: option.explanation for option in signature_of_recipe("vae").keywords}
-    assert "--network mlp, gated-mlp or maxout-mlp" in help_of["layers"]
+    assert "--network gated-mlp, maxout-mlp or mlp" in help_of["layers"]
     assert "--network conv or resnet" in help_of["width"]
 
 

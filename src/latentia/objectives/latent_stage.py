@@ -81,6 +81,6 @@ class _Encoder:
         """Return the mean code of each row, as a batch."""
         x = rows.x if isinstance(rows, Batch) else None
         if self.last is None or x is None or x is not self.rows:
-            parts = [self.codec.encode(block.x).mean for block in rows.blocks(_BLOCK)]
+            parts = [self.codec.encode(block.x.float()).mean for block in rows.blocks(_BLOCK)]
             self.rows, self.last = x, Batch(torch.cat(parts))
         return self.last
