@@ -170,3 +170,22 @@ def test_options_that_mean_nothing_are_refused(options, message):
     """A19: no field is accepted and then not used."""
     with pytest.raises(UsageError, match=message):
         Optim(**options)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_without_the_fused_kernel_torch_s_optimiser_goes_on_from_the_same_state(name, monkeypatch):
+    """A version or a device that lacks it reads the same checkpoints, and a bad step moves nothing there either."""
+    optim = Optim(name, lr=0.01, **({"momentum": 0.9} if name == "sgd" else {}))
+    fused, modules = Player("model", convolution(), optim), [convolution()]
+    monkeypatch.delattr(torch, f"_fused_{name}_")
+    plain = Player("model", modules[0], optim)
+    assert type(fused.optimiser).__name__ == "FusedOptimiser"
+    assert type(plain.optimiser).__name__ == "TorchOptimiser"
+    plain.descend(loss_of(modules[0], 0))
+    kept = {key: value.clone() for key, value in plain.tensors().items()}
+    fused.load_tensors(kept)
+    assert fused.tensors().keys() == kept.keys()
+    before = [p.detach().clone() for p in plain.parameters]
+    plain.backward(loss_of(modules[0], 1))
+    plain.step(1, torch.ones(()))
+    assert all(torch.equal(a, b) for a, b in zip(before, plain.parameters, strict=True))
