@@ -30,7 +30,7 @@ _EXPECTED = {int: "a whole number", float: "a number", str: "a word", Path: "a p
 
 
 def parse(command: str, about: str, groups: Groups, words: Sequence[str]) -> dict[str, Any]:
-    """Return the value of every option, by name; print the help and exit where that is asked.
+    """Return the value of every option, by name; print the help and exit where it is requested.
 
     Args:
         command: what was typed before the words, for messages and help.
@@ -83,8 +83,8 @@ def _check_names(options: Sequence[Option], words: Sequence[str]) -> None:
             loose = (
                 bool(words) and not words[0].startswith("-") and not any(each.positional for each in options)
             )
-            told = f"did you mean {option.flag} {words[0]}?" if loose else option.help
-            raise UsageError(f"{option.flag} is missing: {told}")
+            advice = f"did you mean {option.flag} {words[0]}?" if loose else option.help
+            raise UsageError(f"{option.flag} is missing: {advice}")
 
 
 def _nested(groups: Groups) -> type:
@@ -121,7 +121,7 @@ def _hint(option: Option) -> str:
 
 
 def _constructor(hint: Any) -> PrimitiveConstructorSpec[Any]:
-    """Tell tyro how to read a value of a type: a scalar, one of several words, or several of these."""
+    """Return how tyro reads a value of a type: a scalar, one of several words, or several of these."""
     optional, kind = _without_none(hint)
     if get_origin(kind) is tuple:
         inner = [bare(each) for each in get_args(kind) if each is not Ellipsis]

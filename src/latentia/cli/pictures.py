@@ -33,7 +33,7 @@ def write_rows(
         verb: what made them, which names the file there.
         out: a .png or .npy file.
         columns: of the grid.
-        plot: how to draw points; a scatter plot without.
+        plot: how to draw points; by default a scatter plot.
 
     Raises:
         UsageError: for another ending, or a picture of rows that have none.

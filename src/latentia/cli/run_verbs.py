@@ -77,10 +77,10 @@ def encode(
 
     Args:
         run: the run folder
-        given: what to condition on, such as class=3, for conditional models; each row's own class or context without
+        given: what to condition on, such as class=3, for conditional models; default: each row's own
         critic: encode by the critic of an adversarial run: what its last layer reads
         layer: the critic's layer to encode by instead, then implied, such as layers.2
-        out: FILE.npy; encode.npy in the run folder without
+        out: FILE.npy; default: encode.npy in the run folder
 
     Examples:
         latentia encode runs/vae-digits --data digits --out codes.npy
@@ -117,8 +117,8 @@ def reconstruct(
     Args:
         run: the run folder
         n: how many, from the first
-        given: what to condition on, such as class=3, for conditional models; each row's own class or context without
-        out: FILE.png or FILE.npy; reconstruct.png or .npy in the run folder without
+        given: what to condition on, such as class=3, for conditional models; default: each row's own
+        out: FILE.png or FILE.npy; default: reconstruct.png or .npy in the run folder
 
     Examples:
         latentia reconstruct runs/vae-digits
@@ -158,8 +158,8 @@ def interpolate(
         rows: the numbers of the first and the last row
         steps: rows in the walk, both ends included
         path: of the codes
-        given: what to condition on, such as class=3, for conditional models; the row's own class or context without
-        out: FILE.png or FILE.npy; interpolate.png or .npy in the run folder without
+        given: what to condition on, such as class=3, for conditional models; default: the row's own
+        out: FILE.png or FILE.npy; default: interpolate.png or .npy in the run folder
 
     Examples:
         latentia interpolate runs/vae-digits --rows 3 14 --steps 12
@@ -193,8 +193,8 @@ def traverse(
         row: the number of the row to begin from
         steps: values that each entry takes
         span: they go from -span to span
-        given: what to condition on, such as class=3, for conditional models; the row's own class or context without
-        out: FILE.png or FILE.npy; traverse.png or .npy in the run folder without
+        given: what to condition on, such as class=3, for conditional models; default: the row's own
+        out: FILE.png or FILE.npy; default: traverse.png or .npy in the run folder
 
     Examples:
         latentia traverse runs/vae-digits --row 5 --span 2
@@ -229,7 +229,7 @@ def translate(
         n: how many, from the first
         given: the domain to carry them into, such as domain=zebra, and what else the model is conditioned on
         domain: the old way to write --given domain=...
-        out: FILE.png or FILE.npy; translate.png or .npy in the run folder without
+        out: FILE.png or FILE.npy; default: translate.png or .npy in the run folder
 
     Examples:
         latentia translate runs/summer-winter --data summer/ --given domain=winter

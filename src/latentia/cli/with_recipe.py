@@ -1,4 +1,4 @@
-"""Verbs that take a recipe: its own options stand beside those of the training."""
+"""Verbs that take a recipe: its options, those of the training, and examples on rows that it takes."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def with_options_of(
     shared: Callable[..., Any], *, without: Collection[str] = (), **defaults: Any
 ) -> Callable[[F], F]:
-    """Return a decorator that gives a recipe the keyword options of another function, beside its own.
+    """Return a decorator that gives a recipe the keyword options of another function, in addition to its own.
 
     The recipe takes them as ``**options`` and hands them on; its signature and docstring then show them all.
 
