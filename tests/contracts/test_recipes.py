@@ -21,7 +21,7 @@ import latentia as lt
 from latentia.errors import DataError, UsageError
 from latentia.runs.options import TRAINING, explanations, recipe_options
 
-NOW_AND_THEN = "gradient_norm|sample_|range_|critic_saturated|critic_accuracy|twice_jsd"  # what is logged every tenth step
+NOW_AND_THEN = "gradient_norm|sample_|range_|critic_saturated|critic_accuracy|twice_jsd"  # every tenth step
 AT_ONCE = [name for name in lt.recipes if is_done_at_once(name)]
 
 
