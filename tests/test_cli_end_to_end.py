@@ -194,8 +194,8 @@ def test_resume_to_less_than_is_done_is_one_line_without_a_bar(
     capsys.readouterr()
     assert typed(f"{line} --epochs 2") == 1
     assert capsys.readouterr() == ("", (
-        f"latentia: error: {run} cannot be resumed: epochs=2 is asked for, but 3 are done; "
-        "ask for more, or begin anew with --overwrite\n"
+        f"latentia: error: {run} cannot be resumed: epochs=2 is requested, but 3 are done; "
+        "request more, or begin anew with --overwrite\n"
     ))  # fmt: skip
     assert contents(run) == before
 

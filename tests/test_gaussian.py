@@ -293,7 +293,7 @@ def test_shrinkage_is_scikit_learns(n, options, reference):
 
 def test_shrinkage_of_variances():
     x = rows() / np.array([1.0, 1e-3, 3e3])
-    model, v = fitted(x, "diagonal", shrinkage="fixed", share=0.25), x.var(0)
+    model, v = fitted(x, "diagonal", shrinkage="fixed", fraction=0.25), x.var(0)
     assert model.factor.square().numpy() == pytest.approx(0.75 * v + 0.25 * v.mean())
 
 

@@ -344,15 +344,15 @@ def test_a_length_that_is_given_takes_the_place_of_the_other(out):
 @pytest.mark.parametrize(
     ("length", "told"),
     [
-        ({"epochs": 2}, "epochs=2 is asked for, but 3 are done"),
-        ({"steps": 8}, "steps=8 is asked for, but 9 are done"),
+        ({"epochs": 2}, "epochs=2 is requested, but 3 are done"),
+        ({"steps": 8}, "steps=8 is requested, but 9 are done"),
     ],
 )
 def test_less_than_is_done_is_refused_without_a_bar(length, told, out, monkeypatch):
     vae(epochs=3, out=out)
     before = contents(out)
     monkeypatch.setattr("latentia.runs.fit.progress_bar", lambda *_, **__: pytest.fail("a bar"))
-    with pytest.raises(RunError, match=f"cannot be resumed: {told}; ask for more, or begin anew"):
+    with pytest.raises(RunError, match=f"cannot be resumed: {told}; request more, or begin anew"):
         vae(out=out, resume=True, **length)
     assert contents(out) == before
 

@@ -49,12 +49,12 @@ def kinds_of(hint: Any) -> tuple[Any, ...]:
 
 
 def bare(hint: Any) -> Any:
-    """Return the type of an annotation, without what it says beside it."""
+    """Return the type of an annotation, without its annotations."""
     return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 
 def _said(hint: Any) -> list[Any]:
-    """Return what an annotation says beside the type, also of one of several types."""
+    """Return an annotation's declarations besides the type, also those of one of several types."""
     joined = get_args(bare(hint)) if get_origin(bare(hint)) in (Union, types.UnionType) else ()
     return [*getattr(hint, "__metadata__", ()), *(word for each in joined for word in _said(each))]
 
@@ -65,7 +65,7 @@ def checked(name: str, value: Any, hint: Any) -> Any:
     Args:
         name: the option's, for messages.
         value: what was given.
-        hint: the annotation. Numbers, text, truth values, None, and a ``Literal``'s choices are told apart; of
+        hint: the annotation. Numbers, text, truth values, None, and a ``Literal``'s choices are distinguished; of
             other types, any value is taken that JSON can hold. Ranges and names are those of `latentia.options`.
 
     Raises:
@@ -112,7 +112,7 @@ def resolving(function: F) -> F:
 
     Raises:
         UsageError: (from the function) for an option that it does not have, a value that is not allowed, and an
-            option that has no effect beside the others.
+            option that has no effect with the other values.
 
     Example:
         >>> @resolving
@@ -156,16 +156,16 @@ def hints_of(documented: Callable[..., Any]) -> dict[str, Any]:
 
 
 def refuse_dead(options: Mapping[str, Any], defaults: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
-    """Raise `UsageError` for an option that was given a value of its own, and has no effect beside the others."""
+    """Raise `UsageError` for an option that was given a value of its own, and has no effect with the other values."""
     for name, need in dead_options(options, defaults, hints).items():
         other, value = need.option, options[need.option]
         if not need.values:
-            told = f"is for {other}, which is off: set {other}, or leave {name} out"
+            reason = f"is for {other}, which is off: set {other}, or leave {name} out"
         elif need.names:
-            told = f"is for {other}={' or '.join(map(repr, need.names))}; got {other}={value!r}"
+            reason = f"is for {other}={' or '.join(map(repr, need.names))}; got {other}={value!r}"
         else:
-            told = f"is for {other} of {need}; got {other}={value!r}"
-        raise UsageError(f"{name}={options[name]!r} {told}", options=[name, other])
+            reason = f"is for {other} of {need}; got {other}={value!r}"
+        raise UsageError(f"{name}={options[name]!r} {reason}", options=[name, other])
 
 
 def dead_options(

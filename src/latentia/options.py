@@ -23,7 +23,7 @@ LARGEST_SEED = 2**63 - 1
 
 
 class Values(ABC):
-    """The values that an option may have, beside its type; ``str`` of it is how help and errors say them."""
+    """The values that an option may have, besides its type; ``str`` of it is how help and errors say them."""
 
     @abstractmethod
     def resolved(self, value: Any) -> Any:
@@ -260,7 +260,7 @@ class Needs:
         self.option, self.values = option, values
 
     def met(self, options: Mapping[str, Any]) -> bool:
-        """Whether the option has an effect beside these."""
+        """Whether the option has an effect with these values of the others."""
         value = options.get(
             self.option, "auto"
         )  # a recipe may have no such option, and always what it stands for

@@ -67,8 +67,8 @@ def load_plugins() -> tuple[str, ...]:
         try:
             entry.load()
         except Exception as error:
-            told = " ".join(str(error).split())
-            line = f"the plugin {entry.name} ({entry.value}) is left out: {type(error).__name__}: {told}"
+            message = " ".join(str(error).split())
+            line = f"the plugin {entry.name} ({entry.value}) is left out: {type(error).__name__}: {message}"
             warnings.warn(line, PluginWarning, stacklevel=2)
         else:
             loaded.append(entry.name)
@@ -87,8 +87,8 @@ def _imported(module: str, given: str) -> ModuleType:
 
 
 def _said(error: Exception) -> str:
-    told = " ".join(str(error).split())
-    return told if isinstance(error, LatentiaError) else f"{type(error).__name__}: {told}"
+    message = " ".join(str(error).split())
+    return message if isinstance(error, LatentiaError) else f"{type(error).__name__}: {message}"
 
 
 def _place(error: Exception) -> str:

@@ -49,7 +49,7 @@ def gaussian(
     if by == "closed-form":
         model = Gaussian(data, covariance=covariance)
         objective = GaussianMLE(
-            model, shrinkage=shrinkage, share=shrinkage_fraction, variance_floor=variance_floor
+            model, shrinkage=shrinkage, fraction=shrinkage_fraction, variance_floor=variance_floor
         )
         return Recipe(objective, {}, batch_size=None, epochs=1)
     trainable = TrainableGaussian(data, covariance=covariance, variance_floor=variance_floor)

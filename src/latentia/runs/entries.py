@@ -47,7 +47,7 @@ def sibling(place: Path, ending: str) -> Path:
 def refuse_existing(path: Path, *, overwrite: bool) -> None:
     """Raise `RunError` if something is at the path that may not be replaced.
 
-    A run folder may, if that is asked: one with a config.json of ours, and without any entry that no run writes. So
+    With ``overwrite`` a run folder may: one with a config.json of ours, and without any entry that no run writes. So
     may an empty folder. The working directory, the home directory and their parents may not, whatever they hold.
     """
     try:

@@ -18,7 +18,7 @@ from latentia.errors import RunError
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file beside its place and move it there when it is whole and on disk.
+    """Write a file next to its place and move it there when it is whole and on disk.
 
     Whatever stops the writing (a full disk, a kill) leaves what was at ``path`` before.
 
@@ -98,7 +98,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """Read what ``write_tensors`` wrote beside the tensors, which stay on disk; nothing of a file that is damaged."""
+    """Read what ``write_tensors`` wrote with the tensors, which stay on disk; nothing of a file that is damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, str] = file.metadata() or {}

@@ -74,7 +74,8 @@ def fit(
         progress: show a progress bar, and print what seems to go wrong, as ``doctor`` reports it.
         support: the values an entry may take, as ``"unit"`` or ``"discrete(256)"``; inferred by default.
         labels: class numbers of the rows, or the name of a table's column with them.
-        context: names of a table's columns that a conditional model is given, beside the class: they leave the rows.
+        context: names of a table's columns that a conditional model is conditioned on besides the class; they leave
+            the rows.
         resize: (height, width) of the images of a folder.
         on_epoch: is called after each epoch with the run and the epoch's row of the history (epoch, step, the means
             of what was logged, the monitor's value). True stops the training there: what is written and returned is

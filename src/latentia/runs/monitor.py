@@ -37,7 +37,7 @@ class Monitor:
         patience: epochs without a better value before stopping; None never stops.
         weights: of the whole objective at the best epoch, the model's as they were scored; none without patience.
         seconds: that the last value took.
-        asked: whether the user named it; a first value that cannot be computed is then an error, and else a gap.
+        asked: whether the user named it; a first value that cannot be computed is then an error, and otherwise missing.
     """
 
     name: str

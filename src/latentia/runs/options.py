@@ -77,7 +77,7 @@ class Training:
 
     @property
     def watched(self) -> str | None:
-        """The metric that was asked for, by either name."""
+        """The metric that was requested, by either name."""
         return self.stop_on or self.monitor
 
     @property
@@ -97,7 +97,7 @@ def split_options(
 
     Raises:
         UsageError: for a name that is neither, with the nearest ones; for a value that is not allowed; and for an
-            option of the recipe that has no effect beside the others.
+            option of the recipe that has no effect with the other values.
     """
     own = {} if recipe is None else keyword_options(recipe)
     hints = hints_of(Training) | ({} if recipe is None else hints_of(recipe))

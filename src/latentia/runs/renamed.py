@@ -35,7 +35,7 @@ def fitting(module: nn.Module, tensors: Mapping[str, Tensor], written: int) -> d
     Args:
         module: what they are of.
         tensors: as they were stored.
-        written: the format of the config.json beside them.
+        written: the format of the config.json next to them.
     """
     if fits(module, tensors):
         return dict(tensors)

@@ -83,11 +83,11 @@ def check_length(run: Run, checkpoint: Checkpoint, steps: int, steps_per_epoch: 
     done = _done(checkpoint)
     if done <= steps:
         return
-    told = f"steps={steps} is asked for, but {done}"
+    reason = f"steps={steps} is requested, but {done}"
     if run.training.steps is None:
-        told = f"epochs={steps // steps_per_epoch} is asked for, but {done / steps_per_epoch:.4g}"
+        reason = f"epochs={steps // steps_per_epoch} is requested, but {done / steps_per_epoch:.4g}"
     raise RunError(
-        f"{run.path} cannot be resumed: {told} are done; ask for more, or begin anew with --overwrite"
+        f"{run.path} cannot be resumed: {reason} are done; request more, or begin anew with --overwrite"
     )
 
 

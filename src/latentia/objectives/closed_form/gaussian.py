@@ -26,13 +26,13 @@ class GaussianMLE(ClosedForm):
     below the floor r_j = ``variance_floor`` · v_j (v_j: an entry's variance; for a constant entry the mean of all);
     otherwise such directions are raised to it. With shrinkage, S is first (1 − a) S + a (tr S / D) I.
 
-    The rows are read in blocks, once; twice for Ledoit and Wolf's share.
+    The rows are read in blocks, once; twice for Ledoit and Wolf's shrinkage.
 
     Args:
         model: the Gaussian.
-        shrinkage: none, or how a is chosen: fixed, ledoit-wolf (for rows of any law) or oas (for Gaussian rows).
-        share: a in [0, 1], where it is fixed.
-        variance_floor: the least variance in any direction, as a share of each entry's variance; with 0, rows whose
+        shrinkage: none, or how a is chosen: fixed, ledoit-wolf (for any distribution) or oas (for Gaussian rows).
+        fraction: a in [0, 1], where it is fixed.
+        variance_floor: the least variance in any direction, as a fraction of each entry's variance; with 0, rows whose
             likelihood has no maximum are an error.
 
     Raises:
@@ -59,14 +59,14 @@ class GaussianMLE(ClosedForm):
         model: Gaussian,
         *,
         shrinkage: str = "none",
-        share: float = 0.1,
+        fraction: float = 0.1,
         variance_floor: float = 1e-6,
     ) -> None:
         super().__init__()
-        _check_shrinkage(shrinkage, share, model.family)
+        _check_shrinkage(shrinkage, fraction, model.family)
         self.model = model
         self.shrinkage = shrinkage
-        self.share = share
+        self.fraction = fraction
         self.variance_floor = checked_floor(variance_floor)
 
     @torch.no_grad()
@@ -78,25 +78,25 @@ class GaussianMLE(ClosedForm):
         """
         moments = moments_of(rows, matrix=self.model.family == "full")
         cov = moments.covariance
-        share = self._share(rows, moments)
+        fraction = self._fraction(rows, moments)
         factor = estimate(
             moments,
             self.model.family,
             variance_floor=self.variance_floor,
-            shrunk=shrunk(cov, share) if share else None,
+            shrunk=shrunk(cov, fraction) if fraction else None,
         )
         self.model.place(moments.mean, factor)
         metrics = {"log_likelihood": mean_log_prob(cov, factor)}
-        return metrics if self.shrinkage == "none" else metrics | {"shrinkage": share}
+        return metrics if self.shrinkage == "none" else metrics | {"shrinkage": fraction}
 
-    def _share(self, rows: Blocks, moments: Moments) -> float:
+    def _fraction(self, rows: Blocks, moments: Moments) -> float:
         match self.shrinkage:
             case "oas":
                 return oas_shrinkage(moments.covariance, len(rows))
             case "ledoit-wolf":
                 return ledoit_wolf_shrinkage(moments.covariance, len(rows), fourth_moment(rows, moments.mean))
             case "fixed":
-                return self.share
+                return self.fraction
             case _:
                 return 0.0
 
@@ -117,10 +117,10 @@ def mean_log_prob(cov: Tensor, factor: Tensor) -> float:
     return float(-0.5 * (len(cov) * LOG_2PI + spread) - scales.log().sum())
 
 
-def _check_shrinkage(shrinkage: str, share: float, family: str) -> None:
+def _check_shrinkage(shrinkage: str, fraction: float, family: str) -> None:
     check_name("shrinkage", shrinkage, SHRINKAGES)
-    if not 0 <= share <= 1:
-        raise UsageError(f"the share of shrinkage must be from 0 to 1; got {share}")
+    if not 0 <= fraction <= 1:
+        raise UsageError(f"the fraction of shrinkage must be from 0 to 1; got {fraction}")
     families = {"none": ("full", "diagonal", "spherical"), "fixed": ("full", "diagonal")}.get(
         shrinkage, ("full",)
     )

@@ -43,9 +43,9 @@ class KernelPlacement(ClosedForm):
         bandwidth: scott, silverman, loo or fixed (1).
         factor: multiplies what bandwidth says.
         shape: of the bandwidth: scalar (Σ = mean variance · I), diagonal or full.
-        variance_floor: the least variance of Σ in any direction, as a share of each entry's variance; a constant
+        variance_floor: the least variance of Σ in any direction, as a fraction of each entry's variance; a constant
             entry counts with the mean of all. With 0, constant or dependent entries are an error.
-        weights: (n,) of the rows in their order; equal without.
+        weights: (n,) of the rows in their order; equal by default.
 
     Raises:
         UsageError: for options that mean nothing.

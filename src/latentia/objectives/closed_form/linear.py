@@ -25,7 +25,7 @@ from latentia.registry import check_name
 SOLVERS = ("auto", "covariance", "randomized")
 _QUICK = 256  # entries from which float32 products are worth it
 _QUICK_RANGE = 1e-4  # of the largest variance: below, float32 products are too rough
-_OVERSAMPLING = 10  # directions beyond those asked for
+_OVERSAMPLING = 10  # directions beyond the requested ones
 _PASSES = 8  # over the rows, by which random directions turn to those of largest variance
 
 
@@ -63,7 +63,7 @@ def principal(rows: Blocks, entries: int, k: int, solver: str = "auto", *, quick
         k: number of directions, at most D.
         solver: covariance (exact: the eigenvectors of the D × D covariance), randomized (subspace iteration on
             random directions, which forms no D × D matrix), or auto (covariance up to 2,000 entries).
-        quick: take the covariance's products in float32 where the variances asked for are large enough.
+        quick: take the covariance's products in float32 where the requested variances are large enough.
 
     Raises:
         UsageError: for another solver.
@@ -133,7 +133,7 @@ class ClosedFormPCA(ClosedForm):
         self.solver = solver
 
     def solve(self, rows: Blocks) -> Metrics:
-        """Set the components; log which share of the variance they explain."""
+        """Set the components; log the fraction of the variance that they explain."""
         model = self.model
         D, d = model.components.shape
         found = principal(rows, D, d, self.solver, quick=True)
@@ -170,8 +170,8 @@ class ClosedFormPPCA(ClosedForm):
     ``regularisation`` times the entries' mean variance; the rest is the maximum under this constraint.
 
     Args:
-        model: the law, with isotropic noise.
-        regularisation: the least σ², as a share of the entries' mean variance.
+        model: the model, with isotropic noise.
+        regularisation: the least σ², as a fraction of the entries' mean variance.
 
     Raises:
         UsageError: for another model, or an option that means nothing.
@@ -205,7 +205,7 @@ class ClosedFormPPCA(ClosedForm):
 
 
 def checked_fraction(regularisation: float) -> float:
-    """Return a share of a variance; `UsageError` unless it is between 0 and 1, for a noise of 0 has no density."""
+    """Return a fraction of a variance; `UsageError` unless it is between 0 and 1, for a noise of 0 has no density."""
     if not 0 < regularisation < 1:
         raise UsageError(f"regularisation must be above 0 and below 1; got {regularisation}")
     return regularisation
