@@ -180,6 +180,10 @@ def test_scores_say_which_run_they_are_of(tmp_path):
     assert json.loads(found["settings"])["seed"] == 2
     (kept,) = read_scores(tmp_path / "mine")
     assert (kept.run, kept.recipe, kept.seed) == ("mine", "vae", 5)
+    (moved,) = read_scores((tmp_path / "mine").rename(tmp_path / "renamed"))
+    assert (
+        moved.run == "renamed"
+    )  # a folder may be renamed or copied: its scores are of what it is called now
     assert lt.evaluate(vae(epochs=1), X, "elbo")["run"].tolist() == [""]
 
 
@@ -189,7 +193,7 @@ def test_scores_of_an_earlier_version_are_read(tmp_path):
            "n": 3, "settings": {}, "direction": "higher", "reason": "", "data": "x", "fingerprint": 1}  # fmt: skip
     (tmp_path / "run" / "scores.json").write_text(json.dumps({"scores": [old]}))
     (found,) = read_scores(tmp_path / "run")
-    assert (found.value, found.run, found.recipe, found.seed) == (-1.0, "", "", None)
+    assert (found.value, found.run, found.recipe, found.seed) == (-1.0, "run", "", None)
     frame = table([found, Score("elbo", 1.0, seed=3)])
     assert frame["seed"].isna().tolist() == [True, False]
     assert frame["seed"].iloc[1] == 3

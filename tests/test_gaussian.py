@@ -279,7 +279,7 @@ def test_rows_in_a_mapped_file_are_read_in_blocks(tmp_path, monkeypatch):
     [
         ({"shrinkage": "ledoit-wolf"}, LedoitWolf()),
         ({"shrinkage": "oas"}, OAS()),
-        ({"shrinkage": "fixed", "share": 0.3}, ShrunkCovariance(shrinkage=0.3)),
+        ({"shrinkage": "fixed", "fraction": 0.3}, ShrunkCovariance(shrinkage=0.3)),
     ],
 )
 def test_shrinkage_is_scikit_learns(n, options, reference):
@@ -381,7 +381,7 @@ def test_bad_rows_and_options_are_refused():
     spherical = Gaussian(real(3), covariance="spherical")
     for options, message in [
         ({"shrinkage": "oaz"}, "unknown shrinkage 'oaz'; did you mean 'oas'"),
-        ({"shrinkage": "fixed", "share": 1.1}, "from 0 to 1; got 1.1"),
+        ({"shrinkage": "fixed", "fraction": 1.1}, "from 0 to 1; got 1.1"),
         ({"shrinkage": "oas"}, "for a full covariance; this one is spherical"),
         ({"variance_floor": -1.0}, "variance_floor must be finite and at least 0; got -1"),
         ({"variance_floor": math.nan}, "got nan"),

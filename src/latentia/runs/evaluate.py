@@ -190,8 +190,11 @@ def train_rows(run: Run) -> Rows:
 
 
 def write_scores(result: Iterable[Score], path: Path) -> None:
-    """Write scores.json: a list of records under one key."""
-    write_json(path / SCORES, {"scores": [asdict(each) for each in result]})
+    """Write scores.json: a list of records under one key, without the folder's name, which may change."""
+    records = [asdict(each) for each in result]
+    for record in records:
+        del record["run"]
+    write_json(path / SCORES, {"scores": records})
 
 
 def read_scores(path: Path) -> list[Score]:
@@ -202,8 +205,9 @@ def read_scores(path: Path) -> list[Score]:
     """
     if not (path / SCORES).exists():
         return []
+    named = {"run": path.resolve().name}
     try:
-        return [Score(**record) for record in read_json(path / SCORES)["scores"]]
+        return [Score(**record | named) for record in read_json(path / SCORES)["scores"]]
     except (TypeError, KeyError, ValueError) as error:
         raise RunError(
             f"{path / SCORES} holds no scores that this version knows ({error}); remove it"
