@@ -335,8 +335,7 @@ def test_the_ring_is_learned_or_the_doctor_says_why_not(name, options, expected)
 def test_a_run_in_memory_and_its_folder_have_the_same_findings(out):
     run = vae(epochs=2, out=out)
     assert findings_of(run) == findings_of(out) == findings_of(lt.load(out)) == []
-    run.history["kl"] = 0.01
-    run.history = columns_to_history(history(kl=0.01, elbo=noisy(rising())))
+    run.epochs = columns_to_history(history(kl=0.01, elbo=noisy(rising()))).to_dict("records")
     assert [finding.name for finding in findings_of(run)] == ["code-unused"]
 
 
@@ -503,7 +502,7 @@ def test_a_folder_that_is_none_is_an_error(tmp_path, capsys):
 def test_the_report_shows_findings_and_no_section_without(out):
     run = vae(epochs=2, out=out)
     assert "Diagnosis" not in lt.write_report(run).read_text(encoding="utf-8")
-    run.history = columns_to_history(history(kl=0.01, elbo=noisy(rising())))
+    run.epochs = columns_to_history(history(kl=0.01, elbo=noisy(rising()))).to_dict("records")
     page = lt.write_report(run).read_text(encoding="utf-8")
     assert "<h2>Diagnosis</h2>" in page
     assert "KL(q(z|x) ‖ p(z)) is 0.01 nats over the last 5 epochs" in page

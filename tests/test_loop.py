@@ -14,7 +14,7 @@ import latentia as lt
 from latentia.core.logged import Logged
 from latentia.errors import RunError, UsageError
 from latentia.runs import history as history_module
-from latentia.runs.history import HistoryFile, read_metrics
+from latentia.runs.history import HistoryFile, read_rows, table_of
 from latentia.runs.loop import Averages, Loop
 from latentia.runs.monitor import Monitor
 
@@ -158,7 +158,7 @@ def recorded(tmp_path, rows=ROWS) -> pd.DataFrame:
     file = HistoryFile()
     for number in range(1, len(rows) + 1):
         file.record(rows[:number], tmp_path)
-    return read_metrics(tmp_path / "metrics.csv")
+    return table_of(read_rows(tmp_path / "metrics.csv"))
 
 
 def test_a_history_that_is_written_line_by_line_comes_back_exactly(tmp_path):
@@ -188,12 +188,12 @@ def test_a_torn_last_line_is_left_out(tmp_path):
     content = file.read_bytes()
     for end in range(len(content) + 1):
         file.write_bytes(content[:end])
-        found = read_metrics(file)
+        found = table_of(read_rows(file))
         whole = max(0, content[:end].count(b"\n") - 1)
         assert found["epoch"].tolist() == [row["epoch"] for row in ROWS[:whole]]
     file.write_bytes(content.replace(b"3,12,inf,2.0,", b"3,12,inf"))
     with pytest.raises(RunError, match=r"metrics.csv is no readable table \(a row is cut off\)"):
-        read_metrics(file)
+        table_of(read_rows(file))
 
 
 def test_a_training_that_was_killed_while_it_wrote_a_line_resumes_exactly(tmp_path, monkeypatch):
@@ -229,7 +229,7 @@ def test_no_epoch_of_a_training_reads_or_writes_its_whole_history(tmp_path):
         sizes.append((tmp_path / "metrics.csv").stat().st_size)
     steps = [b - a for a, b in itertools.pairwise(sizes)]
     assert max(steps) < 50
-    assert len(read_metrics(tmp_path / "metrics.csv")) == 2000
+    assert len(table_of(read_rows(tmp_path / "metrics.csv"))) == 2000
 
 
 class Short(list):

@@ -51,13 +51,13 @@ _MAGNITUDES = 30  # ratio of largest to smallest, above which an axis is logarit
 _AXES = ("epoch", "step")
 
 
-def curves(history: pd.DataFrame) -> Titled:
+def curves(history: pd.DataFrame | Mapping[str, np.ndarray]) -> Titled:
     """Return plots of all logged quantities over the epochs, by title; one plot for each kind.
 
     A single epoch is a dot; epochs in which a quantity was not logged are skipped.
 
     Args:
-        history: one row per epoch, with "epoch" and one column per quantity.
+        history: one row per epoch, with "epoch" and one column per quantity; or an array for each of them.
 
     Example:
         >>> import pandas as pd
@@ -65,7 +65,7 @@ def curves(history: pd.DataFrame) -> Titled:
         >>> [title for title, _ in curves(history)]
         ['Evidence lower bound', 'x']
     """
-    logged = {str(name): np.asarray(history[name], dtype=float) for name in history.columns}
+    logged = {str(name): np.asarray(history[name], dtype=float) for name in history}
     names = [name for name in logged if name not in _AXES and _worth_drawing(name, logged[name])]
     members = {family: [name for name in names if family.has(name)] for family in _FAMILIES}
     known = {name for each in members.values() for name in each}

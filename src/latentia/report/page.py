@@ -21,6 +21,7 @@ from latentia.report.gaps import gap_sections
 from latentia.report.report_rows import SEED, HeldOut, choose
 from latentia.report.sections import MOST_ROWS, samples_png, sections
 from latentia.runs.conditioning import random_conditions
+from latentia.runs.diagnostics.finding import columns_of
 from latentia.runs.doctor import findings_of
 from latentia.runs.entries import CONFIG, REPORT, SAMPLES
 from latentia.runs.evaluate import held_out_rows, own_scores
@@ -179,9 +180,9 @@ def _size(run: Run) -> str:
 
 
 def _training_done(run: Run) -> str:
-    if not len(run.history):
+    if not run.epochs:
         return "none recorded"
-    epochs, steps = (int(run.history[name].iloc[-1]) for name in ("epoch", "step"))
+    epochs, steps = (int(run.epochs[-1][name]) for name in ("epoch", "step"))
     return f"{epochs:,} epoch{'s' * (epochs != 1)}, {steps:,} step{'s' * (steps != 1)}"
 
 
@@ -191,7 +192,7 @@ def _listed(names: tuple[str, ...], most: int = 20) -> str:
 
 
 def _curves(run: Run) -> Section | None:
-    drawn = curves(run.history) if len(run.history) else []
+    drawn = curves(columns_of(run.epochs)) if run.epochs else []
     if not drawn:
         return None
     return Section("Learning curves", "Means over the rows of each epoch.", exhibits(drawn))

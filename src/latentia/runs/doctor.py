@@ -17,7 +17,6 @@ from latentia.networks.critic import batch_norm_layers
 from latentia.runs.conditioning import random_conditions
 from latentia.runs.diagnostics import adversarial, latent, learning
 from latentia.runs.diagnostics.finding import (
-    Columns,
     Facts,
     Finding,
     Symptom,
@@ -28,7 +27,7 @@ from latentia.runs.diagnostics.finding import (
 from latentia.runs.entries import METRICS, MODEL
 from latentia.runs.evaluate import own_scores
 from latentia.runs.folder import is_finished, read_config, read_stopped
-from latentia.runs.history import read_metrics
+from latentia.runs.history import read_rows
 from latentia.runs.load import load
 from latentia.runs.options import Training
 from latentia.runs.run import Run
@@ -78,11 +77,11 @@ def doctor(run: Run | str | Path, *, recipe: Recipe | None = None) -> pd.DataFra
 def findings_of(run: Run | str | Path, *, recipe: Recipe | None = None) -> list[Finding]:
     """Return what ``doctor`` shows, as records."""
     if isinstance(run, Run):
-        return findings(TrainingLog(_columns(run.history), facts_of(run)))
+        return findings(TrainingLog(columns_of(run.epochs), facts_of(run)))
     path, config = Path(run), read_config(Path(run))
     if (path / MODEL).exists() and (config["recipe"] is not None or recipe is not None):
         return findings_of(load(path, recipe=recipe))
-    columns = _columns(read_metrics(path / METRICS))
+    columns = columns_of(read_rows(path / METRICS))
     return findings(TrainingLog(columns, _facts_of_folder(path, config["training"])))
 
 
@@ -215,10 +214,10 @@ def _is_due(rows: int, facts: Facts, window: int) -> bool:
 def _planned(run: Run) -> int:
     """Return the epochs that a run's first training was to have; 0 where that is not known, or another followed."""
     steps = run.training.steps
-    if run.stage or not len(run.history):
+    if run.stage or not run.epochs:
         return 0
     if steps is not None:
-        return math.ceil(steps / int(run.history["step"].iloc[0]))
+        return math.ceil(steps / int(run.epochs[0]["step"]))
     return run.training.epochs or run.recipe.epochs
 
 
@@ -232,7 +231,7 @@ def _is_short(run: Run, facts: Facts) -> bool:
     finished = is_finished(run.path)
     if finished is not None:
         return not finished
-    done = int(run.history["epoch"].iloc[-1]) if len(run.history) else 0
+    done = int(run.epochs[-1]["epoch"]) if run.epochs else 0
     ends_alone = run.training.waits is not None or not run.recipe.objective.players()
     return not ends_alone and done < facts.epochs
 
@@ -265,7 +264,3 @@ def _strange_samples(run: Run) -> float:
     given = random_conditions(run.model_spec, _SAMPLES, _SEED) if run.recipe.conditional else None
     samples = run.sample(_SAMPLES, given, seed=_SEED)
     return float((~samples.isfinite()).flatten(1).any(1).double().mean())
-
-
-def _columns(history: pd.DataFrame) -> Columns:
-    return {str(name): history[name].to_numpy(dtype=float) for name in history}

@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from latentia.core.objective import Batch
 from latentia.core.recipe import Recipe
 from latentia.core.state import State
@@ -28,7 +26,7 @@ from latentia.runs.distributed import device_named, rank, world
 from latentia.runs.doctor import noticing, training_facts, why_not_finite
 from latentia.runs.entries import METRICS, refuse_existing
 from latentia.runs.folder import Checkpoint, RunFolder
-from latentia.runs.history import Row, read_metrics
+from latentia.runs.history import Row, read_rows
 from latentia.runs.loop import Loop
 from latentia.runs.monitor import make_monitor
 from latentia.runs.options import Training, split_options
@@ -116,7 +114,7 @@ def fit(
         training=training,
         data=description(data, rows, training, labels=labels, resize=resize),
         recipe=made,
-        history=pd.DataFrame(),
+        epochs=[],
         path=path,
         held_out=held_out,
         train_rows=rows if isinstance(rows, Rows) else None,
@@ -196,9 +194,9 @@ def _train(
         if isinstance(rows, Stream):
             warnings.warn("a DataLoader has no place to go on from: its batches begin anew", stacklevel=3)
         path = run.path or Path()
-        loop.resume(checkpoint, read_metrics(path / METRICS), read_costs(path))
+        loop.resume(checkpoint, read_rows(path / METRICS), read_costs(path))
     elif run.stage:
-        loop.follow(run.history)
+        loop.follow(run.epochs)
     states = _states(run, source, steps, checkpoint)
     title = f"{run.name or 'recipe'} on {run.data['name']}" + (
         f", stage {run.stage + 1}" if run.stage else ""

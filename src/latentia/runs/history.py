@@ -16,6 +16,7 @@ from latentia.runs.files import write_atomically
 if TYPE_CHECKING:
     import pandas as pd
 
+START = ("epoch", "step")
 Row = Mapping[str, Any]
 """What an epoch logged: numbers by name, epoch and step among them."""
 
@@ -24,7 +25,7 @@ class HistoryFile:
     """metrics.csv as a training writes it: whole at first and where a column is new, else one line more.
 
     An epoch then costs the same at the end of a long training as at its start. A kill may tear the last line, which
-    `read_metrics` leaves out.
+    `read_rows` leaves out.
     """
 
     def __init__(self) -> None:
@@ -53,21 +54,25 @@ def write_rows(history: Sequence[Row], columns: Sequence[str], folder: Path) -> 
     write_atomically(folder / METRICS, lambda file: file.write(text.encode()))
 
 
-def read_metrics(path: Path) -> pd.DataFrame:
+def table_of(history: Sequence[Row]) -> pd.DataFrame:
+    """Return a history as a table with a row for each epoch."""
+    import pandas as pd
+
+    return pd.DataFrame(history) if history else pd.DataFrame({name: [] for name in START})
+
+
+def read_rows(path: Path) -> list[Row]:
     """Read metrics.csv, without a last line that a kill has torn; a folder without the file has no history.
 
     Raises:
         RunError: for a file that is damaged elsewhere.
     """
-    import pandas as pd
-
     if not path.exists():
-        return pd.DataFrame({"epoch": [], "step": []})
+        return []
     try:
         whole, _, _torn = path.read_bytes().decode().rpartition("\n")
         reader = csv.DictReader(io.StringIO(whole, newline=""))
-        rows = [{name: _number(text) for name, text in row.items()} for row in reader]
-        return pd.DataFrame(rows, columns=list(reader.fieldnames or ("epoch", "step")))
+        return [{name: _number(text) for name, text in row.items()} for row in reader]
     except (ValueError, TypeError, OSError) as error:
         raise RunError(f"{path} is no readable table ({error}); it is damaged or cut off") from error
 

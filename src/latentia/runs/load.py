@@ -19,7 +19,7 @@ from latentia.runs.distributed import device_named
 from latentia.runs.entries import CHECKPOINTS, CONFIG, METRICS, MODEL
 from latentia.runs.files import read_tensors
 from latentia.runs.folder import read_config
-from latentia.runs.history import read_metrics
+from latentia.runs.history import read_rows
 from latentia.runs.options import TRAINING, Training, living, split_options
 from latentia.runs.renamed import fitting
 from latentia.runs.run import Run
@@ -62,14 +62,14 @@ def load(path: str | Path, *, recipe: Recipe | None = None, device: str = "cpu")
     except RunError as error:
         raise RunError(f"{path / MODEL}: {error}") from None
     made.objective.to(place).eval()
-    history = read_metrics(path / METRICS)
+    epochs = read_rows(path / METRICS)
     return Run(
         config["recipe"],
         options,
         training,
         config["data"],
         made,
-        history,
+        epochs,
         config["stage"],
         path=path,
         costs=read_costs(path),

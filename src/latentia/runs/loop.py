@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import pandas as pd
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -145,23 +144,23 @@ class Loop:
         elif self.averaged is not None and not stopped:
             load_module(self.model, self.averaged.module.state_dict())
         run.recipe.objective.eval()
-        run.history = pd.DataFrame(self.history)
+        run.epochs = self.history
         run.interrupted, run.costs = self.interrupted, self.meter.costs()
         if self.folder is not None and self.folder.open:
             self.folder.close(stopped, run.costs)
 
-    def follow(self, history: pd.DataFrame) -> None:
+    def follow(self, history: Sequence[Row]) -> None:
         """Go on from the history of earlier stages."""
-        self.history = history.to_dict(orient="records")  # pyright: ignore[reportAttributeAccessIssue]
+        self.history = [dict(row) for row in history]
         if self.history:
             self.before = self.history[-1]["epoch"], self.history[-1]["step"]
 
-    def resume(self, checkpoint: Checkpoint, history: pd.DataFrame, costs: Costs | None) -> None:
+    def resume(self, checkpoint: Checkpoint, history: Sequence[Row], costs: Costs | None) -> None:
         """Go on from a checkpoint: history, averages, patience and averaged weights."""
         facts = checkpoint.facts
         self.before = tuple(facts["before"])
         self.meter.before = None if costs is None else costs.until(facts["step"])
-        self.history = history[history["step"] <= facts["step"]].to_dict(orient="records")  # pyright: ignore
+        self.history = [dict(row) for row in history if row["step"] <= facts["step"]]
         self.averages = Averages(dict(facts["rows"]), dict(facts["sums"]))
         if self.averaged is not None:
             load_module(self.averaged, within("ema", checkpoint.tensors))

@@ -15,7 +15,7 @@ from latentia.runs.distributed import device_named, rank
 from latentia.runs.entries import METRICS, MODEL
 from latentia.runs.files import read_tensors
 from latentia.runs.folder import Checkpoint, RunFolder, read_checkpoint, read_config
-from latentia.runs.history import read_metrics
+from latentia.runs.history import read_rows
 from latentia.runs.monitor import load_best
 from latentia.runs.renamed import fits, fitting
 from latentia.runs.run import Run
@@ -113,7 +113,7 @@ def restore(run: Run, checkpoint: Checkpoint, path: Path) -> None:
         stored, _ = read_tensors(path / MODEL)
         load_module(objective, fitting(objective, stored, read_config(path)["format"]))
     objective.to(device_named(run.training.device)).eval()
-    run.history, run.costs = read_metrics(path / METRICS), read_costs(path)
+    run.epochs, run.costs = read_rows(path / METRICS), read_costs(path)
     if rank() == 0 and not _holds_model_of(path, checkpoint):
         RunFolder(path, run.config(), objective, overwrite=True, begun=True).close()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +24,7 @@ from latentia.runs.conditioning import conditions_by_factor, values_of
 from latentia.runs.costs import Costs
 from latentia.runs.critic_ratio import CriticReading
 from latentia.runs.folder import FORMAT, RunFolder
+from latentia.runs.history import Row, table_of
 from latentia.runs.options import Training, at_least, checked_seed
 from latentia.runs.outside import by_name, outside_parts
 from latentia.runs.sampling import Sampler
@@ -59,7 +60,7 @@ class Run:
         training: how it was trained.
         data: the training data's name, split and spec, as JSON values.
         recipe: what was trained.
-        history: one row an epoch: what the training logged.
+        epochs: what each epoch logged, which `history` shows as a table.
         stage: which of the recipe's trainings the model comes from: 0, unless one follows the first.
         path: the run's folder, or None.
         interrupted: whether the training was stopped before its end.
@@ -78,7 +79,7 @@ class Run:
     training: Training
     data: Mapping[str, Any]
     recipe: Recipe
-    history: pd.DataFrame
+    epochs: Sequence[Row]
     stage: int = 0
     path: Path | None = None
     interrupted: bool = field(default=False)
@@ -88,9 +89,14 @@ class Run:
 
     def __repr__(self) -> str:
         recipe, model = self.name or "own recipe", type(self.model).__name__
-        epochs = int(self.history["epoch"].iloc[-1]) if len(self.history) else 0
+        epochs = int(self.epochs[-1]["epoch"]) if self.epochs else 0
         done = f"{epochs} epoch{'s' * (epochs != 1)}{', interrupted' * self.interrupted}"
         return f"<Run of {recipe} on {self.data['name']}: {model}, {done}, {self.path or 'in memory'}>"
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """What the training logged: a table with a row for each epoch."""
+        return table_of(self.epochs)
 
     @property
     def model(self) -> nn.Module:
@@ -258,7 +264,7 @@ class Run:
         """
         path = Path(path)
         folder = RunFolder(path, self.config(), self.recipe.objective, overwrite=overwrite, begun=False)
-        folder.record(self.history.to_dict(orient="records"))  # pyright: ignore[reportArgumentType]
+        folder.record(self.epochs)
         folder.close(costs=self.costs)
         self.path = path
 
