@@ -24,8 +24,7 @@ class Watch:
     """Check losses and norms on the device, and mask every update from the first that is not finite.
 
     NaN and infinity times 0 are NaN, and NaN it stays: ``poison`` is 0, or NaN from the first bad value on, when
-    ``bad`` is 1, by which fused kernels leave all as it was. How many values were checked since, counted there too,
-    says which was the first.
+    ``bad`` is 1, by which fused kernels leave all as it was. Which value was the first is looked for when it is read.
 
     Args:
         objective: whose last good weights come back.
@@ -34,7 +33,7 @@ class Watch:
     def __init__(self, objective: Objective) -> None:
         self.objective, self.good = objective, LastGood(objective)
         device = objective.clock.device
-        self.poison, self.bad, self.since = (torch.zeros((), device=device) for _ in range(3))
+        self.poison, self.bad = torch.zeros((), device=device), torch.zeros((), device=device)
         self.entries: list[_Entry] = []
         self.steps: dict[int, Logged] = {}
         self.error: NonFiniteError | None = None
@@ -44,7 +43,6 @@ class Watch:
         value = value.detach() if not value.dim() else value.detach().reshape(())
         self.poison.add_(value, alpha=0)
         torch.ne(self.poison, self.poison, out=self.bad)
-        self.since.add_(self.bad)
         self.entries.append(_Entry(step, what, value))
 
     def ended(self, step: int, logged: Logged) -> None:
@@ -60,8 +58,8 @@ class Watch:
             NonFiniteError: naming player, step and loss terms; the last good weights are back. Again at each reading.
         """
         if self.error is None and self.entries:
-            since = int(self.since)
-            self.error = self._failed(self.entries[-since]) if since else None
+            if bool(self.bad):
+                self.error = self._failed(next(e for e in self.entries if not bool(e.value.isfinite())))
             self.entries, self.steps = [], {}
             self.good.confirm()
         if self.error is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import cast
@@ -34,6 +35,8 @@ from latentia.objectives.gan.terms import Term, logged, modules_among, player_of
 from latentia.objectives.gan.unroll import Unroll
 from latentia.objectives.gan.views import Drawn, RowViews, Turn, View, Views, ViewScore
 from latentia.registry import check_name
+
+_AS_IT_IS = nullcontext()
 
 
 class Adversarial(Objective, HasCritic):
@@ -113,6 +116,7 @@ class Adversarial(Objective, HasCritic):
         for critic in judges if any(isinstance(term, Penalty) for term in critic_terms) else ():
             refuse_batch_norm(critic)
         self.model, self.critics = model, nn.ModuleList(judges)
+        self.pack = judges[0].pack  # rows that critics score together
         self.losses, self.even = losses, losses.even
         self.critic_steps, self.reuse_samples = critic_steps, reuse_samples
         self.views = views or RowViews()
@@ -128,11 +132,6 @@ class Adversarial(Objective, HasCritic):
         if unroll is not None:
             self.loss_functions = ("critic_losses",)  # what is differentiated twice stays eager
 
-    @property
-    def pack(self) -> int:
-        """Rows that critics score together."""
-        return self._critics()[0].pack
-
     def players(self) -> Mapping[str, nn.Module]:
         """Return the two players, each with the terms that learn with it."""
         joined: dict[str, list[nn.Module]] = {"generator": [self.model], "critic": [self.critics]}
@@ -143,14 +142,19 @@ class Adversarial(Objective, HasCritic):
                 joined[player_of(part)].append(part)
         return {name: each[0] if len(each) == 1 else nn.ModuleList(each) for name, each in joined.items()}
 
+    @property
+    def judges(self) -> list[Critic]:
+        """The critics with their type, which a list of modules forgets."""
+        return cast("list[Critic]", list(self.critics))
+
     def row_critics(self) -> list[Critic]:
         """Return the critics, where they score rows and nothing else with them."""
-        return self._critics() if isinstance(self.views, RowViews) else []
+        return self.judges if isinstance(self.views, RowViews) else []
 
     def begin(self, rows: Blocks) -> None:
         """Take from the rows what scaling needs; the critics get the same."""
         self.model.begin(rows)
-        for critic in self._critics():
+        for critic in self.judges:
             critic.scaling.load_state_dict(self.model.scaling.state_dict())
 
     def step(self, batch: Batch) -> Step:
@@ -241,26 +245,22 @@ class Adversarial(Objective, HasCritic):
             or bool(self.generator_terms)
         )
 
-    def _critics(self) -> list[Critic]:
-        """Return the critics with their type, which a list of modules forgets."""
-        return cast("list[Critic]", list(self.critics))
-
     def _can_read_both(self, real: View, fake: View) -> bool:
         """Whether critics may read both sides at once.
 
         Of a relativistic pair the gradient of a critic's last bias is 0, exactly so only where each side has a sum of
         its own; Adam would make steps of what rounding leaves.
         """
-        critics = self._critics()
+        critics = self.judges
         return not self.losses.relativistic and all(scores_rows_apart(each, real, fake) for each in critics)
 
     def _scores(self) -> list[ViewScore]:
-        return [partial(_score, critic) for critic in self._critics()]
+        return [partial(_score, critic) for critic in self.judges]
 
     def _critics_views(self, x: Tensor, made: Drawn, context: Tensor | None) -> tuple[View, View]:
         """Return the real and the generated side of the critics' turn, which moves no encoder."""
         judged = made if self.replay is None else Drawn(made.codes, self.replay(made.rows))
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.two_sided):
+        with torch.no_grad() if self.two_sided else _AS_IT_IS:
             return self._shown(self.views.real(x, context), self.views.generated(judged, context))
 
     def _generators_views(self, x: Tensor, drawn: Drawn, context: Tensor | None) -> tuple[View, View]:
@@ -278,7 +278,7 @@ class Adversarial(Objective, HasCritic):
         return View(self.shown_to_critics(first.x), context), View(self.shown_to_critics(second.x), other)
 
     def _turn(self, real: View, fake: View, x: Tensor, drawn: Drawn, context: Tensor | None) -> Turn:
-        features = partial(_features, self._critics()[0])
+        features = partial(_features, self.judges[0])
         return Turn(self._scores(), real, fake, x, drawn, context, features, step=self.steps_done)
 
     def _critic_values(
@@ -302,7 +302,7 @@ class Adversarial(Objective, HasCritic):
             own = replace(turn, scores=[score])
             return found.real_loss + found.fake_loss + total([term(own) for term in self.critic_terms], x)
 
-        return [self.unroll.score(critic, loss, self.clip) for critic in self._critics()]
+        return [self.unroll.score(critic, loss, self.clip) for critic in self.judges]
 
     def _logged(self, losses: CriticLosses, x: Tensor, made: Tensor) -> dict[str, Tensor]:
         """Return what to log of a critic's update on scaled rows: its losses and, every tenth step, a diagnosis."""
