@@ -55,16 +55,19 @@ class _Squares(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, h: Tensor, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
         ctx.save_for_backward(h, x, shift, scale)
-        errors = torch.addcmul(shift, h, scale).sub_(x).flatten(1)
-        return errors.square_().sum(1)  # a product, such as vecdot, would be in half precision under autocast
+        errors = torch.addcmul(shift, h, scale).sub_(x)
+        ctx.errors = errors
+        # One pass; a product, such as vecdot, would be in half precision under autocast.
+        return torch.linalg.vector_norm(errors.flatten(1), dim=1).square_()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         """d/dh = 2 scale · e, d/dx = −2 e."""
         h, x, shift, scale = ctx.saved_tensors
         factor = 2 * gradients[0].view(-1, *(1,) * (h.dim() - 1))
-        errors = torch.addcmul(shift, h, scale).sub_(x)
-        errors = errors * factor if torch.is_grad_enabled() else errors.mul_(factor)
+        again = torch.is_grad_enabled()  # the gradient is differentiated too: all from what was given
+        errors = torch.addcmul(shift, h, scale).sub_(x) if again else ctx.errors
+        errors = errors * factor
         of_x = -errors if ctx.needs_input_grad[1] else None
         return errors.mul_(scale), of_x, None, None
 
