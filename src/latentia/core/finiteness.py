@@ -59,7 +59,8 @@ class Watch:
         """
         if self.error is None and self.entries:
             if bool(self.bad):
-                self.error = self._failed(next(e for e in self.entries if not bool(e.value.isfinite())))
+                bad = (entry for entry in self.entries if not bool(entry.value.isfinite()))
+                self.error = self._failed(next(bad, self.entries[-1]))
             self.entries, self.steps = [], {}
             self.good.confirm()
         if self.error is not None:

@@ -49,7 +49,8 @@ class _Squares(torch.autograd.Function):
     """Σ (shift + scale · h − x)² of each row, (B,), with as few passes over the rows as there can be.
 
     Autograd would keep and write an array of the rows' size for each of its operations, which takes longer than the
-    products of a small network. What is saved is what is given, so that it can be differentiated again.
+    products of a small network. The errors are kept for the gradient; where that is differentiated too, they are
+    computed again from the inputs.
     """
 
     @staticmethod
