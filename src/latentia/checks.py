@@ -1,7 +1,5 @@
 """Checks of option values against their annotations, before anything is built."""
 
-from __future__ import annotations
-
 import inspect
 import json
 import math

@@ -4,8 +4,6 @@ A training takes the request as a flag, so that its step ends and its checkpoint
 `KeyboardInterrupt`. In a process that is not the command line's, SIGTERM and SIGHUP are left to their owner.
 """
 
-from __future__ import annotations
-
 import math
 import signal
 import threading

@@ -1,7 +1,5 @@
 """What the files of a package register, read from their syntax trees: nothing is imported."""
 
-from __future__ import annotations
-
 import ast
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping

@@ -11,8 +11,6 @@ Checks, help, contract tests, widgets and tuning read it from there. This module
 without torch, from syntax trees (`latentia.signatures`).
 """
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping

@@ -7,8 +7,6 @@ installed package names its module in the entry point group ``latentia.plugins``
     my-parts = "my_package.parts"
 """
 
-from __future__ import annotations
-
 import importlib
 import sys
 import traceback

@@ -11,8 +11,6 @@ one-line descriptions are read from the files' syntax trees, so listing a regist
 the package registers in the same way, once it is imported: see `latentia.plugins`.
 """
 
-from __future__ import annotations
-
 import difflib
 import importlib
 import inspect

@@ -1,7 +1,5 @@
 """What a function or a dataclass of settings takes: names, annotations, defaults and one-line explanations."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Callable, Collection

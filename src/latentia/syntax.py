@@ -5,8 +5,6 @@ names, which are read from the module that defines them. A table of a module tha
 there, so that members from outside the package count.
 """
 
-from __future__ import annotations
-
 import ast
 import builtins
 import importlib

@@ -6,8 +6,6 @@ Exit codes: 0 done; 1 it failed; 2 the words typed make no sense; 130 interrupte
 SIGTERM, 129 by SIGHUP.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

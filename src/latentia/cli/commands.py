@@ -5,8 +5,6 @@ its docstring is its help. Options that several verbs share are the fields of a 
 signature as one parameter. Verbs import what is heavy inside, so that help screens need not wait for torch.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass

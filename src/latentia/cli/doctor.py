@@ -1,7 +1,5 @@
 """The verb that examines a run."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from latentia.cli.commands import verbs

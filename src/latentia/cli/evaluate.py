@@ -1,7 +1,5 @@
 """Verbs that judge a run."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Lists: of the verbs, and of what the registries hold. Nothing heavy is imported for them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from latentia import registry

@@ -1,7 +1,5 @@
 """From words to values: tyro parses, by the types in signatures; unknown options are named before it does."""
 
-from __future__ import annotations
-
 import difflib
 import io
 import math

@@ -1,7 +1,5 @@
 """What the verbs write: rows as a picture where they have one, or as an array."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Verbs that use a run: pictures and arrays of what its model can do."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from functools import partial

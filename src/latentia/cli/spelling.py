@@ -1,7 +1,5 @@
 """Options in error messages, spelled as they are typed."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """The verb that tests whether two samples come from one distribution."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

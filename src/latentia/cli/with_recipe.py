@@ -1,7 +1,5 @@
 """Verbs that take a recipe: its options, those of the training, and examples on rows that it takes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Closed forms: objectives that are solved in one step on the whole set."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """Finiteness: losses and gradients are checked on their device, and the findings are read every so many steps."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

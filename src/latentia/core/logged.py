@@ -1,7 +1,5 @@
 """What a step logs: values that stay on the device until they are read."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import torch

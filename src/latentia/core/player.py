@@ -1,7 +1,5 @@
 """Players: the modules that move, each with an optimiser of its own. The only place that touches optimisers."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Randomness from a generator that the caller passes, for code that takes none."""
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from contextlib import contextmanager
 

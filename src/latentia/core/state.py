@@ -1,7 +1,5 @@
 """The state of a training: all that the next step depends on, as named tensors."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

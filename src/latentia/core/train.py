@@ -1,7 +1,5 @@
 """The training loop: an iterator over states. It plays any game and knows no family of models."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable

@@ -1,7 +1,5 @@
 """Batches of rows in an order that is a function of (seed, epoch)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Domains: several unpaired sets as one set of rows, whose class names the set that a row comes from."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, reduce

@@ -1,7 +1,5 @@
 """Seeded randomness as pure functions of whole numbers, so that order and noise never depend on history."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

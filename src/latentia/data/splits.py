@@ -1,7 +1,5 @@
 """The parts of a set: train, validation, test."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Streams: batches that a ``DataLoader`` makes, which have no order of their own."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice

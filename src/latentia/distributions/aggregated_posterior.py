@@ -1,7 +1,5 @@
 """The aggregated posterior q(z) = (1/n) Σ_i q(z | x_i), the best prior for the codes of these rows."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

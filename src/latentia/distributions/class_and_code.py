@@ -1,7 +1,5 @@
 """The joint distribution of a class and a code."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

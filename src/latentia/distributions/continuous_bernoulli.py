@@ -1,7 +1,5 @@
 """The continuous Bernoulli distribution on [0, 1], exact for every logit."""
 
-from __future__ import annotations
-
 import math
 
 import torch

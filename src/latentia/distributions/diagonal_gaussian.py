@@ -1,7 +1,5 @@
 """The Gaussian with diagonal covariance, parametrised by mean and log-variance, as by encoders."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints, register_kl

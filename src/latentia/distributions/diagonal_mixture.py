@@ -1,7 +1,5 @@
 """Mixtures of Gaussians with diagonal covariances: learned priors, and aggregated posteriors."""
 
-from __future__ import annotations
-
 import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution, constraints

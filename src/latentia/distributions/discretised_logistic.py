@@ -1,7 +1,5 @@
 """The logistic distribution, discretised to integers 0..K-1."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints

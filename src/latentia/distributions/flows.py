@@ -1,7 +1,5 @@
 """Normalising flows z = g(z₀), conditional on features of a row or not, from zuko's transforms."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

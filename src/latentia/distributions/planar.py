@@ -1,7 +1,5 @@
 """Planar flows: z ↦ z + u tanh(wᵀz + b), layer after layer."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.distributions import Transform, constraints

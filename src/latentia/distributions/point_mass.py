@@ -1,7 +1,5 @@
 """The point mass at a value."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints

@@ -4,8 +4,6 @@ To add one, write one decorated class here. A posterior takes h, (B, P), the enc
 row.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 import torch

@@ -3,8 +3,6 @@
 A prior is a module that returns p(z) when it is called with the model's encoder, on which some priors depend.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field

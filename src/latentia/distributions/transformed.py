@@ -1,7 +1,5 @@
 """The distribution of z = g(z₀), with g invertible and z₀ from a base distribution: a normalising flow."""
 
-from __future__ import annotations
-
 from torch import Size, Tensor
 from torch.distributions import Distribution, Transform, constraints
 from torch.distributions.constraints import Constraint

@@ -6,8 +6,6 @@ for K = 1. `elbo` averages logarithms, so more weights only lower its variance; 
 average, so more weights tighten it. The losses that train with either are their negatives.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

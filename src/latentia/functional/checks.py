@@ -1,7 +1,5 @@
 """Checks of arguments that all equations use: errors name the argument, and nothing is broadcast silently."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import TypeVar
 

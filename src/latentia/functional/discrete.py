@@ -5,8 +5,6 @@ value and in the gradient, so neither is ever NaN; where p has mass and q has no
 what is computed from it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

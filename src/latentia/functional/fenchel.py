@@ -4,8 +4,6 @@ The conjugate of f is f*(t) = sup_u ut − f(u). The biconjugate f** is the larg
 f: f itself where f is convex and lower semicontinuous, and otherwise the closed convex hull of f.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 from typing import Any, TypeAlias, cast

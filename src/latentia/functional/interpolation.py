@@ -1,7 +1,5 @@
 """Paths between two codes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """Whether samples are closer to the training rows than new rows of the same distribution are."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """How samples are distributed over modes or classes: nearest modes, and divergences of counts."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

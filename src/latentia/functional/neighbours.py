@@ -1,7 +1,5 @@
 """Nearest neighbours among points that are read block by block."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

@@ -1,7 +1,5 @@
 """Rotations of loadings: W and WR, with R orthogonal, are the same Gaussian model, since WR(WR)ᵀ = WWᵀ."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from itertools import combinations

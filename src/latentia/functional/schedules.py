@@ -3,8 +3,6 @@
 To add a decay, add a function (step, total) → factor to `SCHEDULES`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Bounds of log p(x) of unlabelled rows, from bounds of log p(x, y) for each class y."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

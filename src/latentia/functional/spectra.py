@@ -1,7 +1,5 @@
 """Power of images by spatial frequency, and how much of it blurred reconstructions lose."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

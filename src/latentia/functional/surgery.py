@@ -9,8 +9,6 @@ where the last line holds for a factorised prior: total correlation and dimensio
 between the code and the index of its row, one of n, so it is at most log n.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

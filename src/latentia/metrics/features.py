@@ -1,7 +1,5 @@
 """Rows as points between which distances mean something."""
 
-from __future__ import annotations
-
 import math
 
 import torch

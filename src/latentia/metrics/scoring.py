@@ -1,7 +1,5 @@
 """Score a model by the names of metrics: each gives a value, or a reason why there is none."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from torch import nn

@@ -1,7 +1,5 @@
 """Autoencoders: a deterministic code for each row and a decoder, without a distribution of rows."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution

@@ -1,7 +1,5 @@
 """Images from their factors: a deterministic map from encoded factors to images."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a critic learned of rows, as a representation."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor, nn

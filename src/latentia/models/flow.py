@@ -1,7 +1,5 @@
 """Normalising flows: exact densities through invertible maps, from zuko."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

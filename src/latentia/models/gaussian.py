@@ -1,7 +1,5 @@
 """Gaussians: exact densities and samples, with parameters in closed form or learned by gradient."""
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 

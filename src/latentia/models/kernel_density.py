@@ -1,7 +1,5 @@
 """Kernel density estimates: a kernel at every point."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """A density of codes on top of a model that encodes and decodes; together they can be sampled."""
 
-from __future__ import annotations
-
 from abc import ABC
 
 import torch

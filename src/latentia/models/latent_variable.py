@@ -1,7 +1,5 @@
 """Latent variable models: a prior p(z), a decoder for p(x | z) and an encoder for q(z | x)."""
 
-from __future__ import annotations
-
 from abc import ABC
 
 import torch

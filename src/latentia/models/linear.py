@@ -1,7 +1,5 @@
 """Linear latent models: principal components, and the Gaussian z → Wz + μ + noise (PPCA, factor analysis)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal

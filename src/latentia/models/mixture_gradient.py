@@ -1,7 +1,5 @@
 """Gaussian mixtures whose parameters are learned by gradient."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Initialisation of mixtures: the rows' means and variances, and k-means++ centres."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Semi-amortised inference: the encoder's posterior parameters, refined for each row by gradient steps."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """A latent variable model with a class as a second latent variable, which is observed for some rows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """Self-attention between the pixels of feature maps."""
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor, nn

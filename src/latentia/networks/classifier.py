@@ -1,7 +1,5 @@
 """A small classifier whose last hidden layer is a representation of rows."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Context encoders: the attributes of rows, such as their classes, as vectors that networks read."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Protocol, cast
 

@@ -3,8 +3,6 @@
 The layers are theirs; initial weights are torch's, unless `latentia.networks.layers.normal_init` draws theirs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """Critics: networks that score rows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import overload
 

@@ -1,7 +1,5 @@
 """Embeddings of numbers, such as a time or a noise level, as the context vectors of networks."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """The last layer of networks that read rows: a linear map of their features, and what critics add to it."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 

@@ -1,7 +1,5 @@
 """Base classes of decoders and image-to-image networks for images, and the numbers of halvings and feature maps."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

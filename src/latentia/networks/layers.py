@@ -1,7 +1,5 @@
 """Building blocks of all networks: activations, initial weights, layers that read a context, features, precision."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial

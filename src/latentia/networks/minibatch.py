@@ -1,7 +1,5 @@
 """Layers that show a critic how close together the rows of a batch are."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """Normalisation: batch, instance, group and spectral norm, and gains and biases that depend on a context."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

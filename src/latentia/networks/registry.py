@@ -1,7 +1,5 @@
 """Networks by name: encoders, decoders and image-to-image networks; `networks.add` takes one's own."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """Residual networks after SN-GAN (Miyato et al. 2018) and WGAN-GP (Gulrajani et al. 2017), for images from 8×8."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

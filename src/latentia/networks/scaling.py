@@ -1,7 +1,5 @@
 """Scaling: the first layer of encoders and critics, and the last of decoders and generators."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol
 

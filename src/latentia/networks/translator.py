@@ -1,7 +1,5 @@
 """Residual translators: from images to images, most of whose layers work at a quarter of the resolution."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 

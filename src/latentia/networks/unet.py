@@ -1,7 +1,5 @@
 """U-Nets: from images to images of any size from 8×8, with skip connections between equal resolutions."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Maximum likelihood by gradient, for any model with an exact density."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import ClassVar, Protocol, runtime_checkable
 

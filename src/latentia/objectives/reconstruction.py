@@ -1,7 +1,5 @@
 """Reconstruction losses of autoencoders."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import ClassVar
 

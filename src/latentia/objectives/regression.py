@@ -1,7 +1,5 @@
 """Regression of rows on their factors: a generator is fitted to pairs by least squares."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """The adversarial family: one game, and recipes that differ in a loss, a penalty, the critics or the networks."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from latentia.core.recipe import Recipe

@@ -1,7 +1,5 @@
 """Autoencoders, optionally with a density model of the codes."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Annotated, Any
 

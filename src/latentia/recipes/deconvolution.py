@@ -1,7 +1,5 @@
 """Images from their factors."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from torch import nn

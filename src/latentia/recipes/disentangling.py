@@ -1,7 +1,5 @@
 """Variational autoencoders whose codes are to have entries of their own meaning."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Annotated, Any
 

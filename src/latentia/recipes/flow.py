@@ -1,7 +1,5 @@
 """Normalising flows."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from latentia.core.player import Optim

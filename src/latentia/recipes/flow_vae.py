@@ -1,7 +1,5 @@
 """Variational autoencoders whose prior or posterior is more than a Gaussian with diagonal covariance."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from latentia.core.recipe import Recipe

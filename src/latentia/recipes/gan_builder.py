@@ -1,7 +1,5 @@
 """The game that all adversarial recipes share, with the options that choose its parts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated

@@ -1,7 +1,5 @@
 """Kernel density estimation."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from latentia.core.recipe import Recipe

@@ -1,7 +1,5 @@
 """Linear latent models: principal components, their probabilistic version, and factor analysis."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from latentia.core.player import Optim

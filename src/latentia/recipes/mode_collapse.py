@@ -1,7 +1,5 @@
 """GANs whose critic or generator loss counters mode collapse."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from latentia.core.recipe import Recipe

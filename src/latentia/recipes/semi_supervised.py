@@ -1,7 +1,5 @@
 """The variational autoencoder that learns classes from few labels."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Annotated, Any
 

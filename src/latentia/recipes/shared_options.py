@@ -1,7 +1,5 @@
 """Options that recipes of one family share, in the signature and the help of each."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Collection
 from functools import wraps

@@ -1,7 +1,5 @@
 """The model that all variational recipes share, with the options that choose its parts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial

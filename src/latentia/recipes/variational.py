@@ -1,7 +1,5 @@
 """The variational family: the bound, weighted, annealed, constrained or importance-weighted."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """The report's sections on latent codes: variance, reconstructions, interpolations, traversals, the prior, codes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

@@ -1,7 +1,5 @@
 """The elements of a report's sections: plots and strips of images, with titles."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from torch import Tensor

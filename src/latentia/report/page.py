@@ -1,7 +1,5 @@
 """The report: one self-contained page with a run's data, model, scores, figures and options."""
 
-from __future__ import annotations
-
 import inspect
 import json
 import math

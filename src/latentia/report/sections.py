@@ -1,7 +1,5 @@
 """The sections of a report: samples and held-out rows, then latent codes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

@@ -1,7 +1,5 @@
 """From a recipe's name and options to the recipe itself."""
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Conditioning: what a user gives a conditional model, and what rows know, as the model takes it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The data of a run: read in parts, described in config.json, and the part held out found again."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The place where a training computes: its device, and its process among others."""
 
-from __future__ import annotations
-
 import torch
 
 from latentia.errors import UsageError

@@ -1,7 +1,5 @@
 """The entries of a run folder, and what may be replaced by a new run: a folder that holds them and nothing else."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Files: written whole or not at all, and read as data."""
 
-from __future__ import annotations
-
 import json
 import os
 import tempfile

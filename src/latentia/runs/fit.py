@@ -1,7 +1,5 @@
 """Fit: one call from a recipe's name and data to a run."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace

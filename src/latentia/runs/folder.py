@@ -1,7 +1,5 @@
 """The run folder: config.json, model.safetensors, checkpoint/, metrics.csv, scores.json. No pickle anywhere."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Load: from a run's folder to the run."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The body of the training loop: what is logged, averaged, compared, stopped and kept on disk."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence

@@ -1,7 +1,5 @@
 """Monitors: a metric of the held-out rows, watched each epoch, and early stopping by it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

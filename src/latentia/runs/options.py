@@ -1,7 +1,5 @@
 """Options: which belong to the training and which to the recipe, with their one-line explanations."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

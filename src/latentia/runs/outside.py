@@ -3,8 +3,6 @@
 Nothing is executed because a folder names it: the user imports the file, on the command line with ``--import``.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 import sysconfig

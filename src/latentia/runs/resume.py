@@ -1,7 +1,5 @@
 """Resume: what a training goes on from, and what is left to do of one that had come to its end."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

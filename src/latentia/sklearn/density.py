@@ -1,7 +1,5 @@
 """Recipes as scikit-learn's density estimators."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

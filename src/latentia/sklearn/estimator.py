@@ -1,7 +1,5 @@
 """The common base of the estimators: parameters, fitting, seeds and pickles."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from numbers import Integral

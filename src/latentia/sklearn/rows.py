@@ -1,7 +1,5 @@
 """Rows as models take them, in blocks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Recipes as scikit-learn's transformers."""
 
-from __future__ import annotations
-
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_array

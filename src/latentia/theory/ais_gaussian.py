@@ -4,8 +4,6 @@ f_β(z) ∝ p(z) p(x | z)^β is the Gaussian N(m_β, S_β), S_β = (I + β WᵀW
 transitions can be exact draws, and the expected log-weights are sums of E_β log p(x | z). Tests of AIS compare with it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

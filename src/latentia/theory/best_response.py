@@ -1,7 +1,5 @@
 """Best responses: one player of a copied game is trained while the others are frozen."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterable, Iterator
 from itertools import islice

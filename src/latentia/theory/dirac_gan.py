@@ -7,8 +7,6 @@ decided by the eigenvalues of the Jacobian of the gradient vector field.
 Reference: Mescheder, Geiger & Nowozin (2018), Which Training Methods for GANs do actually Converge?, section 2.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias

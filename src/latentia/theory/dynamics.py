@@ -1,7 +1,5 @@
 """Training dynamics of a Dirac-GAN: simultaneous and alternating gradient steps, and the gradient flow."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """The GAN game in function space: the generator's distribution descends its loss against an optimal critic."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

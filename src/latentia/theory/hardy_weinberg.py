@@ -3,8 +3,6 @@
 The curve is the Hardy-Weinberg family: the distribution of 2, 1 or 0 heads in two tosses of one coin.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

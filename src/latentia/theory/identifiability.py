@@ -1,7 +1,5 @@
 """Why unlabelled data cannot identify disentangled codes: a map that entangles them and preserves the prior."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.distributions import ComposeTransform, Distribution, Normal, Transform, constraints

@@ -4,8 +4,6 @@ With a unimodal family and a bimodal target the two directions disagree: forward
 modes, reverse KL is mode-seeking and fits one.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The distance of a game from a Nash equilibrium: what each player gains by a best response to the others."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

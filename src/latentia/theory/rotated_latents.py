@@ -1,7 +1,5 @@
 """Reparametrised latents: an invertible map after the encoder and its inverse before the decoder; p(x) is unchanged."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 from torch.distributions import Distribution, Transform
 

@@ -1,7 +1,5 @@
 """Vanishing gradients: the norm of the generator's gradient as the critic approaches its optimum."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 

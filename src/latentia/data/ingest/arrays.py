@@ -1,7 +1,5 @@
 """Arrays of any origin as tensors of rows, and labels as class numbers."""
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Published files in a cache folder: used if there, downloaded if not, never used unverified."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass

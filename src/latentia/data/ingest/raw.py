@@ -1,7 +1,5 @@
 """From raw values to rows: one place that infers and checks support, and numbers labels."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce

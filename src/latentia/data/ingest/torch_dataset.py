@@ -1,7 +1,5 @@
 """Rows that a map-style torch ``Dataset`` holds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any

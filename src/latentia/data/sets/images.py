@@ -3,8 +3,6 @@
 Checksums are of the publisher's bytes where they are known, then of copies in wide use that differ.
 """
 
-from __future__ import annotations
-
 import gzip
 from collections.abc import Mapping
 from functools import partial

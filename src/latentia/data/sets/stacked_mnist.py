@@ -1,7 +1,5 @@
 """Digits stacked as the channels of an image: a thousand modes, and each image shows its own."""
 
-from __future__ import annotations
-
 import zlib
 from dataclasses import dataclass, replace
 from itertools import accumulate

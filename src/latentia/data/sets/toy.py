@@ -1,7 +1,5 @@
 """Distributions in the plane, seeded, with their true density where it has a closed form."""
 
-from __future__ import annotations
-
 import math
 import zlib
 from collections.abc import Callable

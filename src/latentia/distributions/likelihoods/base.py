@@ -4,8 +4,6 @@ A likelihood takes h, (B, P, *event), the decoder's output: P parameters for eac
 tables takes (B, P), the parameters of all columns.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from typing import ClassVar

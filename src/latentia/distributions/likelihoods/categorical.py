@@ -1,7 +1,5 @@
 """The categorical likelihood: a probability for each of K levels."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, constraints

@@ -1,7 +1,5 @@
 """Likelihoods of counts: integers from 0 without an upper bound."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, NegativeBinomial, Poisson, constraints

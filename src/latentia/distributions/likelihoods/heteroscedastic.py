@@ -1,7 +1,5 @@
 """The Gaussian likelihood with a standard deviation for each entry, given by the decoder."""
 
-from __future__ import annotations
-
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 from torch.nn.functional import softplus

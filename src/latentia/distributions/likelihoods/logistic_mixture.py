@@ -1,7 +1,5 @@
 """Mixtures of discretised logistics at each entry."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, MixtureSameFamily

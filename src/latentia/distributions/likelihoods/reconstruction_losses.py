@@ -1,7 +1,5 @@
 """Reconstruction losses in the place of a likelihood: common in training, without a normalised density to score."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

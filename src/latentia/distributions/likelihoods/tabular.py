@@ -1,7 +1,5 @@
 """The likelihood of tables with columns of different kinds: a distribution for each column."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

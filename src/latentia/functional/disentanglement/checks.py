@@ -1,7 +1,5 @@
 """Checks of the arguments of the disentanglement functions: codes, factors, matrices of scores."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from latentia.errors import DataError, UsageError

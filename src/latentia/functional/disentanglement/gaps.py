@@ -1,7 +1,5 @@
 """The gap between the two most predictive codes of a factor (SAP), and R² of factors on single codes."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

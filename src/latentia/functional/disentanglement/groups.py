@@ -1,7 +1,5 @@
 """Groups of rows that share the value of a factor, and which codes vary least within them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

@@ -1,7 +1,5 @@
 """Disentanglement and completeness (DCI) from a matrix of the importance of each code for each factor."""
 
-from __future__ import annotations
-
 import math
 
 import torch

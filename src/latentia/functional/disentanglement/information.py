@@ -1,7 +1,5 @@
 """Mutual information of single codes and single factors, its gap (MIG) and modularity."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -3,8 +3,6 @@
 The aggregated posterior is q(z) = (1/N) Σ_n q(z | x_n) over all N rows; a batch of B holds B of its terms.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Masses and their logarithms where they are 0, and checks of the arguments of a divergence."""
 
-from __future__ import annotations
-
 import math
 
 import torch

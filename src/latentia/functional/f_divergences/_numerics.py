@@ -1,7 +1,5 @@
 """Compositions of exponentials and logarithms that stay accurate where their parts overflow or cancel."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus

@@ -4,8 +4,6 @@ In the formulas u = p/q, r = log u, and v is a critic's raw score. A conjugate i
 for slopes t below f′(0): published tables that omit this give a looser bound, or NaN, there.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

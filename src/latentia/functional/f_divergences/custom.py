@@ -1,7 +1,5 @@
 """An f-divergence from a user's own generator f."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import partial

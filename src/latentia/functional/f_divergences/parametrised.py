@@ -1,7 +1,5 @@
 """The members of `latentia.divergences` that take a parameter: calling one returns the record."""
 
-from __future__ import annotations
-
 import math
 
 import torch

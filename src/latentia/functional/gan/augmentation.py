@@ -4,8 +4,6 @@ Applied to real and generated rows alike, and in the generator's loss too; other
 generated. To add one, write a function (images, generator) → images and add it to `AUGMENTATIONS`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

@@ -5,8 +5,6 @@ To add one, decorate a function of `Made`: ``@diversity_terms.register(name, few
 of one context only, so that batches have to hold several of each (False by default).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

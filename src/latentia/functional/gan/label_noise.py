@@ -4,8 +4,6 @@ Where the best critic of a pair is a function of p/q, that of the new pair is to
 the rows that are *labelled* real and fake. Values at the optimum are no longer those of the game, and are left out.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import replace

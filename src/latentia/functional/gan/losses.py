@@ -4,8 +4,6 @@ Generators are named after the game; each reads the scores of its own rows only.
 score is a logit: the critic believes a row to be real with probability D = σ(s).
 """
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor

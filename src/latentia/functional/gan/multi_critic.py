@@ -1,7 +1,5 @@
 """One loss of a generator from its losses to several critics."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from torch import Tensor

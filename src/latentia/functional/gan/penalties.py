@@ -7,8 +7,6 @@ is *plus* λ times the mean. Norms run over all entries of a row, and never over
 rows (batch normalisation) has no gradient of a row's own; it needs another normalisation.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TypeAlias
 

@@ -1,7 +1,5 @@
 """Rejection sampling by a critic's density ratio: a generator's rows are accepted with probability p/(Mq)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

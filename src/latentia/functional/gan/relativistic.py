@@ -1,7 +1,5 @@
 """Relativistic losses: a critic compares two rows, so only differences of scores count."""
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor

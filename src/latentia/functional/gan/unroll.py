@@ -1,7 +1,5 @@
 """Unrolled descent: parameters after some steps of gradient descent, differentiable through the steps."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 

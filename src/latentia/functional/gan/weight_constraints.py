@@ -1,7 +1,5 @@
 """Constraints on a critic's weights: bounds on its slope that hold by construction, not by a penalty."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize

@@ -3,8 +3,6 @@
 A covariance is a matrix (D, D) or, where it is diagonal, the vector (D,) of its variances.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -5,8 +5,6 @@ covariances are decomposed in float64, whatever their dtype; results have the dt
 divergences are in `functional.gaussian.divergences`, optimal transport in `functional.gaussian.wasserstein`.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

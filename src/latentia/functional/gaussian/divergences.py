@@ -3,8 +3,6 @@
 All are symmetric in the two Gaussians. The distance of optimal transport is in `functional.gaussian.wasserstein`.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

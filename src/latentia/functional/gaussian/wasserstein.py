@@ -3,8 +3,6 @@
 ``_power`` is W₂², and the distance its root. Covariances may be singular: that of a point mass is 0.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -4,8 +4,6 @@ A kernel depends on ‖u‖ alone, with mean 0 and identity covariance in any nu
 means the same for all of them. To add one, write its three functions and a line in `SMOOTHING_KERNELS`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The energy distance between two samples, and its standard error."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

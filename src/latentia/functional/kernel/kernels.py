@@ -4,8 +4,6 @@ A kernel is any function of points (n, d) and (m, d) that returns the matrix (n,
 the function and a line in `KERNELS`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 

@@ -1,7 +1,5 @@
 """The maximum mean discrepancy (MMD) of two samples: estimates of its square, the witness function, permutations."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

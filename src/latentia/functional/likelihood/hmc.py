@@ -4,8 +4,6 @@ Each row has its own step size at each temperature. Step sizes are adapted on ch
 them on the weighted chains would bias the weights.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

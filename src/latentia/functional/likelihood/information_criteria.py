@@ -1,7 +1,5 @@
 """Information criteria: the maximised log-likelihood of the training rows, with a penalty per parameter."""
 
-from __future__ import annotations
-
 import math
 
 

@@ -1,7 +1,5 @@
 """The log-likelihood of points, its ceiling, and the gap between them, which is a Kullback-Leibler divergence."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

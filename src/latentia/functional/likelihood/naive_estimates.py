@@ -4,8 +4,6 @@ Both are off by tens to hundreds of nats in high dimensions, where few prior dra
 row. They are here because the literature reports them, and to show how far off they are.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Marginals and conditionals of Gaussian mixtures."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -4,8 +4,6 @@ log π_k + log N(x; μ_k, Σ_k) is a quadratic polynomial in x. With the feature
 y = x − c, the log-densities of all components are one product A φ, and all moments are one product r φᵀ.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

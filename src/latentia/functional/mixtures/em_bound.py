@@ -1,7 +1,5 @@
 """EM as the ascent of a bound, the free energy: its value and the log-likelihood after each E-step and M-step."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

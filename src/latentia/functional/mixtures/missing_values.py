@@ -4,8 +4,6 @@ A missing value is NaN. Values are assumed to be missing at random: given the ob
 does not depend on them (Rubin 1976).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Helpers of the transport functions: checks, the cost, the root, and gradients by the envelope theorem."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

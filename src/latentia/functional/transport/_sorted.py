@@ -3,8 +3,6 @@
 NumPy sorts contiguous rows with vector instructions and releases the interpreter's lock meanwhile.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any

@@ -1,7 +1,5 @@
 """The optimal assignment between two sets of equal size: prices by auction, then shortest augmenting paths."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

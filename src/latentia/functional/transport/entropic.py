@@ -1,7 +1,5 @@
 """Entropic optimal transport (Sinkhorn), and the debiased Sinkhorn divergence."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Maximisation of the dual of entropic transport: Sinkhorn sweeps, then Newton steps on one potential."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """Exact Wasserstein distances between two sets of points."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

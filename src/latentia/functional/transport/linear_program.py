@@ -1,7 +1,5 @@
 """Discrete optimal transport as a linear program, solved with a certificate."""
 
-from __future__ import annotations
-
 import importlib.util
 from dataclasses import dataclass
 from typing import Any

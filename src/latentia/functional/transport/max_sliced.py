@@ -1,7 +1,5 @@
 """The max-sliced Wasserstein distance: transport along the direction that separates two sets most."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

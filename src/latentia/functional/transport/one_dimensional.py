@@ -1,7 +1,5 @@
 """Transport on the line, solved by quantiles: exact Wasserstein distances and the dual of W₁."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

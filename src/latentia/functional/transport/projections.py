@@ -1,7 +1,5 @@
 """The mean over directions of W_p^p between projected points, in blocks of directions of bounded size."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

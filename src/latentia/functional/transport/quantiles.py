@@ -1,7 +1,5 @@
 """Wasserstein distances between distributions on the line that are given by their quantile functions."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -4,8 +4,6 @@ A name ends in ``_power`` where it returns the mean of W_p^p over directions; it
 the power: the root of p > 1 has an infinite derivative at 0.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

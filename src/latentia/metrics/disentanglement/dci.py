@@ -1,7 +1,5 @@
 """Disentanglement, completeness and informativeness of codes, by boosted trees that predict the factors."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict, dataclass
 

@@ -1,7 +1,5 @@
 """A number that codes have, with its standard error and what decided it; and how rows are drawn for it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Scores from groups of rows with one factor in common: the metrics of the β-VAE and of the FactorVAE."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

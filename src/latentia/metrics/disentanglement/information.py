@@ -1,7 +1,5 @@
 """Scores from the mutual information of codes and factors: MIG and modularity."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 

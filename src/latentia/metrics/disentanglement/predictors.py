@@ -1,7 +1,5 @@
 """Classifiers that predict factors from codes, fitted to some rows and scored on others."""
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Scores of how well single codes predict single factors: SAP, by classification and by regression."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """How well a model predicts the classes of rows."""
 
-from __future__ import annotations
-
 from typing import Protocol, runtime_checkable
 
 import torch

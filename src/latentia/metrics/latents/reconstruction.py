@@ -1,7 +1,5 @@
 """How well codes reconstruct the rows."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """How well codes predict the classes of rows: by the nearest training row, and by a linear map."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

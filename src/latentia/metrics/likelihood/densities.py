@@ -1,7 +1,5 @@
 """Scores from densities and their bounds, always at β = 1, for the data as the user gave it."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

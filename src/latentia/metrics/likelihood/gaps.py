@@ -1,7 +1,5 @@
 """How far the ELBO of a fitted model is from the likelihood, and the likelihood from the data's own, and why."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

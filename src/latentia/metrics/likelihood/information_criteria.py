@@ -1,7 +1,5 @@
 """Scores of a fit on the rows that it was fitted to: likelihood less the price of parameters."""
 
-from __future__ import annotations
-
 from typing import Protocol, runtime_checkable
 
 from latentia.core.model import Density

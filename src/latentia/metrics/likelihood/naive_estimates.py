@@ -1,7 +1,5 @@
 """Estimates of log p(x) that are far off in high dimensions, and whose scores show it: compare `ais` and `iwae`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated
 

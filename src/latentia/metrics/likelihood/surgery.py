@@ -1,7 +1,5 @@
 """ELBO surgery of a fitted model: what its bound is made of, in nats a row."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from typing import Any

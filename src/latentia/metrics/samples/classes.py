@@ -1,7 +1,5 @@
 """Which classes samples belong to by a classifier: how many, and how evenly."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How well rows are generated from their factors."""
 
-from __future__ import annotations
-
 from typing import Protocol, runtime_checkable
 
 import torch

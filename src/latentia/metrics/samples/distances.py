@@ -1,7 +1,5 @@
 """Scores of samples against held-out rows, for every model that can be sampled."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Whether a model's samples are copies of the rows that it was fitted to."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

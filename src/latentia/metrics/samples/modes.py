@@ -1,7 +1,5 @@
 """How many modes of the data samples reach, how well, and how evenly, where the modes are known."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A classifier of rows that is trained here, for metrics that count the classes of samples."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32

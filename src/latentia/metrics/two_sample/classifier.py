@@ -11,8 +11,6 @@ fit, so labels may be permuted within folds while the scores stay. The first fol
 ``refit=True``: ordinary cross-fitting, done anew for every permutation of the labels within folds.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -1,7 +1,5 @@
 """Classifiers that separate two samples, and their probabilities of points they were not fitted to."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable

@@ -1,7 +1,5 @@
 """Corrections of p-values for the number of tests."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

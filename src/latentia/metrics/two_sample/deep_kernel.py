@@ -1,7 +1,5 @@
 """The test with a deep kernel, learned on one half of the points and used on the other."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

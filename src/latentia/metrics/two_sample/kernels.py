@@ -1,7 +1,5 @@
 """Tests by permutation of a kernel's statistic, all permutations through one kernel matrix: MMD, energy."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial

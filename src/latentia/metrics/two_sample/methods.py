@@ -1,7 +1,5 @@
 """The tests by name, and the one call for all of them."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The splits, the p-value and the threshold of tests by permutation."""
 
-from __future__ import annotations
-
 from math import floor, inf
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Tests of each feature by order alone: Kolmogorov-Smirnov and Mann-Whitney."""
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from math import sqrt

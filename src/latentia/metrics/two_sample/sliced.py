@@ -1,7 +1,5 @@
 """The test by the sliced Wasserstein distance; each projection is sorted once for all permutations."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

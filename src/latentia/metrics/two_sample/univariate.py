@@ -4,8 +4,6 @@ The distributions differ if those of any feature do, so the p-value of all is th
 min(1, D · min p), whichever correction the features' own adjusted p-values are made by.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Maximum likelihood of a Gaussian in closed form, from the rows' moments. It has no players."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """Linear latent models in closed form: from the directions of largest variance."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

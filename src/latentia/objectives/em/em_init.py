@@ -1,7 +1,5 @@
 """Initialisation of EM: the best of several short runs, and the number of components by a criterion."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

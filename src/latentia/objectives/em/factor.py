@@ -1,7 +1,5 @@
 """Expectation-maximisation for linear Gaussian models: factor analysis and probabilistic PCA."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """Expectation-maximisation of Gaussian mixtures: closed-form steps, without players."""
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Online EM: running averages of the moments are updated by batches, and the parameters from them."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """One step of EM for Gaussian mixtures, on rows in blocks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

@@ -1,7 +1,5 @@
 """Adversarial objectives: a generator learns from critics that classify its samples and data."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What is done to rows before a critic sees them, real and generated ones alike."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias

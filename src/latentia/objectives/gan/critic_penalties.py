@@ -4,8 +4,6 @@ To add one, decorate a function of a critic, real rows and fake rows that return
 ``@penalties.register(name, weight=10.0)``, with the weight it has by default.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Diagnostics of an adversarial game, from the scores and rows that a step computes anyway."""
 
-from __future__ import annotations
-
 import math
 from functools import cache
 

@@ -1,7 +1,5 @@
 """Both sides in one pass: a critic that scores each row by itself reads real and generated rows together."""
 
-from __future__ import annotations
-
 import copy
 
 import torch

@@ -1,7 +1,5 @@
 """The losses of critics and generator to one another, from views of both sides."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Replay: generated rows of earlier steps, shown to the critic again so that it does not forget them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

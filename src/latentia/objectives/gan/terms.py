@@ -4,8 +4,6 @@ A term is a callable: it takes a `Turn` and returns one number. One that is an `
 or with the player that its attribute ``player`` names; one with an attribute ``label`` is logged under it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

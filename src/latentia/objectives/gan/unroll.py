@@ -1,7 +1,5 @@
 """Critics as they will be after some steps of their own, for a generator that looks ahead."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

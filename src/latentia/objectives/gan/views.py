@@ -1,7 +1,5 @@
 """Views: what critics read of real rows and of samples, and what a term of a loss is given of a turn."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The ELBO as a constrained problem, with the Lagrange multiplier as a player."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """FactorVAE: a critic that classifies codes against permuted codes estimates their total correlation."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from torch import Tensor, nn

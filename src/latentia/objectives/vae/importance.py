@@ -1,7 +1,5 @@
 """Importance-weighted objectives: bounds of log p(x) from several weighted draws of the code."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """KL terms of variational losses: KL annealing, capacity and free bits, one function for each."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Regularisers of a batch's codes, added to the negative ELBO: one function for each."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

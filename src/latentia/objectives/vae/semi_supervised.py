@@ -1,7 +1,5 @@
 """The semi-supervised objective: bounds for rows with and without a label, and a classification loss."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 

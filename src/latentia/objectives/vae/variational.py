@@ -1,7 +1,5 @@
 """Variational objectives: the evidence lower bound of log p(x) and its variants."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """Symptoms of adversarial games, from what `latentia.objectives.gan.diagnostics` and the objective log."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from latentia.runs.diagnostics.finding import Finding, Symptom, TrainingLog, mostly

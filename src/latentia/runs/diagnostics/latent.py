@@ -1,7 +1,5 @@
 """Symptoms of latent variables that are not used: codes independent of the row, components without rows."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from latentia.runs.diagnostics.finding import Finding, Symptom, TrainingLog, mostly

@@ -1,7 +1,5 @@
 """Symptoms of any training: losses that are not finite, gradients that grow, fits that go too far or end too soon."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from latentia.runs.diagnostics.finding import WINDOW, Finding, Symptom, TrainingLog
