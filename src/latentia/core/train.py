@@ -126,7 +126,7 @@ def train(
     _check(precision, accumulate)
     device = torch.device(device)
     source = batches if isinstance(batches, BatchSource) else Repeated(batches)
-    objective.to(device)
+    device = objective.to(device).clock.device  # "cuda" is a certain one now
     generators = {
         each.type: torch.Generator(each).manual_seed(seed) for each in (torch.device("cpu"), device)
     }

@@ -114,7 +114,7 @@ class Batches:
     def _parts(self, step: int) -> Iterator[Batch]:
         epoch, skipped = divmod(step, self.steps_per_epoch)
         for epoch in count(epoch):  # noqa: B020  (from this epoch on)
-            parts = self._order(epoch).split(self._size)
+            parts = self._order(epoch).to(self.rows.device).split(self._size)  # one copy for the whole epoch
             for part in parts[skipped:]:
                 yield self.rows.take(self._own(part), epoch)
             skipped = 0
@@ -122,7 +122,7 @@ class Batches:
     def _order(self, epoch: int) -> Tensor:
         labels = self.rows.labels if self.balanced else None
         if labels is not None:
-            return balanced_order(labels, self.seed, epoch)
+            return balanced_order(labels.cpu(), self.seed, epoch)
         return order(len(self.rows), self.seed, epoch)
 
     def _own(self, part: Tensor) -> Tensor:
@@ -141,7 +141,7 @@ class Batches:
     def _wholes(self, step: int) -> Iterator[Batch]:
         rows = self.rows
         if self.world > 1:
-            rows = rows.select(torch.arange(self.rank, len(rows), self.world))
+            rows = rows.select(torch.arange(self.rank, len(rows), self.world, device=rows.device))
         whole = rows.whole(step)
         for epoch in count(step):
             if rows.transform is not None and epoch > step:  # it may depend on the epoch

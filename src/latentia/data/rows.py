@@ -30,6 +30,11 @@ class Store(Sized, Protocol):
 class Transform(Protocol):
     """A change of rows that is a pure function of a row, its number and the epoch."""
 
+    @property
+    def fixed(self) -> bool:
+        """Whether every epoch is the same."""
+        ...
+
     def on(self, spec: DataSpec) -> Transform:
         """Return the same transform for data of this spec; `UsageError` where it has no meaning there."""
         ...
@@ -87,6 +92,11 @@ class Rows:
         return len(self.store if self.numbers is None else self.numbers)
 
     @property
+    def device(self) -> torch.device:
+        """Where the rows are kept."""
+        return self.store.device if isinstance(self.store, Tensor) else torch.device("cpu")
+
+    @property
     def x(self) -> Tensor:
         """The (n, *event) rows as they are stored, untransformed; a copy unless they are a whole tensor."""
         if self.numbers is None and isinstance(self.store, Tensor):
@@ -127,7 +137,7 @@ class Rows:
     def blocks(self, size: int, epoch: int = 0) -> Iterator[Batch]:
         """Iterate over blocks of at most ``size`` rows, transformed, as floating-point numbers."""
         for start in range(0, len(self), size):
-            yield self.take(torch.arange(start, min(start + size, len(self))), epoch)
+            yield self.take(torch.arange(start, min(start + size, len(self)), device=self.device), epoch)
 
     def whole(self, epoch: int = 0) -> Batch:
         """Return all rows in one batch, which is read by ``batch.blocks(n)``.
@@ -135,7 +145,7 @@ class Rows:
         Without a transform the rows stay as they are stored; a mapped file, all of it, is not copied.
         """
         if self.transform is not None:
-            return self.take(torch.arange(len(self)), epoch)
+            return self.take(torch.arange(len(self), device=self.device), epoch)
         return Batch(self.x, index=self._numbers(), attributes=self._known)
 
     def select(self, index: Tensor) -> Rows:
@@ -263,7 +273,7 @@ class Rows:
         return {name: self.attributes[name] for name in names if name in self.attributes}
 
     def _numbers(self) -> Tensor:
-        return torch.arange(len(self.store)) if self.numbers is None else self.numbers
+        return torch.arange(len(self.store), device=self.device) if self.numbers is None else self.numbers
 
     def _parts(self, fractions: Sequence[float], seed: int) -> Iterator[Rows]:
         if min(fractions, default=0) <= 0 or sum(fractions) > 1 + 1e-9:

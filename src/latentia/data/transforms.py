@@ -44,6 +44,11 @@ class Binarise:
         if self.kind not in get_args(Kind):
             raise UsageError(f"unknown binarisation {self.kind!r}; there are: {', '.join(get_args(Kind))}")
 
+    @property
+    def fixed(self) -> bool:
+        """Whether every epoch is the same."""
+        return self.kind != "dynamic"
+
     def on(self, spec: DataSpec) -> Binarise:
         """Return the same transform for grey data of this spec; `UsageError` where there are no greys."""
         require(spec, "binarisation", ("binary", "discrete", "unit"))
@@ -74,6 +79,11 @@ class GivenFactors:
         >>> [[factor.name for factor in each.context] for each in (spec, GivenFactors().spec(spec))]
         [['class'], ['size']]
     """
+
+    @property
+    def fixed(self) -> bool:
+        """Whether every epoch is the same."""
+        return True
 
     def on(self, spec: DataSpec) -> GivenFactors:
         """Return the same transform; `UsageError` for data without factors."""

@@ -12,6 +12,7 @@ from latentia.core.recipe import Recipe
 from latentia.core.state import State
 from latentia.core.train import BatchSource, train
 from latentia.data.batches import Batches
+from latentia.data.resident import resident
 from latentia.data.rows import Rows
 from latentia.data.streams import Stream
 from latentia.errors import NonFiniteError, UsageError
@@ -271,6 +272,7 @@ def _source(
         return replace(rows, seed=asked.seed), rows.steps_per_epoch
     if recipe.transform is not None:
         rows = rows.transformed(recipe.transform)
+    rows = resident(rows, device_named(asked.device))
     size = recipe.batch_size
     if size is not None and asked.batch_size is None:
         size = min(size, len(rows))
