@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support, infer_support
 from latentia.errors import DataError, UsageError
 
@@ -126,3 +127,46 @@ def test_project_puts_any_values_inside(text):
     x = 4 * torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
     support.check(support.project(x))
     assert torch.equal(support.project(support.project(x)), support.project(x))
+
+
+def test_a_table_says_of_each_column_whether_values_may_be_missing():
+    support = Support.parse("table(real or missing, binary, categorical(3) or missing)")
+    assert [each.missing for each in support.columns] == [True, False, True]
+    assert support.missing
+    assert Support.parse(str(support)) == support
+    assert Support.parse("table(real, binary) or missing") == Support.parse(
+        "table(real or missing, binary or missing)"
+    )
+    nan = float("nan")
+    support.check(torch.tensor([[nan, 1.0, nan], [2.0, 0.0, 2.0]]))
+    with pytest.raises(DataError, match="NaN"):
+        support.check(torch.tensor([[0.0, nan, 1.0]]))
+
+
+def test_offsets_and_scales_lose_nothing_that_float64_has():
+    spec = DataSpec((2,), Support("real"), offsets=(1.7e9, 0.0), scales=(1.0, 4.0))
+    x = torch.tensor([[1.7e9 + 0.25, 8.0], [1.7e9 - 3.5, -2.0]], dtype=torch.float64)
+    y = spec.coded(x)
+    assert y.dtype == torch.float32
+    assert y.tolist() == [[0.25, 2.0], [-3.5, -0.5]]
+    assert torch.equal(spec.natural(y), x)
+    assert DataSpec.from_json(spec.to_json()) == spec
+
+
+def test_the_jacobian_of_the_scales_makes_a_density_one_of_the_data():
+    spec = DataSpec((2,), Support.parse("real or missing"), scales=(2.0, 5.0))
+    y = torch.tensor([[0.3, -1.0], [float("nan"), 0.5]], dtype=torch.float64)
+    x = spec.natural(y)
+    unit = torch.distributions.Normal(torch.zeros(2, dtype=torch.float64), 1.0)
+    wide = torch.distributions.Normal(torch.zeros(2, dtype=torch.float64), torch.tensor([2.0, 5.0]).double())
+    ours = unit.log_prob(y.nan_to_num()).where(~y.isnan(), 0.0).sum(1) + spec.log_det(y)
+    theirs = wide.log_prob(x.nan_to_num()).where(~x.isnan(), 0.0).sum(1)
+    assert torch.allclose(ours, theirs)
+
+
+def test_rows_are_read_less_their_offsets_and_kept_as_they_are():
+    spec = DataSpec((1,), Support("real"), offsets=(1e12,))
+    rows = Rows(torch.tensor([[1e12 + 1], [1e12 - 2]], dtype=torch.float64), spec)
+    assert rows.take(torch.tensor([1, 0])).x.tolist() == [[-2.0], [1.0]]
+    assert rows.whole().x.tolist() == [[1.0], [-2.0]]
+    assert np.asarray(rows)[:, 0].tolist() == [1e12 + 1, 1e12 - 2]

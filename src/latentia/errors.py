@@ -20,6 +20,10 @@ class UsageError(LatentiaError, ValueError):
         self.options = tuple(options)
 
 
+class UnfitError(UsageError):
+    """Data of a support that a recipe's model is not for."""
+
+
 class UnknownNameError(UsageError, KeyError):
     """A name that a registry does not hold."""
 

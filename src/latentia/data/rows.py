@@ -128,7 +128,7 @@ class Rows:
     def take(self, index: Tensor, epoch: int = 0) -> Batch:
         """Return the rows at positions ``index`` (B,), transformed, as floating-point numbers."""
         numbers = index if self.numbers is None else self.numbers.index_select(0, index)
-        x = self.store.index_select(0, numbers).to(torch.get_default_dtype())
+        x = self.spec.coded(self.store.index_select(0, numbers))
         if self.transform is not None:
             x = self.transform(x, numbers, epoch)
         known = {name: values.index_select(0, index) for name, values in self._known.items()}
@@ -142,9 +142,9 @@ class Rows:
     def whole(self, epoch: int = 0) -> Batch:
         """Return all rows in one batch, which is read by ``batch.blocks(n)``.
 
-        Without a transform the rows stay as they are stored; a mapped file, all of it, is not copied.
+        Without a transform or offsets the rows stay as they are stored; a mapped file, all of it, is not copied.
         """
-        if self.transform is not None:
+        if self.transform is not None or self.spec.is_shifted:
             return self.take(torch.arange(len(self), device=self.device), epoch)
         return Batch(self.x, index=self._numbers(), attributes=self._known)
 

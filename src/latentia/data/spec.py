@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from latentia.data.attributes import ROLES, Attribute, Role
+from latentia.data.columns.column import Column
 from latentia.data.support import Kind, Measure, Support, infer_support
-from latentia.errors import DataError, UsageError
+from latentia.errors import DataError, UnfitError, UsageError
 
 __all__ = ["DataSpec", "Kind", "Measure", "Support", "conditioned_on", "infer_support", "require"]
 
@@ -27,6 +29,11 @@ class DataSpec:
         categories: for each of a table's columns the names of its categories in the order of their numbers, none for
             other columns; empty where no names are known.
         attributes: what is known of each row besides its entries: at most one label, factors, conditions.
+        table: all columns of the frame that the rows come from, in their order, also those that are not modelled; empty
+            for arrays.
+        offsets: for each entry of a table's row what models read it from, as float64 has it: models read
+            (x − offset) / scale in float32, so that numbers far from 0 lose nothing; empty where all are 0.
+        scales: for each entry the unit in which models read it; empty where all are 1.
 
     Raises:
         UsageError: for two attributes of one name, or two labels.
@@ -42,6 +49,9 @@ class DataSpec:
     columns: tuple[str, ...] = ()
     attributes: tuple[Attribute, ...] = ()
     categories: tuple[tuple[str, ...], ...] = ()
+    table: tuple[Column, ...] = ()
+    offsets: tuple[float, ...] = ()
+    scales: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         names = [each.name for each in self.attributes]
@@ -96,6 +106,44 @@ class DataSpec:
         """Return the same spec with a label of these classes; without a label where there are none."""
         return self.with_role("label", [Attribute(name, tuple(classes))] if classes else [])
 
+    @property
+    def is_shifted(self) -> bool:
+        """Whether models read rows less an offset, or in another unit."""
+        return bool(self.offsets or self.scales)
+
+    def coded(self, x: Tensor) -> Tensor:
+        """Return natural rows (B, *event) as models read them: (x − offset) / scale, in the default dtype."""
+        if not self.is_shifted:
+            return x.to(torch.get_default_dtype())
+        offset, scale = self._affine(x.device)
+        return ((x.double() - offset) / scale).to(torch.get_default_dtype())
+
+    def natural(self, y: Tensor) -> Tensor:
+        """Return rows (B, *event) that a model gives as numbers of the data: offset + scale · y, in float64.
+
+        Without offsets and scales they are returned as they are.
+        """
+        if not self.is_shifted:
+            return y
+        offset, scale = self._affine(y.device)
+        return offset + scale * y.double()
+
+    def log_det(self, y: Tensor) -> Tensor:
+        """Return log |dy/dx| of rows (B, *event) as models read them: −Σ log scale of the entries that are there, (B,).
+
+        It turns a log-density of what models read into one of the data.
+        """
+        if not self.scales:
+            return y.new_zeros(len(y), dtype=torch.float64)
+        log_scale = torch.tensor(self.scales, dtype=torch.float64, device=y.device).log()
+        return -torch.where(y.isnan(), 0.0, log_scale).sum(1)
+
+    def _affine(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return offsets and scales as float64 tensors (D,)."""
+        offsets, scales = self.offsets or (0.0,) * self.size, self.scales or (1.0,) * self.size
+        offset, scale = torch.tensor([offsets, scales], dtype=torch.float64, device=device)
+        return offset, scale
+
     def check(self, x: Tensor, *, name: str = "x") -> None:
         """Raise `DataError` unless x has shape (n, *event) and every value is in the support."""
         if tuple(x.shape[1:]) != self.event_shape:
@@ -123,6 +171,9 @@ class DataSpec:
             "columns": list(self.columns),
             "attributes": [each.to_json() for each in self.attributes],
             **names,
+            **({"table": [each.to_json() for each in self.table]} if self.table else {}),
+            **({"offsets": list(self.offsets)} if self.offsets else {}),
+            **({"scales": list(self.scales)} if self.scales else {}),
         }
 
     @classmethod
@@ -134,6 +185,9 @@ class DataSpec:
             columns=tuple(values.get("columns", ())),
             attributes=tuple(_attributes_from(values)),
             categories=tuple(tuple(column) for column in values.get("categories", ())),
+            table=tuple(Column.from_json(each) for each in values.get("table", ())),
+            offsets=tuple(values.get("offsets", ())),
+            scales=tuple(values.get("scales", ())),
         )
 
     def _of(self, role: Role) -> tuple[Attribute, ...]:
@@ -150,13 +204,13 @@ def _attributes_from(values: Mapping[str, Any]) -> Iterator[Attribute]:
 
 
 def require(data: DataSpec, recipe: str, kinds: Sequence[Kind], *, missing: bool = False) -> None:
-    """Raise `UsageError` unless a recipe can model data of this support; ``missing``: with missing values too."""
+    """Raise `UnfitError` unless a recipe can model data of this support; ``missing``: with missing values too."""
     if data.support.missing and not missing:
-        raise UsageError(
+        raise UnfitError(
             f"{recipe} cannot take rows with missing values: remove or fill them, or choose gaussian-mixture"
         )
     if data.support.kind not in kinds:
-        raise UsageError(
+        raise UnfitError(
             f"{recipe} models {', '.join(kinds)} data; this data is {data.support}: "
             "declare another with support=, or choose another recipe"
         )

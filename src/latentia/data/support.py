@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -30,11 +30,13 @@ class Support:
         kind: one of the seven.
         levels: K, for discrete and categorical support.
         columns: the support of each column of a table.
-        missing: whether an entry may be missing, NaN.
+        missing: whether an entry may be missing, NaN; of a table, one of some column: each says it of its own.
 
     Example:
         >>> Support.parse("discrete(256)").bounds, str(Support("unit"))
         ((0.0, 255.0), 'unit')
+        >>> Support.parse("table(real, binary or missing)").missing
+        True
     """
 
     kind: Kind
@@ -50,6 +52,9 @@ class Support:
             )
         if not counted and self.levels is not None:
             raise UsageError(f"{self.kind} support takes no levels; got {self.levels}")
+        if self.missing:  # of a table: in any column
+            object.__setattr__(self, "columns", tuple(replace(each, missing=True) for each in self.columns))
+        object.__setattr__(self, "missing", self.missing or any(each.missing for each in self.columns))
 
     @classmethod
     def parse(cls, text: str) -> Support:
@@ -71,8 +76,16 @@ class Support:
         return cls(kind, int(levels) if levels else None, missing=missing)
 
     def __str__(self) -> str:
-        inner = ", ".join(map(str, self.columns)) if self.kind == "table" else str(self.levels or "")
-        return self.kind + (f"({inner})" if inner else "") + (_OR_MISSING if self.missing else "")
+        if self.kind == "table":
+            everywhere = all(each.missing for each in self.columns)
+            shown = [replace(each, missing=False) if everywhere else each for each in self.columns]
+            return f"table({', '.join(map(str, shown))})" + (_OR_MISSING if everywhere else "")
+        return self.kind + (f"({self.levels})" if self.levels else "") + (_OR_MISSING if self.missing else "")
+
+    @property
+    def or_missing(self) -> Support:
+        """The same support, with entries that may be missing."""
+        return replace(self, missing=True)
 
     @property
     def bounds(self) -> tuple[float, float] | None:
@@ -141,13 +154,18 @@ class Support:
             return
         for wrong in (_non_finite(x), _outside(x, self)):
             if self.missing:
-                wrong = wrong & ~x.isnan()
+                wrong = wrong & ~(x.isnan() & self._gaps(x))
             rows = wrong.reshape(len(x), -1).any(1).nonzero()[:, 0]
             if len(rows):
                 row = int(rows[0])
                 entry = int(wrong[row].flatten().nonzero()[0])
                 yield _Fault(len(rows), first_row + row, x[row].flatten()[entry].item(), entry)
                 return
+
+    def _gaps(self, x: Tensor) -> Tensor:
+        """Return where entries of (B, *event) rows may be missing, as a mask that applies to them."""
+        allowed = [each.missing for each in self.columns] or [True]
+        return torch.tensor(allowed, device=x.device)
 
     def _complaint(self, faults: list[_Fault], n: int, name: str) -> str:
         broken = [fault for fault in faults if not math.isfinite(fault.value)]
@@ -165,7 +183,7 @@ class Support:
     def _hint(self, fault: _Fault) -> str:
         if not math.isnan(fault.value):
             return ""
-        return f"; for models that take missing values, declare support='{self}{_OR_MISSING}' (--support)"
+        return f"; for models that take missing values, declare support='{self.or_missing}' (--support)"
 
 
 _BLOCK = 1 << 22  # entries
