@@ -21,6 +21,8 @@ from latentia.core.train import train
 from latentia.data.spec import DataSpec
 from latentia.functional.gan.loss_pairs import LOSS_PAIRS
 from latentia.objectives.gan.adversarial import Adversarial
+from latentia.objectives.gan.one_pass import scores_of_both, scores_rows_apart
+from latentia.objectives.gan.player_losses import CriticLosses, of_all_critics
 from latentia.objectives.gan.views import View
 from latentia.runs.options import recipe_options
 
@@ -118,6 +120,17 @@ def test_swapping_real_and_fake_flips_what_it_must(name):
     assert terms.real_loss != swapped.real_loss
 
 
+@pytest.mark.parametrize(("even", "real", "fake"), [(None, 5 / 8, 5 / 8), (0.5, 5 / 8, 1 / 4)])
+def test_accuracies_are_means_over_critics_of_the_rows_on_their_side(even, real, fake):
+    """Real scores above, and generated ones below, the even score or the other kind's mean, strictly."""
+    zero = torch.zeros(())
+    first = torch.tensor([0.5, 2.0, 2.25, 4.75]), torch.tensor([0.5, 0.5, 0.5, 0.5])
+    second = torch.tensor([1.0, 2.0, 0.5, -3.5]), torch.tensor([-1.0, 0.0, 1.0, 2.0])
+    each = [CriticLosses(zero, zero, (scores,), even) for scores in (first, second)]
+    found = of_all_critics(each)
+    assert (found.real_accuracy, found.fake_accuracy) == (real, fake)
+
+
 def test_two_learning_rates_reach_the_optimisers():
     made = recipe(lr=0.003, critic_lr=0.007, beta1=0.25, beta2=0.75)
     *_, state = train(made.objective, [batch()], optim=made.optim, steps=1)
@@ -188,3 +201,29 @@ def test_a_critic_that_scores_rows_apart_reads_both_sides_in_one_pass(kind):
         gradients[one_pass] = torch.autograd.grad(loss, list(network.parameters()))
     for a, b in zip(gradients[decided], gradients[False], strict=True):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+
+
+class Restless(Plain):
+    """A network of the user's own that is random and counts its passes, as no list of layers shows."""
+
+    passes = 0
+
+    def forward(self, x, context=None):
+        self.passes += 1
+        return super().forward(x) + torch.randn(len(x), 1)
+
+
+def test_the_trial_of_a_critic_leaves_no_trace():
+    critic = game().critics[0]
+    critic.network = Restless(nn.Linear(2, 1))
+    before = torch.get_rng_state()
+    assert not scores_rows_apart(critic, View(rows()), View(rows(seed=1)))
+    assert critic.network.passes == 0
+    assert torch.get_rng_state().equal(before)
+
+
+def test_in_one_pass_each_side_keeps_a_context_of_its_own():
+    real, fake = View(torch.ones(2, 3), torch.zeros(2, 1)), View(torch.zeros(1, 3), torch.full((1, 1), 5.0))
+    scores = scores_of_both(lambda view: view.x.sum(1) + view.context[:, 0], real, fake, one_pass=True)
+    assert [each.tolist() for each in scores] == [[3.0, 3.0], [5.0]]
+    assert not scores_rows_apart(game().critics[0], View(rows()), View(rows(), rows()))

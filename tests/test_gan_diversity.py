@@ -19,6 +19,8 @@ from latentia.functional.gan.diversity import (
     mode_seeking,
     pulling_away,
 )
+from latentia.objectives.gan.terms import Diversity, logged, modules_among
+from latentia.objectives.gan.views import Drawn, Turn, View
 
 
 def draws(*shape: int, seed: int = 0) -> Tensor:
@@ -216,3 +218,42 @@ def test_pulling_away_is_0_of_orthogonal_rows_and_1_of_equal_ones():
     assert pulling_away(made(equal)).item() == pytest.approx(1)
     with pytest.raises(UsageError, match="the batch needs at least 2"):
         pulling_away(made(draws(1, 3)))
+
+
+# --- as terms of a game -----------------------------------------------------------------------------------------------
+
+
+def turn(n: int, step: int | None) -> Turn:
+    """Return a turn of n samples and real rows, whose features are the rows."""
+    real, fake = draws(n, 4, seed=1), draws(n, 4)
+    drawn = Drawn(draws(n, 3, seed=9), fake)
+    return Turn((), View(real), View(fake), real, drawn, CLASSES[:n], lambda view: view.x, step)
+
+
+@pytest.mark.parametrize("name", DIVERSITY)
+def test_a_term_reads_samples_their_codes_and_contexts_and_features_of_both_sides(name):
+    given = turn(6, step=5)
+    fake, real = given.features()
+    assert fake.equal(given.drawn.rows)
+    assert real.equal(given.x)
+    expected = DIVERSITY[name](Made(*given.drawn, lambda: (fake, real), CLASSES))
+    assert Diversity(name, 3.0)(given) == 3 * expected
+    with pytest.raises(UsageError, match="diversity_weight must be at least 0; got nan"):
+        Diversity(name, math.nan)
+
+
+@pytest.mark.parametrize("name", [name for name in DIVERSITY if fewest_rows(name) > 1])
+def test_only_a_last_and_short_batch_is_passed_over(name):
+    fewest = fewest_rows(name)
+    assert Diversity(name, 2.0)(turn(fewest, step=5)) == 2 * Diversity(name, 1.0)(turn(fewest, step=0))
+    assert Diversity(name, 2.0)(turn(fewest - 1, step=5)) == 0
+    for first in (0, None):
+        with pytest.raises(UsageError, match="at least"):
+            Diversity(name, 2.0)(turn(fewest - 1, step=first))
+
+
+def test_terms_of_one_label_are_logged_as_their_sum_and_modules_are_found_once():
+    one, two = Diversity("gdpp", 1.0), Diversity("mode-seeking", 1.0)
+    assert logged("generator", [one, two], torch.tensor([2.0, 3.0]).unbind()) == {"generator_diversity": 5.0}
+    module = torch.nn.Identity()
+    assert modules_among([module, one, module]) == [module]
