@@ -32,7 +32,7 @@ def forgetting():
     for each in REGISTRIES.values():
         for name in list(each._outside):
             for known in (each._members, each._facts, each._outside):
-                del known[name]
+                known.pop(name, None)
             for written in [written for written, named in each._written.items() if named == name]:
                 del each._written[written]
     for name in set(sys.modules) - modules:
@@ -223,6 +223,29 @@ def test_a_run_of_a_recipe_of_one_s_own_is_loaded_with_its_file(folder: Path):
     named = {part["name"] for part in json.loads((folder / "run/config.json").read_text())["parts"]}
     assert named == {"robust-vae", "cross"}
     assert "the recipe name 'robust-vae' of my_recipe.py" in latentia(*own[2:], "sample", "run", code=1)
+
+
+def test_a_run_of_one_s_own_parts_is_gone_on_with_only_with_their_files(folder: Path):
+    """The recipe, the dataset and an option's name: none of them is called unknown where the run says whose it is."""
+    own = ("--import", "my_recipe.py", "--import", "my_dataset.py", "--import", "my_prior.py")
+    fits = (
+        ("fit", "robust-vae", "--data=cross", "--latent-dim=2"),
+        ("fit", "vae", "--data", "cross", "--prior", "laplace", "--latent-dim=2", "--out=run"),
+    )
+    for fit in fits:
+        latentia(*own, *fit, "--steps", "1")
+        said = latentia(*fit, "--steps", "2", "--resume", code=1)
+        assert re.search(
+            r"not imported here: put --import my_dataset.py .*between latentia and the verb", said
+        ), said
+        assert "version" not in said
+        latentia(*own, *fit, "--steps", "2", "--resume")
+    code = "import latentia as lt; lt.fit('robust-vae', 'cross', out='runs/robust-vae-cross', resume=True)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "--import my_dataset.py --import my_recipe.py" in done.stderr
+    assert "unknown recipe name 'robust-vae'" in latentia(
+        "fit", "robust-vae", "--data", "cross", "--resume", "--out=new", code=2
+    )
 
 
 @pytest.mark.parametrize(

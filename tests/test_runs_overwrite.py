@@ -6,6 +6,8 @@ import inspect
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import get_type_hints
 
@@ -18,7 +20,7 @@ from latentia.cli import main
 from latentia.cli.commands import verbs
 from latentia.errors import RunError
 from latentia.runs import entries
-from latentia.runs.entries import foreign_entries, refuse_existing
+from latentia.runs.entries import foreign_entries, refuse_existing, waiting
 
 LEAVES = "so --overwrite leaves it alone"
 
@@ -270,6 +272,54 @@ def test_what_a_killed_program_left_next_to_it_is_cleared(ours):
     shutil.copytree(ours, ours.with_name(".run.new"))
     shutil.copytree(ours, ours.with_name(".run.old"))
     vae(epochs=1, seed=5, out=ours, overwrite=True)
+    assert names(ours.parent) == ["run"]
+
+
+@pytest.fixture
+def gone() -> int:
+    """The number of a process that is over."""
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    return done.pid
+
+
+def test_each_program_waits_in_a_folder_of_its_own_and_clears_those_of_killed_ones(ours, gone):
+    mine = waiting(ours).name
+    machine = mine.removeprefix(".run.").removesuffix(f"-{os.getpid()}.new")
+    for name in (mine, f".run.{machine}-{gone}.new", ".run.elsewhere-1.new", f".run.b.{machine}-{gone}.new"):
+        shutil.copytree(ours, ours.with_name(name))
+    vae(epochs=1, seed=5, out=ours, overwrite=True)
+    assert {*names(ours.parent)} == {"run", ".run.elsewhere-1.new", f".run.b.{machine}-{gone}.new"}
+
+
+def test_two_programs_do_not_write_to_one_place(out, monkeypatch):
+    """One that comes later is refused, before its training or when it first writes."""
+    theirs = waiting(out).with_name(waiting(out).name.replace(f"-{os.getpid()}.", f"-{os.getppid()}."))
+    theirs.mkdir()
+    told = rf"another program, process {os.getppid()}, is writing a run to .*run \(in \.run\..*\.new"
+    refused(out, told, monkeypatch, overwrite=False)
+    theirs.rmdir()
+    come = {2: lambda: theirs.mkdir(), 3: lambda: None}
+    with (
+        watching(monkeypatch, lambda state: come.get(state.step, int)()),
+        pytest.raises(RunError, match=told),
+    ):
+        vae(epochs=2, checkpoint_every=4, out=out)
+    assert names(out.parent) == [theirs.name]
+
+
+def test_a_run_that_another_program_has_written_meanwhile_is_not_replaced(ours, tmp_path, monkeypatch):
+    vae(epochs=1, seed=7, out=tmp_path / "theirs")
+
+    def come(state):
+        if state.step == 3:
+            shutil.rmtree(ours)
+            (tmp_path / "theirs").rename(ours)
+
+    told = "another program has written a run to .*run meanwhile: choose another folder"
+    with watching(monkeypatch, come), pytest.raises(RunError, match=told):
+        vae(epochs=2, checkpoint_every=4, seed=5, out=ours, overwrite=True)
+    assert lt.load(ours).training.seed == 7
     assert names(ours.parent) == ["run"]
 
 

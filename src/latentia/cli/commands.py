@@ -8,6 +8,7 @@ signature as one parameter. Verbs import what is heavy inside, so that help scre
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 from latentia.checks import hints_of
@@ -53,6 +54,31 @@ def typed_flags(words: Sequence[str]) -> list[str]:
         ['--latent-dim', '-n']
     """
     return [word.partition("=")[0].replace("_", "-") for word in words if re.match(r"--\w|-[a-zA-Z]", word)]
+
+
+def typed_value(words: Sequence[str], flag: str) -> str:
+    """Return the word that was typed for an option, or an empty one.
+
+    Example:
+        >>> typed_value(["fit", "--out", "a", "--data=b"], "--data"), typed_value(["--out"], "--out")
+        ('b', '')
+    """
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == flag:
+            return following
+        if word.startswith(f"{flag}="):
+            return word.partition("=")[2]
+    return ""
+
+
+def default_folder(recipe: str, data: str) -> Path:
+    """Return where a run is written unless ``--out`` says so.
+
+    Example:
+        >>> print(default_folder("vae", "photos/cats.npy").as_posix())
+        runs/vae-cats
+    """
+    return Path("runs") / f"{recipe}-{Path(data).resolve().name.partition('.')[0]}"
 
 
 def about(doc: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latentia.cli.commands import verbs
+from latentia.cli.commands import default_folder, verbs
 from latentia.cli.tables import print_scores
 from latentia.errors import UsageError
 from latentia.options import Count
@@ -67,16 +67,6 @@ def fit(
     _judge(run, rows)
     print(path)
     return 0
-
-
-def default_folder(recipe: str, data: str) -> Path:
-    """Return where a run is written unless ``--out`` says so.
-
-    Example:
-        >>> print(default_folder("vae", "photos/cats.npy").as_posix())
-        runs/vae-cats
-    """
-    return Path("runs") / f"{recipe}-{Path(data).resolve().name.partition('.')[0]}"
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

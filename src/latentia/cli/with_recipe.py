@@ -1,15 +1,16 @@
 """Verbs that take a recipe: its options, those of the training, and examples on rows that it takes."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from latentia.cli.commands import about, listed, typed_flags
+from latentia.cli.commands import about, default_folder, listed, typed_flags, typed_value
 from latentia.cli.parse import parse
-from latentia.errors import UsageError
+from latentia.errors import UnknownNameError, UsageError
 from latentia.registry import recipes
 from latentia.runs.options import Training, owned_by_others
 from latentia.runs.renamed import current_words
-from latentia.signatures import Signature, section, signature_of
+from latentia.signatures import Option, Signature, section, signature_of
 from latentia.syntax import UnreadableError, signature_in
 
 
@@ -19,22 +20,45 @@ def parse_with_recipe(name: str, verb: Callable[..., Any], words: Sequence[str])
     Raises:
         UsageError: for a recipe that does not exist or does not come first, and as `parse` does.
     """
-    signature, training = signature_of(verb), signature_of(Training).options
-    own = [option for option in signature.options if option.name != "recipe"]
+    signature = signature_of(verb)
     if list(words[:1]) in (["-h"], ["--help"]):
-        groups = {"": own, "training options": training}
-        return parse(f"latentia {name} RECIPE", _any_recipe(signature.doc), groups, words)
+        return parse(f"latentia {name} RECIPE", _any_recipe(signature.doc), _groups(signature), words)
     if not words or words[0].startswith("-"):
         raise UsageError(
             f"{name} takes a recipe first: latentia {name} RECIPE ...; there are: {', '.join(recipes)}"
         )
+    try:
+        return _parsed(name, signature, words)
+    except UnknownNameError:
+        _refuse_unimported(words)
+        raise
+
+
+def _parsed(name: str, verb: Signature, words: Sequence[str]) -> dict[str, Any]:
     chosen = recipes.name_of(words[0])
     recipe, command = signature_of_recipe(chosen), f"latentia {name} {chosen}"
-    groups = {"": own, f"{chosen} options": recipe.keywords, "training options": training}
+    groups = _groups(verb, **{f"{chosen} options": recipe.keywords})
     words = current_words(chosen, words[1:])
     _refuse_others([option.flag for group in groups.values() for option in group], chosen, words)
-    values = parse(command, _one_recipe(signature.doc, recipe.doc, chosen), groups, words)
+    values = parse(command, _one_recipe(verb.doc, recipe.doc, chosen), groups, words)
     return {"recipe": chosen, **values}
+
+
+def _groups(verb: Signature, **recipe: Sequence[Option]) -> dict[str, Sequence[Option]]:
+    own = [option for option in verb.options if option.name != "recipe"]
+    return {"": own, **recipe, "training options": signature_of(Training).options}
+
+
+def _refuse_unimported(words: Sequence[str]) -> None:
+    """Raise `RunError`, which says what to import, where a run of parts that are not imported is to go on."""
+    if "--resume" not in typed_flags(words):
+        return
+    from latentia.runs.folder import read_config
+
+    out, data = typed_value(words, "--out"), typed_value(words, "--data")
+    path = Path(out) if out else default_folder(words[0], data)
+    if path.is_dir():
+        read_config(path)
 
 
 def signature_of_recipe(name: str) -> Signature:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import platform
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +30,7 @@ _FILES = {
 _CLUTTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # of programs that show folders
 _CHECKPOINT = re.compile(r"\d{10,}\.safetensors")
 _TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}")  # of a write that was killed, as `write_atomically` names it
+_WAITING = re.compile(r"(?:(.+)-(\d+)\.)?new")  # of a machine's process; of none as earlier versions wrote it
 _NAMED = 3  # foreign entries that a message names
 
 
@@ -37,9 +40,60 @@ def checkpoint_files(path: Path) -> list[Path]:
 
 
 def sibling(place: Path, ending: str) -> Path:
-    """Return where a folder waits that is to take a place ("new"), or that leaves it ("old")."""
+    """Return where a folder waits that is to take a place, or that leaves it ("old")."""
     place = place.resolve()  # also of "."
     return place.with_name(f".{place.name}.{ending}")
+
+
+def waiting(place: Path) -> Path:
+    """Return where this process fills the folder that is to take a place."""
+    return sibling(place, f"{_machine()}-{os.getpid()}.new")
+
+
+def left_behind(place: Path) -> list[Path]:
+    """Return the folders that were to take a place, of programs of this machine that are no longer there."""
+    return [path for path, process in _all_waiting(place) if not _is_running(process)]
+
+
+def refuse_rivals(place: Path) -> None:
+    """Raise `RunError` where another program of this machine is about to write a run to a place."""
+    for path, process in _all_waiting(place):
+        if _is_running(process):
+            raise RunError(
+                f"another program, process {process}, is writing a run to {place} (in {path.name}, next to it): "
+                "choose another folder"
+            )
+
+
+def _all_waiting(place: Path) -> list[tuple[Path, int]]:
+    """Return the folders of this machine that are to take a place, with the process that fills each, or 0."""
+    place = place.resolve()
+    readable = place.parent.is_dir() and os.access(place.parent, os.R_OK)
+    start, found = f".{place.name}.", list[tuple[Path, int]]()
+    for path in place.parent.iterdir() if readable else ():
+        match = _WAITING.fullmatch(path.name.removeprefix(start)) if path.name.startswith(start) else None
+        if match and match[1] in (None, _machine()):
+            found.append((path, int(match[2] or 0)))
+    return sorted(found)
+
+
+def _machine() -> str:
+    return re.sub(r"\W", "-", platform.node()) or "localhost"
+
+
+def _is_running(process: int) -> bool:
+    """Whether another process is there; on Windows asking would interrupt it, so that it counts as being there."""
+    if process in (0, os.getpid()):
+        return False
+    if sys.platform == "win32":
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:
@@ -65,8 +119,8 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
 
 def _refuse_siblings(place: Path, *, there: bool) -> None:
     """Raise `RunError` where the folders next to a place that come and go with a run are not ours to delete."""
-    new, old = sibling(place, "new"), sibling(place, "old")
-    for path in (new, old):
+    old = sibling(place, "old")
+    for path in (*left_behind(place), old):
         foreign = [path.name] if path.is_symlink() or path.is_file() else foreign_entries(path)
         if foreign:
             raise RunError(

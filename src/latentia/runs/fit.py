@@ -20,10 +20,10 @@ from latentia.registry import recipes
 from latentia.runs.build import build, with_training
 from latentia.runs.costs import Meter, read_costs
 from latentia.runs.data import description, read_parts
-from latentia.runs.diagnostics.finding import TrainingLog, columns_of
+from latentia.runs.diagnostics.finding import Facts, TrainingLog, columns_of
 from latentia.runs.distributed import device_named, rank, world
 from latentia.runs.doctor import noticing, training_facts, why_not_finite
-from latentia.runs.entries import METRICS, refuse_existing
+from latentia.runs.entries import METRICS, refuse_existing, refuse_rivals
 from latentia.runs.folder import Checkpoint, RunFolder
 from latentia.runs.history import Row, read_rows
 from latentia.runs.loop import Loop
@@ -94,30 +94,13 @@ def fit(
         >>> run.sample(5, seed=0).shape
         torch.Size([5, 2])
     """
-    path = None if out is None else Path(out)
-    if resume and path is None:
-        raise UsageError("resume needs out=, the run folder to go on with")
-    if path is not None and not resume:
-        refuse_existing(path, overwrite=overwrite)
+    path = _place(out, overwrite=overwrite, resume=resume)
     recipe = recipes.name_of(recipe) if isinstance(recipe, str) else recipe
-    maker = recipes[recipe] if isinstance(recipe, str) else None
     options = current_options(recipe if isinstance(recipe, str) else None, options)
-    training, recipe_options = split_options(maker, as_begun(options, path) if resume and path else options)
+    if resume and path is not None:  # first: its config.json says which parts are to be imported
+        options = as_begun(options, path)
     reading = {"support": support, "labels": labels, "context": context, "resize": resize}
-    rows, held_out = read_parts(data, training, **reading)
-    made = build(recipe, rows.spec, recipe_options, training.seed) if isinstance(recipe, str) else recipe
-    made = with_training(made, training)
-    run = Run(
-        name=recipe if isinstance(recipe, str) else None,
-        options=recipe_options,
-        training=training,
-        data=description(data, rows, training, labels=labels, resize=resize),
-        recipe=made,
-        epochs=[],
-        path=path,
-        held_out=held_out,
-        train_rows=rows if isinstance(rows, Rows) else None,
-    )
+    run, rows = _prepared(recipe, data, path, reading, options)
     checkpoint = last_checkpoint(run) if resume else None
     if checkpoint is not None and path is not None and _is_done(run, rows, checkpoint, path):
         return run
@@ -129,6 +112,40 @@ def fit(
         enter_stage(run, run.stage + 1)
         _train(run, rows, None, overwrite=True, progress=progress, on_epoch=called)
     return run
+
+
+def _place(out: str | Path | None, *, overwrite: bool, resume: bool) -> Path | None:
+    """Return the run folder to write, after checking that it may be."""
+    path = None if out is None else Path(out)
+    if resume and path is None:
+        raise UsageError("resume needs out=, the run folder to go on with")
+    if path is not None and not resume:
+        refuse_existing(path, overwrite=overwrite)
+        if rank() == 0:  # the others do not write
+            refuse_rivals(path)
+    return path
+
+
+def _prepared(
+    recipe: str | Recipe, data: Any, path: Path | None, reading: dict[str, Any], options: dict[str, Any]
+) -> tuple[Run, Rows | Stream]:
+    """Return a run before its first step, and the rows to train on."""
+    name = recipe if isinstance(recipe, str) else None
+    training, recipe_options = split_options(None if name is None else recipes[name], options)
+    rows, held_out = read_parts(data, training, **reading)
+    made = build(recipe, rows.spec, recipe_options, training.seed) if isinstance(recipe, str) else recipe
+    run = Run(
+        name=name,
+        options=recipe_options,
+        training=training,
+        data=description(data, rows, training, labels=reading["labels"], resize=reading["resize"]),
+        recipe=with_training(made, training),
+        epochs=[],
+        path=path,
+        held_out=held_out,
+        train_rows=rows if isinstance(rows, Rows) else None,
+    )
+    return run, rows
 
 
 def _is_done(run: Run, rows: Rows | Stream, checkpoint: Checkpoint, path: Path) -> bool:
@@ -189,20 +206,33 @@ def _train(
         say=print_note if reporting else None,
         stage=run.stage,
     )
+    _go_on(loop, run, rows, checkpoint)
+    _run(loop, run, _states(run, source, steps, checkpoint), facts, progress=progress)
+
+
+def _go_on(loop: Loop, run: Run, rows: Rows | Stream, checkpoint: Checkpoint | None) -> None:
+    """Put a loop where a checkpoint was made, or after the run's earlier stages."""
     if checkpoint is not None:
         if isinstance(rows, Stream):
-            warnings.warn("a DataLoader has no place to go on from: its batches begin anew", stacklevel=3)
+            warnings.warn("a DataLoader has no place to go on from: its batches begin anew", stacklevel=4)
         path = run.path or Path()
         loop.resume(checkpoint, read_rows(path / METRICS), read_costs(path))
     elif run.stage:
         loop.follow(run.epochs)
-    states = _states(run, source, steps, checkpoint)
+
+
+def _run(loop: Loop, run: Run, states: Iterator[State], facts: Facts, *, progress: bool) -> None:
+    """Run a loop to its end; what was trained is written whatever ends it.
+
+    Raises:
+        NonFiniteError: with the run, and what went before.
+    """
     title = f"{run.name or 'recipe'} on {run.data['name']}" + (
         f", stage {run.stage + 1}" if run.stage else ""
     )
     stopped = ""
     try:
-        with progress_bar(title, steps, steps_per_epoch, show=progress) as show:
+        with progress_bar(title, loop.steps, loop.steps_per_epoch, show=progress) as show:
             loop.run(states, show)
     except NonFiniteError as error:
         stopped = f"{error}; {why_not_finite(TrainingLog(columns_of(loop.history), facts))}"

@@ -19,8 +19,11 @@ from latentia.runs.entries import (
     MODEL,
     STOPPED,
     checkpoint_files,
+    left_behind,
     refuse_existing,
+    refuse_rivals,
     sibling,
+    waiting,
 )
 from latentia.runs.files import read_json, read_metadata, read_tensors, write_json, write_tensors
 from latentia.runs.history import HistoryFile, Row
@@ -97,12 +100,15 @@ def new_folder(place: Path, *, overwrite: bool) -> Path:
     """Make an empty folder next to the place that it is to take.
 
     Raises:
-        RunError: if something is at the place that may not be replaced, or the folder cannot be made.
+        RunError: if something is at the place that may not be replaced, another program is making one for it too, or
+            the folder cannot be made.
     """
     refuse_existing(place, overwrite=overwrite)
-    new = sibling(place, "new")
+    refuse_rivals(place)
+    new = waiting(place)
     try:
-        shutil.rmtree(new, ignore_errors=True)  # of a program that was killed
+        for left in left_behind(place):
+            shutil.rmtree(left, ignore_errors=True)
         new.mkdir(parents=True)
     except OSError as error:
         raise RunError(f"cannot make the run folder {place}: {error.strerror or error}") from error
@@ -194,6 +200,7 @@ class RunFolder:
         self.objective = objective
         self.overwrite = overwrite
         self.begun = begun
+        self.before = _written(self.place)
         self.history = HistoryFile()
         self.path: Path | None = None  # where it is now; None before anything is written
 
@@ -243,5 +250,15 @@ class RunFolder:
     def _settle(self, path: Path) -> None:
         if path != self.place:
             refuse_existing(self.place, overwrite=self.overwrite)  # again: what may have come since
+            if _written(self.place) != self.before:
+                raise RunError(
+                    f"another program has written a run to {self.place} meanwhile: choose another folder"
+                )
             take_place(path, self.place)
             self.path = self.place
+
+
+def _written(place: Path) -> int | None:
+    """Return when a run folder's config.json was written, in nanoseconds; None where there is none."""
+    file = place / CONFIG
+    return file.stat().st_mtime_ns if file.is_file() else None
