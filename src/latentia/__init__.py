@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Density,
         Encodes,
         Generative,
+        Imputes,
         Pathwise,
         SamplesContext,
         Translates,
@@ -47,7 +48,7 @@ for _package in ("metrics", "recipes"):
 
 _HOMES = {
     "latentia.core.model": (
-        "Generative", "Pathwise", "Density", "Bounded", "Encodes", "Decodes", "Translates",
+        "Generative", "Pathwise", "Density", "Bounded", "Encodes", "Decodes", "Translates", "Imputes",
         "SamplesContext",
     ),
     "latentia.core.objective": ("Batch", "Objective"),
@@ -68,7 +69,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [  # noqa: RUF022  (in the order in which a reader meets them)
     "fit", "load", "evaluate", "doctor", "write_report", "two_sample_test", "train", "Run", "TestResult", "Recipe",
     "Objective", "Batch", "Optim", "DataSpec", "Support",
-    "Generative", "Pathwise", "Density", "Bounded", "Encodes", "Decodes", "Translates", "SamplesContext",
+    "Generative", "Pathwise", "Density", "Bounded", "Encodes", "Decodes", "Translates", "Imputes", "SamplesContext",
     "recipes", "datasets", "metrics", "likelihoods", "priors", "posteriors", "divergences",
 ]  # fmt: skip
 

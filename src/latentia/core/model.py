@@ -138,6 +138,27 @@ class Translates(ABC):
         """Return the rows (B, *event) in the domain that the context (B, c) names, without gradient."""
 
 
+class Imputes(ABC):
+    """A model that fills the entries of rows that are missing."""
+
+    @abstractmethod
+    def impute(
+        self, x: Tensor, context: Tensor | None = None, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return the rows with each missing entry drawn from its distribution given those that are there.
+
+        The entries of a row are drawn jointly, and those that are there stay as they are.
+
+        Args:
+            x: (B, *event) rows, in which NaN is what to fill, also where the data that the model is of has no gaps.
+            context: (B, *context) what to condition on, for conditional models.
+            generator: where randomness comes from; torch's global state without one.
+
+        Returns:
+            (B, *event) without NaN, in the support, without gradient.
+        """
+
+
 @runtime_checkable
 class LatentVariableModel(Protocol):
     """p(x) = ∫ p(x | z) p(z) dz with prior, likelihood and encoder at hand; `LatentVariable` is one."""
