@@ -227,3 +227,14 @@ def test_in_one_pass_each_side_keeps_a_context_of_its_own():
     scores = scores_of_both(lambda view: view.x.sum(1) + view.context[:, 0], real, fake, one_pass=True)
     assert [each.tolist() for each in scores] == [[3.0, 3.0], [5.0]]
     assert not scores_rows_apart(game().critics[0], View(rows()), View(rows(), rows()))
+
+
+@pytest.mark.parametrize(("options", "expected"), [({}, True), ({"loss": "relativistic-paired"}, False)])
+def test_both_sides_are_read_at_once_where_all_critics_can_and_the_loss_allows_it(options, expected):
+    """A relativistic loss takes sums of its own on each side, for the gradient of the last bias to be 0."""
+    played = game(critics=2, **options)
+    next(played.step(batch()))
+    assert played.one_pass == expected
+    played.one_pass, played.critics[1].network = None, Centred()
+    next(played.step(batch()))
+    assert not played.one_pass

@@ -25,6 +25,7 @@ from latentia.networks.scaling import Scaling
 from latentia.objectives.gan.adversarial import Adversarial
 from latentia.objectives.gan.critic_input import CriticInput, InstanceNoise
 from latentia.objectives.gan.critic_penalties import Penalty
+from latentia.objectives.gan.replay import Replay
 from latentia.objectives.gan.terms import label_of
 from latentia.objectives.gan.unroll import Unroll
 from latentia.objectives.gan.views import Drawn, Turn, View, Views
@@ -195,6 +196,14 @@ def test_a_joint_critic_goes_with_what_other_games_have(options):
     loss = played.generator_loss(line(), None)
     weights = [*played.views.parameters(), *played.model.parameters()]
     assert all(g.abs().sum() > 0 for g in torch.autograd.grad(loss, weights))
+
+
+def test_replay_keeps_no_codes_for_a_joint_critic():
+    parts = game()
+    with pytest.raises(UsageError, match="replay keeps rows without what they are conditioned on"):
+        Adversarial(
+            parts.model, list(parts.critics), parts.losses, views=WithCodes(nn.Linear(2, 3)), replay=Replay(5, (2,))
+        )
 
 
 def test_a_joint_critic_has_no_ratio_of_rows_and_a_critic_of_rows_has():
@@ -383,6 +392,9 @@ def test_whatever_has_a_critic_has_a_ratio_and_features():
     from latentia.runs.doctor import training_facts
     from latentia.runs.options import Training
 
+    played, far = game(), 5 * rows() + 100
+    played.begin(Batch(far))
+    assert played.critics[0](far).equal(played.critics[0].score(played.seen(far)))  # scaled as for the generator
     reading, x = CriticReading.of(Ratio()), rows()
     assert torch.allclose(reading.log_ratio(x), reading.critics[0](x), atol=1e-5)
     assert reading.features().encode(x).mean.shape[0] == 16

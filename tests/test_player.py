@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from tests.draws import seeded
+from tests.running import same, weights
 from torch import nn
 
 from latentia.core.player import OPTIMISERS, Optim, Player
@@ -54,6 +55,20 @@ def test_a_state_that_was_saved_comes_back_bit_for_bit(name, fall_in_line):
         assert norms[0] == norms[1]
     for a, b in zip(modules[0].parameters(), modules[1].parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_a_state_that_is_loaded_between_two_steps_is_gone_on_from(name):
+    module = convolution()
+    player = Player("model", module, Optim(name, lr=0.01, momentum=0.9 if name in ("sgd", "rmsprop") else 0.0))
+    player.descend(loss_of(module, 0))
+    at_one = weights(module), {key: value.clone() for key, value in player.tensors().items()}
+    player.descend(loss_of(module, 1), step=1)
+    at_two = weights(module)
+    module.load_state_dict(at_one[0])
+    player.load_tensors(at_one[1])
+    player.descend(loss_of(module, 1), step=1)
+    assert same(weights(module), at_two)
 
 
 def test_an_optimiser_that_has_not_moved_has_no_state():

@@ -21,7 +21,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import latentia as lt
-from latentia.core.finiteness import READ_EVERY
+from latentia.core.finiteness import READ_EVERY, Watch
 from latentia.core.logged import Logged, read_all
 from latentia.core.objective import Batch, Objective
 from latentia.core.player import Optim, Player
@@ -497,6 +497,20 @@ def test_the_weights_of_a_whole_sound_step_come_back_with_their_statistics():
     assert same(kept, weights(game))
 
 
+def test_the_last_copy_from_before_a_bad_step_comes_back_and_older_ones_are_forgotten():
+    game = Game(spoiled, model=linear(0))
+    watch, weight = Watch(game), game.model.weight
+    for step in (0, 50, 100, 200):  # none is due at 50
+        nn.init.constant_(weight, step)
+        watch.good.before(step)
+    for step, expected in ((0, 0), (100, 0), (101, 100), (200, 100), (201, 200), (None, 200)):
+        watch.good.put_back(step)
+        assert weight.eq(expected).all()
+    watch.look(200, "the loss is", torch.zeros(()))
+    watch.read()
+    assert [step for step, _ in watch.good.copies] == [200]
+
+
 @pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "sgd"])
 @pytest.mark.parametrize("fault", ["nan", "gradient"])
 def test_nobody_moves_from_the_first_bad_number_until_it_is_read(name, fault):
@@ -773,6 +787,11 @@ def test_what_a_step_logs_may_be_tensors_with_gradients_or_numbers():
     assert state.metrics["five"] == 5.0
     assert state.metrics["half"] == 0.5
     assert all(type(value) is float for value in state.metrics.values())
+
+
+def test_what_a_step_logs_is_exact_in_any_mixture_of_types():
+    logged = {"loss": torch.tensor(0.5), "rows": torch.tensor(2**24 + 1), "wide": torch.tensor(0.1).double()}
+    assert Logged(logged).read() == {"loss": 0.5, "rows": 2**24 + 1, "wide": float(logged["wide"])}
 
 
 def test_integers_are_given_to_the_step_as_floating_point_numbers():
