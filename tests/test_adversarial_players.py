@@ -131,6 +131,25 @@ def test_accuracies_are_means_over_critics_of_the_rows_on_their_side(even, real,
     assert (found.real_accuracy, found.fake_accuracy) == (real, fake)
 
 
+def test_a_round_clips_after_each_update_and_logs_the_last_of_each_player():
+    played = game(loss="wasserstein", clip_weights=0.01, critic_steps=2)
+    steps, losses = played.step(batch()), []
+    for player in ("critic", "critic", "generator"):
+        name, loss = next(steps)
+        assert name == player
+        losses.append(loss)
+        if len(losses) > 1:
+            assert all(p.abs().max() <= 0.01 for p in played.critics.parameters())
+        for p in played.critics.parameters():
+            nn.init.normal_(p, generator=torch.Generator().manual_seed(len(losses)))
+    with pytest.raises(StopIteration) as ended:
+        next(steps)
+    logged = ended.value.value
+    assert losses[0] != losses[1]
+    assert (logged["critic_loss"], logged["generator_loss"]) == (losses[1], losses[2])
+    assert logged["critic_loss_real"] + logged["critic_loss_fake"] == losses[1]
+
+
 def test_two_learning_rates_reach_the_optimisers():
     made = recipe(lr=0.003, critic_lr=0.007, beta1=0.25, beta2=0.75)
     *_, state = train(made.objective, [batch()], optim=made.optim, steps=1)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from tests.draws import seeded
-from tests.games import PLANE, batch, game, recipe, rows
+from tests.games import GREY, PLANE, batch, game, recipe, rows
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
@@ -198,11 +198,22 @@ def test_a_joint_critic_goes_with_what_other_games_have(options):
     assert all(g.abs().sum() > 0 for g in torch.autograd.grad(loss, weights))
 
 
+@pytest.mark.parametrize("clip", [0.0, -1.0, math.nan])
+def test_weights_are_clipped_to_a_positive_number(clip):
+    parts = game()
+    with pytest.raises(UsageError, match="clip_weights must be positive"):
+        Adversarial(parts.model, list(parts.critics), parts.losses, clip=clip)
+
+
 def test_replay_keeps_no_codes_for_a_joint_critic():
     parts = game()
     with pytest.raises(UsageError, match="replay keeps rows without what they are conditioned on"):
         Adversarial(
-            parts.model, list(parts.critics), parts.losses, views=WithCodes(nn.Linear(2, 3)), replay=Replay(5, (2,))
+            parts.model,
+            list(parts.critics),
+            parts.losses,
+            views=WithCodes(nn.Linear(2, 3)),
+            replay=Replay(5, (2,)),
         )
 
 
@@ -303,6 +314,31 @@ def test_a_term_of_the_critics_needs_no_parameters():
     ]
 
 
+def test_packs_of_both_sides_share_one_context():
+    """A penalty then differentiates rows alone, as it does without packs."""
+    parts, seen = game("conditional-gan", GREY, pack=2), []
+
+    def noted(turn: Turn) -> Tensor:
+        seen.append(turn)
+        return turn.x.new_zeros(())
+
+    played = Adversarial(parts.model, list(parts.critics), parts.losses, critic_terms=[noted])
+    next(played.step(batch(GREY)))
+    assert seen[0].real.context.shape == (8, 2, 2)
+    assert seen[0].real.context is seen[0].fake.context
+
+
+def test_features_are_those_of_the_first_critic():
+    parts, seen = game(critics=2), []
+    played = Adversarial(
+        parts.model, list(parts.critics), parts.losses, critic_terms=[lambda t: seen.append(t) or t.x.sum()]
+    )
+    next(played.step(batch()))
+    fake, real = seen[0].features()
+    for found, view in ((fake, seen[0].fake), (real, seen[0].real)):
+        assert found.equal(played.critics[0].scaled_features(view.x, view.context))
+
+
 class Judge(nn.Module):
     """A term whose parameters move with the player that it names."""
 
@@ -394,7 +430,9 @@ def test_whatever_has_a_critic_has_a_ratio_and_features():
 
     played, far = game(), 5 * rows() + 100
     played.begin(Batch(far))
-    assert played.critics[0](far).equal(played.critics[0].score(played.seen(far)))  # scaled as for the generator
+    assert played.critics[0](far).equal(
+        played.critics[0].score(played.seen(far))
+    )  # scaled as for the generator
     reading, x = CriticReading.of(Ratio()), rows()
     assert torch.allclose(reading.log_ratio(x), reading.critics[0](x), atol=1e-5)
     assert reading.features().encode(x).mean.shape[0] == 16

@@ -15,12 +15,14 @@ from latentia.core.model import Conditional, Translates
 from latentia.core.objective import Batch, Objective
 from latentia.core.player import Optim
 from latentia.core.recipe import Recipe
+from latentia.data.attributes import Attribute, text_values
 from latentia.data.batches import Batches, balanced_order
-from latentia.data.domains import Together
+from latentia.data.domains import Together, in_domains
 from latentia.data.read import read_rows
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
 from latentia.data.streams import Stream
+from latentia.data.transforms import Binarise
 from latentia.errors import DataError, UsageError
 from latentia.networks.conditioning import ContextEncoder
 
@@ -124,6 +126,12 @@ def test_rows_of_several_sets_are_read_where_they_are():
     assert store.index_select(0, index).dtype == torch.uint8
     halves = Rows(torch.full((2, 1), 0.5), DataSpec((1,), Support("real")))
     assert Together((plain, halves)).index_select(0, torch.tensor([3, 10])).tolist() == [[3.0], [0.5]]
+    assert in_domains({"plain": plain, "halves": halves}, "both").spec.support == Support("real")
+    sized = Rows(torch.zeros(2, 1), DataSpec((1,), Support("real"), columns=("size",)))
+    assert in_domains({"a": sized, "b": sized}, "both").spec.columns == ("size",)
+    binary = Rows(torch.ones(2, 1), DataSpec((1,), Support("unit")))
+    with pytest.raises(UsageError, match="the sets of both have transforms already"):
+        in_domains({"a": binary, "b": binary.transformed(Binarise("dynamic"))}, "both")
 
 
 def test_what_is_no_pair_of_sets_is_refused(tmp_path):
@@ -180,6 +188,13 @@ def test_balanced_batches_are_a_function_of_seed_and_epoch_and_begin_anywhere():
     assert not whole[0].equal(next(Batches(unequal(), 4, seed=2, balanced=True).at(0)).index)
     labels = unequal().labels
     assert not balanced_order(labels, 0, 0).equal(balanced_order(labels, 0, 1))
+
+
+def test_each_class_has_an_order_of_its_own_and_a_new_one_each_time():
+    labels = torch.arange(3).repeat_interleave(torch.tensor([6, 6, 12]))
+    first, second, _ = balanced_order(labels, seed=0, epoch=0).view(12, 3).unbind(1)
+    assert first[:6].tolist() != first[6:].tolist()
+    assert first[:6].tolist() != (second[:6] - 6).tolist()
 
 
 def test_processes_share_a_balanced_batch_and_each_part_is_balanced():
@@ -246,6 +261,21 @@ def test_a_loader_of_batches_fits():
     lt.fit(
         "gan", DataLoader([Batch(torch.randn(8, 2))] * 3, batch_size=None), hidden=4, epochs=1, progress=False
     )
+
+
+def test_the_first_batch_of_a_loader_tells_kinds_and_ranges_and_rows_become_floating_point():
+    attributes = {
+        "kind": torch.tensor([0, 1], dtype=torch.uint8),
+        "weight": torch.tensor([4.0, 2.5]),
+        "said": text_values(["a", "bc"]),
+    }
+    stream = read_rows([Batch(torch.tensor([[0], [7]]), attributes=attributes)], labels=["low", "high"])
+    assert stream.spec.attributes == (
+        Attribute("kind", ("low", "high"), role="label"),
+        Attribute("weight", (2.5, 4.0), "real"),
+        Attribute("said", kind="text"),
+    )
+    assert next(iter(stream)).x.dtype == torch.float32
 
 
 def test_batches_of_a_loader_are_checked():

@@ -119,6 +119,12 @@ def test_union_is_the_support_of_both_parts():
             union.check(torch.from_numpy(y).double())
             if x.dtype == y.dtype:
                 assert union == infer_support(np.concatenate([x, y]))
+            for pair in (
+                (f"{a} or missing", b),
+                (a, f"{b} or missing"),
+                (f"{a} or missing", f"{b} or missing"),
+            ):
+                assert Support.parse(pair[0]).union(Support.parse(pair[1])) == union.or_missing
 
 
 @pytest.mark.parametrize("text", ALL)

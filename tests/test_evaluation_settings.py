@@ -96,6 +96,7 @@ def test_help_lists_the_settings_that_evaluate_takes(capsys):
     ("settings", "message"),
     [
         ({"ais_chain": 3}, "unknown setting 'ais_chain'; did you mean 'ais_chains'"),
+        ({"max_row": 3}, "unknown setting 'max_row'; did you mean 'max_rows'"),
         ({"ais_chains": 0}, "ais_chains must be at least 1; got 0"),
         ({"iwae_samples": 1.5}, "iwae_samples must be a whole number; got 1.5"),
         ({"max_rows": 0}, "max_rows must be at least 1; got 0"),
@@ -125,6 +126,10 @@ def test_the_settings_of_today_are_there_by_name_and_an_old_name_is_noted():
     with pytest.warns(RenamedWarning, match="permutations is called mmd_test_permutations now"):
         old = EvaluationSettings.named(permutations=7)
     assert old == EvaluationSettings.named(mmd_test_permutations=7)
+    rows = Rows(torch.zeros(2, 1), lt.DataSpec((1,), lt.Support("real")))
+    with pytest.warns(RenamedWarning) as noted:
+        Evaluation.of(nn.Identity(), rows, permutations=7)
+    assert noted[0].filename == __file__
     with pytest.raises(UsageError, match="and both are given"):
         EvaluationSettings.named(permutations=7, mmd_test_permutations=7)
 

@@ -232,6 +232,14 @@ def test_blocks_make_no_difference_also_far_from_the_origin(matrix, monkeypatch)
     assert moments.mean.tolist() == pytest.approx([math.fsum(column) / 400 for column in x.T], rel=1e-15)
 
 
+@pytest.mark.parametrize("matrix", [True, False])
+def test_moments_of_too_few_or_infinite_rows_are_refused(matrix):
+    with pytest.raises(DataError, match="the rows hold NaN or infinity"):
+        moments_of(Batch(torch.tensor([[1.0], [torch.inf]])), matrix=matrix)
+    with pytest.raises(DataError, match="a covariance needs at least 2 rows; got 1"):
+        moments_of(Batch(torch.ones(1, 1)), matrix=matrix)
+
+
 def test_weighted_moments_are_numpys_and_add_up():
     x, w = rows(40), np.random.default_rng(1).uniform(0.1, 3, size=40)
     data, weights = torch.from_numpy(x), torch.from_numpy(w)

@@ -13,6 +13,7 @@ from latentia.errors import UsageError
 from latentia.networks.attention import SelfAttention
 from latentia.networks.embeddings import sinusoidal_embedding
 from latentia.networks.norms import FiLM, feature_norm
+from latentia.networks.resnet import Residual
 from latentia.networks.translator import ResidualTranslator
 from latentia.networks.unet import Level, UNet
 
@@ -121,6 +122,10 @@ def test_a_unet_has_a_level_for_each_resolution_and_doubles_its_feature_maps():
     halvings = [m.out_channels for m in unet.modules() if isinstance(m, nn.Conv2d) and m.stride == (2, 2)]
     assert halvings == [16, 32, 64]
     assert [len(level.down) for level in levels] == [2, 2, 2]
+    assert sum(isinstance(m, Residual) for m in unet.modules()) == 3 * 4 + 3  # one more at the lowest
+    shortcuts = [m for m in unet.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1)]
+    assert len(shortcuts) == 3  # where maps are joined
+    assert unet(torch.zeros(1, 3, 32, 32)).shape == (1, 1, 32, 32)
     narrow = UNet((1, 32, 32), (1, 32, 32), width=8, widest=2)
     assert max(m.out_channels for m in narrow.modules() if isinstance(m, nn.Conv2d)) == 16
 
@@ -141,12 +146,23 @@ def test_the_skip_connection_hands_fine_detail_past_the_lower_resolutions():
     assert not changed[:, 9:].any()
 
 
-@pytest.mark.parametrize(("attention", "layers"), [(0, 0), (4, 1), (7, 1), (8, 3), (16, 5), (32, 7)])
-def test_attention_is_where_feature_maps_are_small(attention, layers):
+def attention_layers(network: nn.Module) -> int:
+    return sum(isinstance(m, SelfAttention) for m in network.modules())
+
+
+@pytest.mark.parametrize(
+    ("side", "attention", "layers"),
+    [(32, 0, 0), (32, 4, 1), (32, 7, 1), (31, 7, 0), (32, 8, 3), (32, 16, 5), (32, 32, 7)],
+)
+def test_attention_is_where_feature_maps_are_small(side, attention, layers):
     """One layer behind each block of both paths, and one at the lowest resolution."""
-    unet = UNet((1, 32, 32), (1, 32, 32), width=4, attention=attention)
-    found = [m for m in unet.modules() if isinstance(m, SelfAttention)]
-    assert len(found) == layers
+    assert attention_layers(UNet((1, side, side), (1, side, side), width=4, attention=attention)) == layers
+
+
+@pytest.mark.parametrize(("attention", "layers"), [(7, 0), (8, 2)])
+def test_a_translator_attends_behind_each_block_where_feature_maps_are_small(attention, layers):
+    made = ResidualTranslator((1, 31, 31), (1, 31, 31), width=2, blocks=2, attention=attention)
+    assert attention_layers(made) == layers
 
 
 @pytest.mark.parametrize(("side", "blocks", "halvings"), [(8, 6, 1), (15, 6, 1), (16, 6, 2), (64, 6, 2)])
@@ -162,9 +178,20 @@ def test_a_translator_has_six_blocks_at_a_quarter_of_the_resolution(side, blocks
     assert set(sizes) == {torch.Size([1, 2 * 2**halvings, -(-side // 2**halvings), -(-side // 2**halvings)])}
 
 
-def test_large_images_have_nine_blocks():
-    translator = ResidualTranslator((1, 256, 256), (1, 256, 256), width=1)
-    assert sum(type(m).__name__ == "Residual" for m in translator.body) == 9
+@pytest.mark.parametrize(("shorter", "blocks"), [(255, 6), (256, 9)])
+def test_large_images_have_nine_blocks(shorter, blocks):
+    translator = ResidualTranslator((1, shorter, 300), (1, shorter, 300), width=1)
+    assert sum(type(m).__name__ == "Residual" for m in translator.body) == blocks
+
+
+@pytest.mark.parametrize("network", [UNet, ResidualTranslator])
+def test_each_block_drops_maps_and_has_no_bias_that_its_norm_takes_away(network):
+    made = network((1, 8, 8), (1, 8, 8), width=4, norm="batch", dropout=0.3)
+    blocks = [m for m in made.modules() if isinstance(m, Residual)]
+    for block in blocks:
+        assert [m.p for m in block.modules() if isinstance(m, nn.Dropout2d)] == [0.3]
+        assert all(m.bias is None for m in block.modules() if isinstance(m, nn.Conv2d))
+    assert blocks
 
 
 def test_a_translator_is_its_layers_one_after_the_other():

@@ -60,7 +60,9 @@ def test_a_state_that_was_saved_comes_back_bit_for_bit(name, fall_in_line):
 @pytest.mark.parametrize("name", OPTIMISERS)
 def test_a_state_that_is_loaded_between_two_steps_is_gone_on_from(name):
     module = convolution()
-    player = Player("model", module, Optim(name, lr=0.01, momentum=0.9 if name in ("sgd", "rmsprop") else 0.0))
+    player = Player(
+        "model", module, Optim(name, lr=0.01, momentum=0.9 if name in ("sgd", "rmsprop") else 0.0)
+    )
     player.descend(loss_of(module, 0))
     at_one = weights(module), {key: value.clone() for key, value in player.tensors().items()}
     player.descend(loss_of(module, 1), step=1)
@@ -69,6 +71,22 @@ def test_a_state_that_is_loaded_between_two_steps_is_gone_on_from(name):
     player.load_tensors(at_one[1])
     player.descend(loss_of(module, 1), step=1)
     assert same(weights(module), at_two)
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_parameters_of_two_types_move_as_those_of_each_alone(name):
+    def two() -> nn.ModuleList:
+        with seeded():
+            return nn.ModuleList([nn.Linear(3, 2), nn.Linear(3, 2).double()])
+
+    together, apart, x = two(), two(), torch.arange(6.0).view(2, 3)
+    player = Player("model", together, Optim(name, lr=0.1))
+    alone = [Player("model", each, Optim(name, lr=0.1)) for each in apart]
+    for step in range(2):
+        player.descend(sum(each(x.to(each.weight)).square().mean() for each in together), step)
+        for each, mover in zip(apart, alone, strict=True):
+            mover.descend(each(x.to(each.weight)).square().mean(), step)
+    assert same(weights(together), weights(apart))
 
 
 def test_an_optimiser_that_has_not_moved_has_no_state():

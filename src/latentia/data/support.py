@@ -141,12 +141,14 @@ class Support:
             >>> str(Support("binary").union(Support("discrete", 17)))
             'discrete(17)'
         """
-        kinds = {self.kind, other.kind}
+        kinds, missing = {self.kind, other.kind}, self.missing
         if self == other:
             return self
+        if missing != other.missing:
+            return self.or_missing.union(other.or_missing)
         if kinds <= {"binary", "discrete"}:
-            return Support("discrete", max(self.levels or 2, other.levels or 2))
-        return Support("unit") if kinds == {"binary", "unit"} else Support("real")
+            return Support("discrete", max(self.levels or 2, other.levels or 2), missing=missing)
+        return Support("unit" if kinds == {"binary", "unit"} else "real", missing=missing)
 
     def _faults(self, x: Tensor, first_row: int) -> Iterator[_Fault]:
         """Yield what is wrong with a block of rows, at most once: values that are not finite before others."""
