@@ -66,7 +66,7 @@ def test_a_table_takes_a_member_at_run_time_and_calls_it_by_name(forgetting):
     registry.schedules.add({"halved": lambda step, total: 0.5})
     assert "halved" in registry.schedules
     assert learning_rate_factor("halved", 3, 10) == 0.5
-    assert registry.schedules.module_outside("halved") == __name__
+    assert registry.schedules.module_outside("halved") == registry.schedules.module_outside("Halved") == __name__
     assert registry.schedules.module_outside("cosine") is None
 
 
@@ -104,6 +104,7 @@ def test_a_file_is_imported_once_as_the_module_of_its_name(tmp_path: Path, forge
         ("nowhere.py", None, "there is no file .*nowhere.py to import: give the path of a Python file"),
         ("no_such_module", None, "there is no module no_such_module to import"),
         ("json.py", "", "json.py has the name of another module, json: rename it"),
+        ("this.py", "", "this.py has the name of another module, this: rename it"),  # never imported here
         ("my parts.py", "", "my parts.py is no name of a module: rename it"),
         ("parts_of_a_test_a.py", "x = 1\ny = (\n", "fails at line 2: SyntaxError"),
         ("parts_of_a_test_b.py", "\n\nx = 1 / 0\n", "fails at line 3 of parts_of_a_test_b.py: ZeroDivisionError"),
