@@ -235,7 +235,9 @@ def test_other_numbers_are_refused():
     ],
 )
 def test_values_in_another_form_are_refused(attribute, values):
-    with pytest.raises(DataError, match=f"{attribute.name} of mine has .* values of shape .*: give one a row"):
+    with pytest.raises(
+        DataError, match=f"{attribute.name} of mine has .* values of shape .*: give one a row"
+    ):
         attribute.check(values, 2, "mine")
 
 

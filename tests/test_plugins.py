@@ -19,6 +19,7 @@ from latentia.errors import PluginWarning, UnknownNameError, UsageError
 from latentia.functional.gan.loss_pairs import LossPair, fake_only
 from latentia.plugins import import_part, load_plugins
 from latentia.registry import Registry
+from latentia.runs.outside import outside_parts
 
 REGISTRIES = {name: each for name, each in vars(registry).items() if isinstance(each, Registry)}
 TABLES = sorted(set(REGISTRIES) - {"recipes", "datasets", "metrics", "likelihoods", "priors", "posteriors"})
@@ -66,7 +67,9 @@ def test_a_table_takes_a_member_at_run_time_and_calls_it_by_name(forgetting):
     registry.schedules.add({"halved": lambda step, total: 0.5})
     assert "halved" in registry.schedules
     assert learning_rate_factor("halved", 3, 10) == 0.5
-    assert registry.schedules.module_outside("halved") == registry.schedules.module_outside("Halved") == __name__
+    assert (
+        registry.schedules.module_outside("halved") == registry.schedules.module_outside("Halved") == __name__
+    )
     assert registry.schedules.module_outside("cosine") is None
 
 
@@ -292,6 +295,8 @@ def test_a_loss_is_also_given_as_a_pair_and_stored_by_its_name(tmp_path: Path, f
     registry.loss_pairs.add({"mine": PAIR})
     named = lt.fit("gan", x, loss=PAIR, out=tmp_path / "run", **options)
     assert named.config()["options"]["loss"] == "mine"
+    config = {"recipe": "gan", "training": {}, "data": {}, "options": {"loss": "non-saturating-mine"}}
+    assert [part["name"] for part in outside_parts(config)] == ["mine"]
     loaded = lt.load(tmp_path / "run")
     assert loaded.recipe.objective.losses == PAIR
     assert torch.equal(loaded.sample(4, seed=0), run.sample(4, seed=0))
