@@ -195,7 +195,7 @@ def test_a_gradient_that_is_not_finite_moves_nothing(value):
         ({"betas": (0.9, math.nan)}, "must be from 0 to below 1"),
         ({"name": "sgd", "momentum": -0.1}, "momentum and weight_decay must be at least 0; got -0.1 and 0"),
         ({"weight_decay": -1.0}, "momentum and weight_decay must be at least 0; got 0.0 and -1"),
-        ({"momentum": 0.9}, "momentum is for sgd and rmsprop; adam has betas"),
+        ({"momentum": 0.9}, "momentum is for rmsprop and sgd; adam has betas"),
         ({"name": "sgd", "betas": (0.5, 0.9)}, "betas are for adam and adamw; sgd has momentum"),
     ],
 )

@@ -277,6 +277,144 @@ def test_parts_of_a_config_that_are_damaged_get_one_line(folder: Path):
     assert "of a package that is not installed: install their.parts" in latentia("sample", "run", code=1)
 
 
+# --- norms, optimisers, constraints and covariances of one's own -----------------------------------------------------
+
+OWN = """
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from latentia.models.gaussian import Family
+from latentia.networks.norms import Norm
+from latentia.registry import constraints, gaussian_covariances, norms, optimisers
+
+
+def layer_norm(channels, planes, affine):
+    return nn.GroupNorm(1, channels, affine=affine)
+
+
+norms.add({
+    "weight": Norm(wraps=weight_norm, encoder=True),
+    "layer": Norm(layer_norm, encoder=True, decoder=True, image_to_image=True),
+})
+
+
+@optimisers.register("lion")
+class Lion(torch.optim.Optimizer):
+    def __init__(self, params, lr, betas, weight_decay):
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for p in group["params"]:
+                if p.grad is not None:
+                    average = self.state[p].setdefault("exp_avg", torch.zeros_like(p))
+                    p.mul_(1 - group["lr"] * group["weight_decay"])
+                    p.sub_(group["lr"] * (beta1 * average + (1 - beta1) * p.grad).sign())
+                    average.mul_(beta2).add_((1 - beta2) * p.grad)
+
+
+@constraints.register("half-kl", limit=2.0)
+def half_kl(reconstruction, kl):
+    return -reconstruction, kl / 2
+
+
+def equal_correlations(cov):
+    D, variance = len(cov), cov.diagonal().mean()
+    shared = (cov.sum() - D * variance) / (D * (D - 1))
+    return shared.expand(D, D) + (variance - shared) * torch.eye(D).to(cov)
+
+
+gaussian_covariances.add({"equal-correlations": Family(True, equal_correlations, lambda D: 2)})
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, forgetting):
+    (tmp_path / "parts_of_a_test_own.py").write_text(OWN)
+    return import_part(str(tmp_path / "parts_of_a_test_own.py"))
+
+
+@pytest.mark.parametrize("norm", ["weight", "layer"])
+@pytest.mark.parametrize("network", ["mlp", "conv", "resnet"])
+def test_a_norm_of_one_s_own_stands_in_critics_and_generators(network, norm, own):
+    from torch.nn.utils.parametrize import is_parametrized
+
+    x = np.random.default_rng(0).uniform(size=(16, 1, 16, 16)).astype("float32")
+    options = {"steps": 2, "latent_dim": 2, "network": network, "progress": False, "support": "unit"}
+    options |= {"critic_norm": norm, "norm": "layer"}
+    if network == "resnet" and norm == "layer":
+        with pytest.raises(
+            UsageError, match="the norm of a ResNet encoder is none or spectral or weight; got 'layer'"
+        ):
+            lt.fit("gan", x, **options)
+        return
+    run = lt.fit("gan", x, **options)
+    critic, generator = run.recipe.objective.critics[0], run.model
+    assert any(map(is_parametrized, critic.modules())) == (norm == "weight")
+    assert any(isinstance(each, torch.nn.GroupNorm) for each in critic.modules()) == (norm == "layer")
+    assert any(isinstance(each, torch.nn.GroupNorm) for each in generator.modules())
+    with pytest.raises(UsageError, match="unknown norm 'weight'; there are: auto, batch, layer, none"):
+        lt.fit("gan", x, **options | {"norm": "weight"})
+
+
+def test_an_optimiser_of_one_s_own_moves_players_and_says_what_it_takes(own):
+    from latentia.core.player import Optim, Player
+
+    layer = torch.nn.Linear(3, 1)
+    before = layer.weight.detach().clone()
+    player = Player("model", layer, Optim("lion", lr=0.1, weight_decay=0.5))
+    for step, sign in enumerate((1, -1)):
+        player.descend((sign * layer(torch.ones(3))).sum(), step)
+    # The average of 0.001 keeps 0.0009 of the first gradient, less than 0.1 of the second.
+    assert torch.allclose(layer.weight, 0.95 * (0.95 * before - 0.1) + 0.1)
+    assert {key.partition(".")[2] for key in player.tensors()} == {"exp_avg"}
+    with pytest.raises(UsageError, match="momentum is for rmsprop and sgd; lion has betas"):
+        Optim("lion", momentum=0.9)
+
+
+def test_a_constraint_of_one_s_own_limits_what_it_says(own):
+    x = np.random.default_rng(0).normal(size=(64, 2))
+    options = {"steps": 5, "hidden": 4, "latent_dim": 2, "progress": False, "seed": 1}
+    half = lt.fit("constrained-vae", x, constraint="half-kl", **options)
+    assert half.recipe.objective.limit == 2.0
+    last = half.epochs[-1]
+    assert last["excess"] == pytest.approx(last["kl"] / 2 - 2, abs=1e-5)
+    with pytest.raises(UnknownNameError, match="unknown constraint 'half'; did you mean 'half-kl'"):
+        lt.fit("constrained-vae", x, constraint="half", **options)
+
+
+def test_a_covariance_of_one_s_own_is_fitted_in_closed_form_and_by_gradient(own):
+    """Compound symmetry: the mean variance and the mean covariance are the most likely ones."""
+    x = np.random.default_rng(0).multivariate_normal(
+        [1, 2, 3], [[2, 0.9, 1], [0.9, 2.2, 1.1], [1, 1.1, 1.8]], 400
+    )
+    S = np.cov(x.T, bias=True)
+    variance, shared = np.trace(S) / 3, (S.sum() - np.trace(S)) / 6
+    expected = torch.full((3, 3), shared).double() + (variance - shared) * torch.eye(3).double()
+    for by, tolerance in (("closed-form", 1e-5), ("gradient", 0.02)):
+        run = lt.fit("gaussian", x, covariance="equal-correlations", by=by, progress=False)
+        assert torch.allclose(run.model.covariance.detach(), expected, atol=tolerance)
+        assert run.model.free_parameters == 5
+
+
+def test_help_lists_members_of_one_s_own(folder: Path):
+    (folder / "parts_of_a_test_own.py").write_text(OWN)
+    own = ("--import", "parts_of_a_test_own.py", "fit")
+    for recipe, name in (
+        ("gan", "weight"),
+        ("constrained-vae", "half-kl"),
+        ("gaussian", "equal-correlations"),
+    ):
+        assert name in latentia(*own, recipe, "--help")
+    latentia(*own, "gaussian", "--data", "moons", "--covariance", "equal-correlations", "--out", "run")
+    assert "the covariance 'equal-correlations' of parts_of_a_test_own.py" in latentia(
+        "sample", "run", code=1
+    )
+
+
 # --- a part in the place of its name --------------------------------------------------------------------------------
 
 PAIR = LossPair(lambda real, fake: ((real - 1) ** 2, (fake + 1) ** 2), fake_only(lambda fake: fake**2))

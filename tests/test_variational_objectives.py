@@ -293,7 +293,7 @@ def test_options_that_mean_nothing_are_refused_before_there_is_a_run(tmp_path):
             "annealing_steps must be at least 1",
         ),
         ("constrained-vae", {"constraint": "reconstruction"}, "give limit, in nats for a row"),
-        ("constrained-vae", {"constraint": "KL"}, "unknown constraint 'KL'"),
+        ("constrained-vae", {"constraint": "KLD"}, "unknown constraint 'KLD'"),
         ("constrained-vae", {"limit": 0.0}, "that of a KL above 0; got 0.0"),
         ("constrained-vae", {"prior": "uniform"}, "choose another prior"),
     ]

@@ -1,6 +1,8 @@
 """VAE 784-400-20-400-784, Bernoulli, batch 128, Adam: Latentia against hand-written loops.
 
-python benchmarks/speed/vae.py [--compile]
+    python benchmarks/speed/vae.py [--compile]
+
+Goals: eager 0.93 of the minimal loop by hand and 1.2 of a tutorial's; compiled, in bf16, 1.6 of the latter.
 """
 
 from __future__ import annotations
@@ -123,7 +125,7 @@ def main() -> None:
         "by hand": by_hand(x, args.steps),
         "tutorial": tutorial(x, args.steps),
     }
-    goals = {("latentia", "by hand"): 0.90, ("latentia", "tutorial"): 1.2}
+    goals = {("latentia", "by hand"): 0.93, ("latentia", "tutorial"): 1.2}
     if args.compile:
         sides["latentia, compile + bf16"] = ours(x, args.steps, compile=True, precision="bf16")
         goals["latentia, compile + bf16", "tutorial"] = 1.6

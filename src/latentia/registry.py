@@ -277,7 +277,7 @@ priors = _registry("priors", "distributions")
 posteriors = _registry("posteriors", "distributions")
 divergences = _registry("divergences", "functional")
 
-# Parts of these: losses and penalties of adversarial games, layers, kernels, schedules.
+# Parts of these: losses and penalties of adversarial games, layers, optimisers, kernels, schedules, covariances.
 loss_pairs = _registry("loss_pairs", "functional.gan", "loss pair")
 diversity_terms = _registry("diversity_terms", "functional.gan", "diversity")
 augmentations = _registry("augmentations", "functional.gan", "augmentation")
@@ -285,7 +285,10 @@ critic_weightings = _registry("critic_weightings", "functional.gan", "way to com
 penalties = _registry("penalties", "objectives.gan", "penalty")
 activations = _registry("activations", "networks", "activation")
 networks = _registry("networks", "networks.registry", "network")
+norms = _registry("norms", "networks.norms", "norm")
 minibatch_layers = _registry("minibatch_layers", "networks", "minibatch layer")
+optimisers = _registry("optimisers", "core.optimisers", "optimiser")
+constraints = _registry("constraints", "objectives.vae", "constraint")
 kernels = _registry("kernels", "functional.kernel", "kernel")
 density_kernels = _registry("density_kernels", "functional.kernel", "kernel")
 schedules = _registry("schedules", "functional.schedules", "schedule")
@@ -293,6 +296,7 @@ temperature_schedules = _registry("temperature_schedules", "functional.likelihoo
 interpolations = _registry("interpolations", "functional.interpolation", "path")
 rotations = _registry("rotations", "functional.rotations", "rotation")
 covariances = _registry("covariances", "functional.mixtures", "covariance")
+gaussian_covariances = _registry("gaussian_covariances", "models.gaussian", "covariance")
 two_sample_tests = _registry("two_sample_tests", "metrics.two_sample", "method")
 classifiers = _registry("classifiers", "metrics.two_sample", "classifier")
 corrections = _registry("corrections", "metrics.two_sample", "correction")

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from latentia.registry import Registry, optimisers
+
 if TYPE_CHECKING:
     from latentia.core.player import Optim
 
-OPTIMISERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "rmsprop": torch.optim.RMSprop,
-    "sgd": torch.optim.SGD,
+Maker = Callable[..., torch.optim.Optimizer]
+"""A class like those of torch.optim: of parameters, ``lr``, and which of the other `SETTINGS` it has."""
+
+OPTIMISERS: Registry[Maker] = optimisers
+optimisers.add(
+    {
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+        "rmsprop": torch.optim.RMSprop,
+        "sgd": torch.optim.SGD,
+    }
+)
+_KERNELS: Mapping[Maker, str] = {
+    torch.optim.Adam: "_fused_adam_",
+    torch.optim.AdamW: "_fused_adamw_",
+    torch.optim.SGD: "_fused_sgd_",
 }
-ADAMS = ("adam", "adamw")
-_KERNELS = {"adam": "_fused_adam_", "adamw": "_fused_adamw_", "sgd": "_fused_sgd_"}
+SETTINGS = ("lr", "betas", "momentum", "weight_decay")
 _DEVICES = ("cpu", "cuda")
 _EPS = 1e-8
 
@@ -45,9 +59,24 @@ class Optimiser(Protocol):
         ...
 
 
+def has_setting(name: str, setting: str) -> bool:
+    """Whether an optimiser has a setting, such as ``betas`` or ``momentum``.
+
+    Example:
+        >>> has_setting("adam", "betas"), has_setting("adam", "momentum")
+        (True, False)
+    """
+    return setting in _settings_of(OPTIMISERS[name])
+
+
+@cache
+def _settings_of(maker: Maker) -> frozenset[str]:
+    return frozenset(inspect.signature(maker).parameters)
+
+
 def optimiser(parameters: list[nn.Parameter], optim: Optim) -> Optimiser:
     """Return the fused optimiser of these parameters, or torch.optim's where the kernel or the device lacks one."""
-    kernel = _KERNELS.get(optim.name, "")
+    kernel = _KERNELS.get(OPTIMISERS[optim.name], "")
     if hasattr(torch, kernel or "-") and all(each.device.type in _DEVICES for each in parameters):
         return FusedOptimiser(parameters, optim)
     return TorchOptimiser(parameters, optim)
@@ -77,11 +106,9 @@ class FusedOptimiser:
     def __init__(self, parameters: list[nn.Parameter], optim: Optim) -> None:
         self.parameters = parameters
         self.state: dict[nn.Parameter, dict[str, Any]] = {}
-        self.names = ("exp_avg", "exp_avg_sq") if optim.name in ADAMS else ("momentum_buffer",)
-        if optim.name == "sgd" and not optim.momentum:
-            self.names = ()
-        self.counts = optim.name in ADAMS
-        self.kernel: Callable[..., None] = getattr(torch, _KERNELS[optim.name])
+        self.counts = has_setting(optim.name, "betas")  # as Adam does
+        self.names = ("exp_avg", "exp_avg_sq") if self.counts else ("momentum_buffer",) * bool(optim.momentum)
+        self.kernel: Callable[..., None] = getattr(torch, _KERNELS[OPTIMISERS[optim.name]])
         self.settings = _settings(optim)
         self.whole: list[_Lists] = []  # the lists of all parameters, while their steps are counted together
 
@@ -138,8 +165,7 @@ class TorchOptimiser:
     """
 
     def __init__(self, parameters: list[nn.Parameter], optim: Optim) -> None:
-        momentum = {"betas": optim.betas} if optim.name in ADAMS else {"momentum": optim.momentum}
-        settings: dict[str, Any] = {"lr": optim.lr, "weight_decay": optim.weight_decay, **momentum}
+        settings = {name: getattr(optim, name) for name in SETTINGS if has_setting(optim.name, name)}
         self.inner = OPTIMISERS[optim.name](parameters, **settings)
 
     @property
@@ -163,7 +189,7 @@ class TorchOptimiser:
 def _settings(optim: Optim) -> dict[str, Any]:
     """Return the settings of a kernel, which are the same at every step."""
     common = {"weight_decay": optim.weight_decay, "maximize": False}
-    if optim.name in ADAMS:
+    if has_setting(optim.name, "betas"):
         beta1, beta2 = optim.betas
         return {**common, "beta1": beta1, "beta2": beta2, "eps": _EPS, "amsgrad": False}
     # Buffers begin at 0, from where m · 0 + g is what torch.optim begins with.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from latentia.core.optimisers import ADAMS, OPTIMISERS, optimiser
+from latentia.core.optimisers import OPTIMISERS, SETTINGS, has_setting, optimiser
 from latentia.errors import NonFiniteError, UsageError
 from latentia.functional.schedules import SCHEDULES, learning_rate_factor
 from latentia.registry import check_name
@@ -20,9 +20,9 @@ class Optim:
     """How a player descends.
 
     Attributes:
-        name: adam, adamw, rmsprop or sgd.
+        name: adam, adamw, rmsprop, sgd, or another that `latentia.registry.optimisers` has.
         lr: the learning rate at the schedule's height.
-        betas: decay rates of Adam's two averages.
+        betas: decay rates of the two averages of Adam and its kin.
         momentum: of sgd and rmsprop.
         weight_decay: strength of the decay of weights.
         schedule: constant or cosine; cosine falls to 0 over all steps of the training.
@@ -54,10 +54,9 @@ class Optim:
             )
         if not all(0 <= beta < 1 for beta in self.betas):
             raise UsageError(f"betas (beta1 and beta2) must be from 0 to below 1; got {self.betas}")
-        if self.momentum and self.name in ADAMS:
-            raise UsageError(f"momentum is for sgd and rmsprop; {self.name} has betas")
-        if self.betas != Optim.betas and self.name not in ADAMS:
-            raise UsageError(f"betas are for adam and adamw; {self.name} has momentum")
+        for setting in SETTINGS[1:]:
+            if getattr(self, setting) != getattr(Optim, setting) and not has_setting(self.name, setting):
+                raise UsageError(_not_for(setting, self.name))
 
 
 class Player:
@@ -176,6 +175,14 @@ class Player:
         flat = flat[:-1] / flat[-1]
         for parameter, mean in zip(self.parameters, flat.split([p.numel() for p in parts]), strict=True):
             parameter.grad = torch.empty_like(parameter).copy_(mean.view_as(parameter)).detach()
+
+
+def _not_for(setting: str, name: str) -> str:
+    """Return the line that says which optimisers have a setting, and what this one has."""
+    owners = [each for each in OPTIMISERS if has_setting(each, setting)]
+    others = [each for each in SETTINGS[1:] if has_setting(name, each) and each != "weight_decay"]
+    verb = "are" if setting.endswith("s") else "is"
+    return f"{setting} {verb} for {' and '.join(owners)}; {name} has {' and '.join(others) or 'none'}"
 
 
 def _as_stored(value: Tensor, parameter: nn.Parameter) -> Tensor:

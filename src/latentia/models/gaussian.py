@@ -2,6 +2,8 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +15,40 @@ from latentia.core.randomness import using_generator
 from latentia.data.moments import Moments, moments_of
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
-from latentia.functional.gaussian.covariances import factor_of, floored, typical_variances
+from latentia.functional.gaussian.covariances import factor_of, floored, typical_variances, variances_of
 from latentia.functional.gaussian.densities import LOG_2PI
-from latentia.registry import check_name
+from latentia.registry import Registry, check_name, gaussian_covariances
 
-COVARIANCES = ("full", "diagonal", "spherical")
+
+@dataclass(frozen=True)
+class Family:
+    """A family of covariances of one Gaussian.
+
+    Attributes:
+        matrix: whether Σ is a (D, D) matrix; otherwise it is a vector of (D,) variances.
+        pool: (D, D) or (D,) → the family's Σ nearest to a covariance of the rows, the most likely one.
+        parameters: D → the number of free parameters of Σ.
+        scales: D → the number of free numbers on the diagonal of its factor, D or 1, where it is learned.
+    """
+
+    matrix: bool
+    pool: Callable[[Tensor], Tensor]
+    parameters: Callable[[int], int]
+    scales: Callable[[int], int] = lambda D: D
+
+
+def _free(cov: Tensor) -> Tensor:
+    return cov
+
+
+COVARIANCES: Registry[Family] = gaussian_covariances
+gaussian_covariances.add(
+    {
+        "full": Family(True, _free, lambda D: D * (D + 1) // 2),
+        "diagonal": Family(False, _free, lambda D: D),
+        "spherical": Family(False, lambda cov: cov.mean().expand_as(cov), lambda _: 1, lambda _: 1),
+    }
+)
 _ADVICE = "give a variance_floor or (in closed form) shrinkage above 0, or drop these entries"
 
 
@@ -26,7 +57,7 @@ class GaussianModel(Generative, Density):
 
     Args:
         data: what a row is.
-        covariance: the family of Σ: full, diagonal or spherical (σ² I).
+        covariance: the family of Σ: full, diagonal, spherical (σ² I) or another that is registered.
 
     Raises:
         UsageError: for an unknown family.
@@ -39,6 +70,7 @@ class GaussianModel(Generative, Density):
         check_name("covariance", covariance, COVARIANCES)
         self.data = data
         self.family = covariance
+        self.matrix = COVARIANCES[covariance].matrix
 
     @property
     @abstractmethod
@@ -48,19 +80,18 @@ class GaussianModel(Generative, Density):
     @property
     @abstractmethod
     def factor(self) -> Tensor:
-        """(D, D) lower Cholesky factor of Σ; for diagonal and spherical Σ the (D,) standard deviations."""
+        """(D, D) lower Cholesky factor of Σ; for families of variances the (D,) standard deviations."""
 
     @property
     def covariance(self) -> Tensor:
         """(D, D) Σ."""
         factor = self.factor
-        return factor @ factor.mT if self.family == "full" else factor.square().diag()
+        return factor @ factor.mT if self.matrix else factor.square().diag()
 
     @property
     def free_parameters(self) -> int:
-        """Number of free parameters: D of the mean, and D(D + 1)/2, D or 1 of the covariance."""
-        D = self.data.size
-        return D + {"full": D * (D + 1) // 2, "diagonal": D, "spherical": 1}[self.family]
+        """Number of free parameters: D of the mean, and those of the covariance."""
+        return self.data.size + COVARIANCES[self.family].parameters(self.data.size)
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Return log N(x; μ, Σ) of each row: (B,) nats, a density even where rows are integers.
@@ -71,7 +102,7 @@ class GaussianModel(Generative, Density):
         self.data.check(x)
         factor = self.factor
         deviations = x.flatten(1).to(factor.dtype) - self.mean
-        if self.family == "full":
+        if self.matrix:
             whitened = torch.linalg.solve_triangular(factor, deviations.mT, upper=False).mT
             scales = factor.diagonal()
         else:
@@ -90,7 +121,7 @@ class GaussianModel(Generative, Density):
         factor = self.factor
         with using_generator(generator):
             noise = torch.randn(n, self.data.size, dtype=factor.dtype, device=factor.device)
-        flat = self.mean + (noise @ factor.mT if self.family == "full" else noise * factor)
+        flat = self.mean + (noise @ factor.mT if self.matrix else noise * factor)
         rows = flat.view(n, *self.data.event_shape).to(torch.get_default_dtype())
         return self.data.support.project(rows)
 
@@ -110,7 +141,7 @@ class Gaussian(GaussianModel):
         super().__init__(data, covariance=covariance)
         unit = torch.ones(data.size, dtype=torch.float64)
         self.register_buffer("location", torch.zeros_like(unit))
-        self.register_buffer("scale", unit.diag() if covariance == "full" else unit)
+        self.register_buffer("scale", unit.diag() if self.matrix else unit)
 
     @property
     def mean(self) -> Tensor:
@@ -151,13 +182,13 @@ class TrainableGaussian(GaussianModel):
     def __init__(self, data: DataSpec, *, covariance: str = "full", variance_floor: float = 1e-6) -> None:
         super().__init__(data, covariance=covariance)
         self.variance_floor = checked_floor(variance_floor)
-        D, free = data.size, 1 if covariance == "spherical" else data.size
+        D, free = data.size, COVARIANCES[covariance].scales(data.size)
         self.register_buffer("centre", torch.zeros(D, dtype=torch.float64))
         self.register_buffer("unit", torch.ones(D, dtype=torch.float64))
         self.location = nn.Parameter(torch.randn(D, dtype=torch.float64))
         # Wide: a narrow Gaussian has steep gradients, which Adam's moving averages take long to forget.
         self.raw_scale = nn.Parameter(1 + 0.5 * torch.randn(free, dtype=torch.float64))
-        if covariance == "full":
+        if self.matrix:
             self.lower = nn.Parameter(torch.zeros(D, D, dtype=torch.float64))
 
     @property
@@ -168,13 +199,14 @@ class TrainableGaussian(GaussianModel):
     @property
     def factor(self) -> Tensor:
         """(D, D) lower Cholesky factor of Σ, or (D,) standard deviations."""
-        scale, r = F.softplus(self.raw_scale), self.variance_floor
-        if self.family != "full":
-            return self.unit * (scale.square() + r).sqrt()
+        scale, r, pool = F.softplus(self.raw_scale), self.variance_floor, COVARIANCES[self.family].pool
+        if not self.matrix:
+            variances = scale.square() + r  # of one scale it is the family's already
+            return self.unit * (variances if len(variances) == 1 else pool(variances)).sqrt()
         L = self.lower.tril(-1) + scale.diag()
-        return self.unit[:, None] * (
-            torch.linalg.cholesky(L @ L.mT + r * torch.eye(len(L)).to(L)) if r else L
-        )
+        if not r and pool is _free:
+            return self.unit[:, None] * L
+        return self.unit[:, None] * torch.linalg.cholesky(pool(L @ L.mT + r * torch.eye(len(L)).to(L)))
 
     @torch.no_grad()
     def begin(self, rows: Blocks) -> None:
@@ -183,7 +215,7 @@ class TrainableGaussian(GaussianModel):
         Raises:
             DataError: for rows whose likelihood has no maximum.
         """
-        moments = moments_of(rows, matrix=self.family == "full")
+        moments = moments_of(rows, matrix=self.matrix)
         estimate(moments, self.family, variance_floor=self.variance_floor)
         self.centre.copy_(moments.mean)
         self.unit.copy_(_typical(moments, self.family).sqrt())
@@ -207,17 +239,15 @@ def estimate(
     """
     cov = moments.covariance if shrunk is None else shrunk
     n, D = int(moments.total), len(moments.mean)
-    if family == "spherical":
-        cov = cov.mean().expand(D)
-    cov = floored(cov, variance_floor * _typical(moments, family))
+    cov = floored(COVARIANCES[family].pool(cov), variance_floor * _typical(moments, family))
     return factor_of(cov, f"a {family} Gaussian of {D} entries, from {n} rows,", _ADVICE)
 
 
 def _typical(moments: Moments, family: str) -> Tensor:
-    """Return each entry's variance, (D,), and for a spherical family the mean of all."""
-    cov = moments.covariance
-    typical = typical_variances(cov.diagonal() if cov.dim() == 2 else cov, moments.mean)
-    return typical.mean().expand_as(typical) if family == "spherical" else typical
+    """Return each entry's variance, (D,), as the family pools them: for a spherical one the mean of all."""
+    typical = typical_variances(variances_of(moments.covariance), moments.mean)
+    kind = COVARIANCES[family]
+    return variances_of(kind.pool(typical.diag() if kind.matrix else typical))
 
 
 def checked_floor(variance_floor: float) -> float:

@@ -27,7 +27,7 @@ from latentia.networks.layers import (
     through,
 )
 from latentia.networks.mlp import dropped
-from latentia.networks.norms import batch_norm, check_norm, normed
+from latentia.networks.norms import KINDS, check_norm, following, normed
 
 __all__ = ["ConvDecoder", "ConvEncoder", "channels_last", "stages"]
 
@@ -75,9 +75,9 @@ class ConvEncoder(FeatureNetwork):
         self.concatenates = conditioning == "concatenation"
         channels, (height, length) = in_shape[0] + at_input, in_shape[-2:]
         halvings = stages(height, length)
-        if norm == "batch" and halvings == 1:
+        if KINDS[norm].after is not None and halvings == 1:
             raise UsageError(
-                f"norm='batch' excludes the first layer, and {height}×{length} images have no other: "
+                f"norm={norm!r} excludes the first layer, and {height}×{length} images have no other: "
                 "choose none or spectral"
             )
         layers: list[nn.Module] = []
@@ -147,7 +147,7 @@ class ConvDecoder(ImageDecoder):
             conditioning=conditioning,
         )
         channels = self.small[0]
-        first = [batch_norm(channels, planes=True, context=self.at_norms)] if norm == "batch" else []
+        first = following(norm, channels, planes=True, context=self.at_norms)
         layers = [*first, _activation(activation), *dropped(nn.Dropout2d, dropout)]
         for stage in reversed(range(self.doublings - 1)):
             out = maps(width, stage, widest)
@@ -168,5 +168,5 @@ def _activation(name: str) -> nn.Module:
 
 
 def _first(norm: str) -> str:
-    """Return the norm of the first layer, which has no batch norm in DCGAN."""
-    return "none" if norm == "batch" else norm
+    """Return the norm of the first layer, which no norm follows, as no batch norm does in DCGAN."""
+    return "none" if KINDS[norm].after is not None else norm

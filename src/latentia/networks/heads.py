@@ -1,11 +1,11 @@
 """The last layer of networks that read rows: a linear map of their features, and what critics add to it."""
 
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from latentia.errors import UsageError
 from latentia.networks.layers import ReadsContext, at_least_float32
 from latentia.networks.minibatch import MinibatchLayer, minibatch_layer
+from latentia.networks.norms import wrapped
 
 
 class CriticHead(ReadsContext):
@@ -61,12 +61,8 @@ def head(
         raise UsageError(f"conditioning='projection' is for critics, with one output; got {out_features}")
     mixing = minibatch_layer(minibatch, features)
     wide = features + (0 if mixing is None else mixing.added)
-    linear = _spectral(nn.Linear(wide, out_features), norm)
-    embedding = _spectral(nn.Linear(context, wide, bias=False), norm) if context else None
+    linear = wrapped(nn.Linear(wide, out_features), norm)
+    embedding = wrapped(nn.Linear(context, wide, bias=False), norm) if context else None
     if mixing is None and embedding is None:
         return linear
     return CriticHead(mixing, linear, embedding)
-
-
-def _spectral(layer: nn.Linear, norm: str) -> nn.Module:
-    return spectral_norm(layer) if norm == "spectral" else layer

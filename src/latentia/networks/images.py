@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from latentia.errors import UsageError
 from latentia.networks.layers import at_least_float32, entries_at, through
-from latentia.networks.norms import check_conditions, check_norm
+from latentia.networks.norms import DECODER_NORMS, check_conditions, check_norm
 
 SMALLEST = 8
 WIDEST = 8  # feature maps at most, relative to full resolution: 512 for a width of 64, as is common
@@ -78,7 +78,7 @@ class ImageDecoder(nn.Module):
     ) -> None:
         super().__init__()
         check_image(out_shape)
-        check_norm(norm, ("none", "batch"), "a decoder")
+        check_norm(norm, DECODER_NORMS, "a decoder")
         self.out_shape = tuple(out_shape)
         at_input, self.at_norms = entries_at(conditioning, context, ("concatenation", "batch-norm"))
         check_conditions(self.at_norms, norm)

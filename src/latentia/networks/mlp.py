@@ -18,7 +18,7 @@ from latentia.networks.layers import (
     entries_at,
     through,
 )
-from latentia.networks.norms import check_conditions, check_norm, normed
+from latentia.networks.norms import KINDS, check_conditions, check_norm, normed, removes_bias
 
 __all__ = ["ACTIVATIONS", "MLP", "activation_named", "dropped"]
 
@@ -60,9 +60,9 @@ class MLP(FeatureNetwork):
     ) -> None:
         super().__init__()
         check_norm(norm)
-        if norm == "batch" and not hidden:
+        if KINDS[norm].after is not None and not hidden:
             raise UsageError(
-                "norm='batch' needs hidden layers, and this mlp has none: choose none or spectral"
+                f"norm={norm!r} needs hidden layers, and this mlp has none: choose none or spectral"
             )
         if dropout and not hidden:
             raise UsageError(
@@ -77,7 +77,7 @@ class MLP(FeatureNetwork):
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(sizes):
             # Batch norm subtracts any bias, and has one of its own.
-            linear = nn.Linear(inputs, PIECES.get(activation, 1) * outputs, bias=norm != "batch")
+            linear = nn.Linear(inputs, PIECES.get(activation, 1) * outputs, bias=not removes_bias(norm))
             layers += normed(linear, norm, context=at_norms)
             layers += [activation_named(activation), *dropped(nn.Dropout, dropout)]
         last = head(sizes[-1], math.prod(out_shape), norm=norm, minibatch=minibatch, context=at_head)

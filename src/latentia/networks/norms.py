@@ -1,7 +1,8 @@
 """Normalisation: batch, instance, group and spectral norm, and gains and biases that depend on a context."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -10,11 +11,67 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from latentia.errors import UsageError
 from latentia.networks.layers import ReadsContext
-from latentia.registry import check_name
+from latentia.options import Having
+from latentia.registry import Registry, check_name, norms
 
-NORMS = ("none", "batch", "spectral")
+
+@dataclass(frozen=True)
+class Norm:
+    """A normalisation: of what a layer gives, by a layer that follows it, or of the layer's own weights.
+
+    Attributes:
+        after: (channels, planes, affine) → the layer that follows, which normalises planes (B, channels, H, W), or
+            vectors (B, channels), with a gain and a bias of each channel where it is affine; None: none follows.
+        wraps: layer → the layer with normalised weights; None leaves it.
+        centred: whether it subtracts each channel's mean, and with it the bias of the layer before.
+        bounded: whether it bounds a layer's slope.
+        encoder: whether encoders and critics have it.
+        decoder: whether decoders have it.
+        image_to_image: whether image-to-image networks have it.
+    """
+
+    after: Callable[[int, bool, bool], nn.Module] | None = None
+    wraps: Callable[[nn.Module], nn.Module] | None = None
+    centred: bool = False
+    bounded: bool = False
+    encoder: bool = False
+    decoder: bool = False
+    image_to_image: bool = False
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The kinds of networks that have it."""
+        return tuple(kind for kind in ("encoder", "decoder", "image_to_image") if getattr(self, kind))
+
+
+def _batch(channels: int, planes: bool, affine: bool) -> nn.Module:
+    return (nn.BatchNorm2d if planes else VectorBatchNorm)(channels, affine=affine)
+
+
+def _instance(channels: int, planes: bool, affine: bool) -> nn.Module:  # noqa: ARG001  (image networks have planes)
+    return nn.InstanceNorm2d(channels, affine=affine)
+
+
+def _group(channels: int, planes: bool, affine: bool) -> nn.Module:  # noqa: ARG001
+    groups = math.gcd(channels, min(32, max(1, channels // 4)))
+    return nn.GroupNorm(groups, channels, affine=affine)
+
+
+norms.add(
+    {
+        "none": Norm(encoder=True, decoder=True, image_to_image=True),
+        "batch": Norm(_batch, centred=True, encoder=True, decoder=True, image_to_image=True),
+        "spectral": Norm(wraps=spectral_norm, bounded=True, encoder=True),
+        "instance": Norm(_instance, centred=True, image_to_image=True),
+        "group": Norm(_group, image_to_image=True),
+    }
+)
+KINDS: Registry[Norm] = norms
+NORMS = Having(norms, "encoder")
 """Normalisations of encoders and critics."""
-IMAGE_NORMS = ("none", "batch", "instance", "group")
+DECODER_NORMS = Having(norms, "decoder")
+"""Normalisations of decoders and generators."""
+IMAGE_NORMS = Having(norms, "image_to_image")
 """Normalisations of image-to-image networks."""
 
 
@@ -93,34 +150,49 @@ class ConditionalBatchNorm(FiLM):
     """
 
     def __init__(self, channels: int, context: int, *, planes: bool = True) -> None:
-        norm = (nn.BatchNorm2d if planes else VectorBatchNorm)(channels, affine=False)
-        super().__init__(norm, channels, context)
+        super().__init__(_batch(channels, planes, False), channels, context)
 
 
 def batch_norm(channels: int, *, planes: bool, context: int = 0) -> nn.Module:
     """Return batch norm of planes (B, C, H, W) or vectors (B, C), whose gain and bias depend on a context if any."""
     if context:
         return ConditionalBatchNorm(channels, context, planes=planes)
-    return nn.BatchNorm2d(channels) if planes else VectorBatchNorm(channels)
+    return _batch(channels, planes, True)
+
+
+def following(norm: str, channels: int, *, planes: bool, context: int = 0) -> list[nn.Module]:
+    """Return the layer that a norm puts after another one, whose gain and bias depend on a context if any."""
+    after = KINDS[norm].after
+    if after is None:
+        return []
+    if after is _batch:
+        return [batch_norm(channels, planes=planes, context=context)]
+    return [
+        FiLM(after(channels, planes, False), channels, context) if context else after(channels, planes, True)
+    ]
 
 
 def normed(
     layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d, norm: str, *, context: int = 0
 ) -> list[nn.Module]:
-    """Return a layer, followed by batch norm, or with spectral norm of its weights, or unchanged."""
-    if norm == "spectral":
-        return [spectral_norm(layer)]
+    """Return a layer, followed by a norm such as batch, or with its weights normalised, or unchanged."""
     planes = not isinstance(layer, nn.Linear)
     channels = layer.out_channels if planes else layer.out_features
-    return [layer, *([batch_norm(channels, planes=planes, context=context)] if norm == "batch" else [])]
+    return [wrapped(layer, norm), *following(norm, channels, planes=planes, context=context)]
+
+
+def wrapped(layer: nn.Module, norm: str) -> nn.Module:
+    """Return a layer with the norm of its weights, if it is one."""
+    wraps = KINDS[norm].wraps
+    return layer if wraps is None else wraps(layer)
 
 
 def feature_norm(norm: str, channels: int, *, context: int = 0) -> list[nn.Module]:
     """Return the normalisation of (B, channels, H, W) feature maps, modulated by a context if there is one.
 
     Args:
-        norm: none, batch, instance (each map of each image) or group (groups of at least 4 maps of each image, at most
-            32 groups).
+        norm: none, batch, instance (each map of each image), group (groups of at least 4 maps of each image, at most
+            32 groups) or another of `latentia.registry.norms`.
         channels: feature maps.
         context: entries of the context vector, which gives gains and biases; 0: they are parameters.
 
@@ -132,33 +204,24 @@ def feature_norm(norm: str, channels: int, *, context: int = 0) -> list[nn.Modul
         normalization, section 3. Huang and Belongie (2017), Arbitrary style transfer in real-time with adaptive
         instance normalization (instance with a context).
     """
-    layer = _feature_norm(norm, channels, affine=not context)
+    after = KINDS[norm].after
+    layer = nn.Identity() if after is None else after(channels, True, not context)
     if context:
         return [FiLM(layer, channels, context, std=context**-0.5)]
-    return [] if norm == "none" else [layer]
-
-
-def _feature_norm(norm: str, channels: int, *, affine: bool) -> nn.Module:
-    if norm == "batch":
-        return nn.BatchNorm2d(channels, affine=affine)
-    if norm == "instance":
-        return nn.InstanceNorm2d(channels, affine=affine)
-    if norm == "group":
-        groups = math.gcd(channels, min(32, max(1, channels // 4)))
-        return nn.GroupNorm(groups, channels, affine=affine)
-    return nn.Identity()
+    return [] if after is None else [layer]
 
 
 def removes_bias(norm: str) -> bool:
     """Return whether a norm subtracts each map's mean, and with it the bias of the layer before it."""
-    return norm in ("batch", "instance")
+    return KINDS[norm].centred
 
 
-def check_norm(norm: str, known: Sequence[str] = NORMS, of: str = "this network") -> None:
+def check_norm(norm: str, known: Collection[str] = NORMS, of: str = "this network") -> None:
     """Raise `UsageError` for an unknown norm, or one that a kind of network does not have."""
-    check_name("norm", norm, {*NORMS, *IMAGE_NORMS})
+    check_name("norm", norm, KINDS)
     if norm not in known:
-        raise UsageError(f"the norm of {of} is {' or '.join(known)}; got {norm!r}")
+        names = sorted(known, key=lambda each: (each != "none", each))
+        raise UsageError(f"the norm of {of} is {' or '.join(names)}; got {norm!r}")
 
 
 def check_conditions(context: int, norm: str) -> None:

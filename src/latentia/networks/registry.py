@@ -14,7 +14,7 @@ from latentia.networks.factories import DecoderFactory, EncoderFactory, ImageToI
 from latentia.networks.images import SMALLEST
 from latentia.networks.layers import FeatureNetwork
 from latentia.networks.mlp import MLP
-from latentia.networks.norms import check_norm
+from latentia.networks.norms import DECODER_NORMS, check_norm
 from latentia.networks.resnet import ResNetDecoder, ResNetEncoder
 from latentia.networks.translator import ResidualTranslator
 from latentia.networks.unet import UNet
@@ -74,7 +74,7 @@ def _mlp_decoder(
     conditioning: str = "concatenation",
     activation: str,
 ) -> nn.Module:
-    check_norm(norm, ("none", "batch"), "a decoder")
+    check_norm(norm, DECODER_NORMS, "a decoder")
     return MLP(
         (in_features,),
         out_shape,
@@ -142,7 +142,7 @@ def _mlp_image_to_image(
     attention: int = 0,
     activation: str,
 ) -> nn.Module:
-    check_norm(norm, ("none", "batch"), "a fully connected image-to-image network")
+    check_norm(norm, DECODER_NORMS, "a fully connected image-to-image network")
     if blocks is not None or attention:
         raise UsageError(
             f"an mlp has no residual blocks and no attention; got blocks={blocks} and attention={attention}"

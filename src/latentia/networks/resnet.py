@@ -16,7 +16,7 @@ from latentia.networks.images import (
 )
 from latentia.networks.layers import FeatureNetwork, ReadsContext, at_least_float32, entries_at, through
 from latentia.networks.mlp import dropped
-from latentia.networks.norms import batch_norm, check_norm, normed
+from latentia.networks.norms import KINDS, NORMS, check_norm, following, normed
 
 
 class Residual(ReadsContext):
@@ -125,7 +125,7 @@ class ResNetEncoder(FeatureNetwork):
     ) -> None:
         super().__init__()
         check_image(in_shape)
-        check_norm(norm, ("none", "spectral"), "a ResNet encoder")
+        check_norm(norm, [name for name in NORMS if KINDS[name].after is None], "a ResNet encoder")
         at_input, at_head = entries_at(conditioning, context, ("concatenation", "projection"))
         self.concatenates = conditioning == "concatenation"
         channels = in_shape[0] + at_input
@@ -210,4 +210,4 @@ class ResNetDecoder(ImageDecoder):
 
 
 def _norms(channels: int, norm: str, context: int) -> list[nn.Module]:
-    return [batch_norm(channels, planes=True, context=context)] if norm == "batch" else []
+    return following(norm, channels, planes=True, context=context)

@@ -15,7 +15,7 @@ from latentia.functional.gan.loss_pairs import LOSS_PAIRS, LossPair, loss_pair
 from latentia.models.implicit import Implicit
 from latentia.networks.conditioning import ContextEncoder, context_encoder
 from latentia.networks.critic import Critic, packed_shape
-from latentia.networks.norms import NORMS
+from latentia.networks.norms import DECODER_NORMS, KINDS, NORMS
 from latentia.networks.registry import (
     CONDITIONINGS,
     NETWORKS,
@@ -67,7 +67,7 @@ def build_gan(
     hidden: Annotated[int, AtLeast(1), Needs("network", Having(NETWORKS, "encoder", "hidden"))] = 256,
     layers: Annotated[int, AtLeast(0), Needs("network", Having(NETWORKS, "encoder", "layers"))] = 2,
     width: Annotated[int, AtLeast(1), Needs("network", Having(NETWORKS, "encoder", "width"))] = 64,
-    norm: Annotated[str, OneOf("auto", "none", "batch")] = "auto",
+    norm: Annotated[str, OneOf("auto", DECODER_NORMS)] = "auto",
     critic_norm: Annotated[str, OneOf(NORMS)] = "none",
     dropout: Annotated[float, Between(0, 1, "[)")] = 0.0,
     loss: Annotated[
@@ -152,7 +152,7 @@ def build_gan(
     """
     require(data, "a generator", ("binary", "discrete", "unit", "real"))
     if loss_pair(loss) is LOSS_PAIRS["wasserstein"]:
-        bounded = penalty != "none" or clip_weights is not None or critic_norm == "spectral"
+        bounded = penalty != "none" or clip_weights is not None or KINDS[critic_norm].bounded
         _check_wasserstein(combined, bounded=bounded)
     _check_diversity(diversity, data, conditional=conditional)
     network = network_name(network, data)

@@ -6,8 +6,7 @@ from typing import Annotated, Any
 from latentia.core.player import Optim
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec
-from latentia.errors import UsageError
-from latentia.objectives.vae.constrained import CONSTRAINTS, Constrained
+from latentia.objectives.vae.constrained import CONSTRAINTS, Constrained, default_limit
 from latentia.objectives.vae.importance import ImportanceWeighted
 from latentia.objectives.vae.kl_terms import beta_weighted, cyclically_weighted, near_capacity
 from latentia.objectives.vae.regularisers import nats_for_free
@@ -145,15 +144,13 @@ def constrained_vae(
         multiplier_lr: learning rate of the multiplier's Adam
 
     Raises:
-        UsageError: for a constraint of the reconstruction without a limit.
+        UsageError: for a constraint without a limit, but for that of the KL.
 
     References:
         Higgins et al. (2017), β-VAE, equation 3; Rezende and Viola (2018), Taming VAEs.
     """
-    if limit is None and constraint == "reconstruction":
-        raise UsageError("how small -E log p(x | z) can be is the data's: give limit, in nats for a row")
+    epsilon = default_limit(constraint) if limit is None else limit
     built = build_vae(data, **options)
-    epsilon = 10.0 if limit is None else limit
     recipe = built.recipe(Constrained(built.model, constraint, epsilon))
     return dataclasses.replace(
         recipe, optim={"model": Optim(lr=built.lr), "multiplier": Optim(lr=multiplier_lr)}

@@ -74,7 +74,7 @@ class GaussianMLE(ClosedForm):
         Raises:
             DataError: for rows whose likelihood has no maximum, or that are not finite.
         """
-        moments = moments_of(rows, matrix=self.model.family == "full")
+        moments = moments_of(rows, matrix=self.model.matrix)
         cov = moments.covariance
         fraction = self._fraction(rows, moments)
         factor = estimate(
@@ -119,10 +119,8 @@ def _check_shrinkage(shrinkage: str, fraction: float, family: str) -> None:
     check_name("shrinkage", shrinkage, SHRINKAGES)
     if not 0 <= fraction <= 1:
         raise UsageError(f"the fraction of shrinkage must be from 0 to 1; got {fraction}")
-    families = {"none": ("full", "diagonal", "spherical"), "fixed": ("full", "diagonal")}.get(
-        shrinkage, ("full",)
-    )
-    if family not in families:
+    families = ("full", "diagonal") if shrinkage == "fixed" else ("full",)
+    if shrinkage != "none" and family not in families:
         raise UsageError(
             f"shrinkage={shrinkage!r} is for a {' or '.join(families)} covariance; this one is {family}"
         )
