@@ -170,7 +170,7 @@ def _difference(part: str, old: Any, new: Any, recipe: Recipe) -> str:
 
 def _free_of_data(new: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what may differ: the same rows may be called differently, unless they are a named set."""
-    return () if new["named"] else ("name", "path", "labels", "resize")
+    return () if new["named"] else ("name", "path", "labels", "resize", "text")
 
 
 def _ending_schedule(recipe: Recipe) -> str:
