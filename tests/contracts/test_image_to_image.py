@@ -212,7 +212,7 @@ def test_convolution_weights_are_laid_out_channels_last(name):
         ({"in_shape": (5,)}, r"got rows of shape \(5,\): use network='mlp'"),
         ({"out_shape": (3, 16, 16)}, r"keeps height and width; got \(3, 13, 16\) to \(3, 16, 16\)"),
         ({"norm": "btach"}, "unknown norm 'btach'; did you mean 'batch'"),
-        ({"norm": "spectral"}, "is none or batch or instance or group; got 'spectral'"),
+        ({"norm": "spectral"}, "is none or batch or group or instance; got 'spectral'"),
         ({"attention": -1}, "context and attention at least 0; got .*attention=-1"),
         ({"blocks": 0}, "width and blocks must be at least 1, .*; got .*blocks=0"),
     ],
