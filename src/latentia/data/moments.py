@@ -7,9 +7,9 @@ large relative to the standard deviation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import Protocol
 
 import numpy as np
@@ -57,6 +57,14 @@ class Moments:
         scatter = weighted.mT @ deviations if matrix else (weighted * deviations).sum(0)
         return cls(total, mean, scatter)
 
+    @classmethod
+    def of_present(cls, x: Tensor) -> Moments:
+        """Return the moments of each entry of (B, D) rows where it is not missing, NaN; ``total`` is (D,)."""
+        present, x = ~x.isnan(), x.double()
+        total = present.sum(0).double()
+        mean = x.nansum(0) / total.clamp_min(1)
+        return cls(total, mean, torch.where(present, x - mean, 0.0).square().sum(0))
+
     def __add__(self, other: Moments) -> Moments:
         """Return the moments of both sets of rows.
 
@@ -65,10 +73,11 @@ class Moments:
         total = self.total + other.total
         delta = other.mean - self.mean
         between = delta.square() if self.scatter.dim() == 1 else delta[:, None] * delta
+        whole = total.clamp_min(torch.finfo(torch.float64).tiny)  # 0 for entries that neither has
         return Moments(
             total,
-            self.mean + delta * (other.total / total),
-            self.scatter + other.scatter + between * (self.total * other.total / total),
+            self.mean + delta * (other.total / whole),
+            self.scatter + other.scatter + between * (self.total * other.total / whole),
         )
 
     @property
@@ -90,6 +99,18 @@ def mean_and_variance(rows: Blocks) -> tuple[Tensor, Tensor]:
     """
     moments, shape = _streamed(rows)
     return moments.mean.view(shape), (moments.scatter / moments.total).view(shape)
+
+
+def moments_of_present(rows: Blocks) -> Moments:
+    """Return the moments of each entry over the rows where it is not missing, in one pass.
+
+    Example:
+        >>> from latentia.core.objective import Batch
+        >>> found = moments_of_present(Batch(torch.tensor([[1.0, torch.nan], [3.0, 5.0]])))
+        >>> found.total.tolist(), found.mean.tolist(), found.scatter.tolist()
+        ([2.0, 1.0], [2.0, 5.0], [2.0, 0.0])
+    """
+    return _streamed(rows, Moments.of_present)[0]
 
 
 def moments_of(rows: Blocks, *, matrix: bool) -> Moments:
@@ -248,12 +269,14 @@ def _add_moments(first: Tensor, second: Tensor, x: Tensor, centre: Tensor, room:
         product += rows.T @ rows
 
 
-def _streamed(rows: Blocks) -> tuple[Moments, torch.Size]:
+def _streamed(
+    rows: Blocks, of: Callable[[Tensor], Moments] = partial(Moments.of, matrix=False)
+) -> tuple[Moments, torch.Size]:
     """Return the moments of all rows, without covariances, and the shape of a row."""
     shape = next(iter(rows.blocks(1))).x.shape[1:]
     size = max(1, min(_BLOCK_NUMBERS, _IN_CACHE) // max(1, shape.numel()))
     blocks: Iterator[Tensor] = (block.x for block in rows.blocks(size))
-    return reduce(Moments.__add__, (Moments.of(x.flatten(1), matrix=False) for x in blocks)), shape
+    return reduce(Moments.__add__, (of(x.flatten(1)) for x in blocks)), shape
 
 
 def _rows_of_block(entries: int) -> int:

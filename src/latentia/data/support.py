@@ -88,6 +88,16 @@ class Support:
         return replace(self, missing=True)
 
     @property
+    def present(self) -> Support:
+        """The same support without missing entries: that of what is known.
+
+        Example:
+            >>> str(Support.parse("table(real, binary or missing)").present)
+            'table(real, binary)'
+        """
+        return replace(self, missing=False, columns=tuple(each.present for each in self.columns))
+
+    @property
     def bounds(self) -> tuple[float, float] | None:
         """The smallest and largest value, or None where there is no largest (count, real) or no one (table)."""
         match self.kind:

@@ -58,7 +58,7 @@ class Prior(nn.Module, ABC):
     """A distribution p(z) of codes, fixed or learned.
 
     Attributes:
-        of_posteriors: whether it calls the encoder, with rows and no context.
+        of_posteriors: whether it calls the encoder, with its input and no context.
     """
 
     of_posteriors: ClassVar[bool] = False
@@ -68,7 +68,7 @@ class Prior(nn.Module, ABC):
         """Return p(z), whose batch shape is ().
 
         Args:
-            encode: q(z | x) of (B, *event) rows, where the model has an encoder.
+            encode: q(z | x) of rows as the encoder's input, (B, *input), where the model has an encoder.
         """
 
     def begin(self, rows: Blocks) -> None:
@@ -132,20 +132,19 @@ class MixturePrior(Prior):
 
 
 class _PseudoInputs(Prior):
-    """p(z) = (1/K) Σ_k q(z | u_k): a mixture of the posteriors of K pseudo-inputs u_k, of a row's shape."""
+    """p(z) = (1/K) Σ_k q(z | u_k): a mixture of the posteriors of K pseudo-inputs u_k, of the encoder's input's shape.
+
+    Where rows have categories or gaps, a pseudo-input's one-hot entries and indicators are numbers as its others are.
+    """
 
     of_posteriors = True
     inputs: Tensor
 
     def __init__(self, setting: PriorSetting) -> None:
         super().__init__()
-        if setting.scaling.categories:
-            raise UsageError(
-                "a VampPrior's pseudo-inputs are numbers, and this data has categories: choose another prior"
-            )
         self.scaling = setting.scaling
         self.bounded = setting.scaling.bounded
-        self.shape = (setting.components, *setting.data.event_shape)
+        self.shape = (setting.components, *setting.scaling.out_shape)
 
     def forward(self, encode: Encode | None = None) -> Distribution:
         """Return the mixture of the pseudo-inputs' posteriors.
@@ -153,7 +152,7 @@ class _PseudoInputs(Prior):
         Raises:
             UsageError: for no encoder, or one whose posteriors are not Gaussians with diagonal covariances.
         """
-        q = None if encode is None else encode(self.scaling.inverse(self.rows()))
+        q = None if encode is None else encode(self.rows())
         if not isinstance(q, DiagonalGaussian):
             raise UsageError(
                 "a VampPrior is made of Gaussians with diagonal covariance: choose posterior='diagonal'"
@@ -161,7 +160,7 @@ class _PseudoInputs(Prior):
         return DiagonalMixture(torch.zeros_like(q.mean[:, 0]), q.mean, q.log_var)
 
     def rows(self) -> Tensor:
-        """Return the pseudo-inputs, scaled as network input: (K, *event)."""
+        """Return the pseudo-inputs, as the encoder's input: (K, *input)."""
         return self.inputs
 
     @torch.no_grad()
@@ -197,7 +196,7 @@ class VampPrior(_PseudoInputs):
         self.inputs = nn.Parameter(torch.zeros(self.shape))
 
     def rows(self) -> Tensor:
-        """Return the pseudo-inputs, scaled as network input: (K, *event)."""
+        """Return the pseudo-inputs, as the encoder's input: (K, *input)."""
         return self.inputs.tanh() if self.bounded else self.inputs
 
     @torch.no_grad()

@@ -97,7 +97,7 @@ def _unknown(needs: Declared, spec: DataSpec) -> str:
 def _unlike(needs: Declared, model: nn.Module, spec: DataSpec) -> str:
     """Return why a metric is not defined for a model's densities or samples of such rows, or an empty line."""
     if spec.support.missing and Generative in needs.capabilities:
-        return "the rows have missing values, samples have none"
+        return "the rows have missing values, between which it has no distance"
     measure = measure_of(model, spec)
     if needs.counting and measure != "counting":
         return f"{type(model).__name__} has a density relative to {measure} measure, not to counting"

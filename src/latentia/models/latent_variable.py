@@ -59,7 +59,7 @@ class _Autoencoding(Generative, Conditional, Encodes, Decodes, ABC):
 
     def prior_distribution(self) -> Distribution:
         """Return the prior p(z), with its current parameters: batch shape (), event shape (d,)."""
-        return self.prior(lambda x: self.posterior(self.encoder(self.scaling(x))))
+        return self.prior(lambda inputs: self.posterior(self.encoder(inputs)))
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
         """Return p(x | z), batch shape (B,), for codes (B, d)."""

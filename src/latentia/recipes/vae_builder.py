@@ -111,7 +111,7 @@ def build_vae(
     """
     transform = None if binarise is None else Binarise(binarise)
     model_spec = data if transform is None else transform.spec(data)
-    require(model_spec, "this model", ("binary", "discrete", "count", "unit", "real", "categorical", "table"))
+    require(model_spec, "this model", ("binary", "discrete", "count", "unit", "real", "categorical", "table"), missing=True)
     context = context_encoder(data, conditional)
     network = network_name(network, data)
     size = size_of(network, Size(hidden, layers, width), build_vae)

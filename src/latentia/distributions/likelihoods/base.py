@@ -1,4 +1,4 @@
-"""What a likelihood p(x | z) is, the common ones, and how one is made by name.
+"""What a likelihood p(x | z) is, and the common ones.
 
 A likelihood takes h, (B, P, *event), the decoder's output: P parameters for each entry of a row. The likelihood of
 tables takes (B, P), the parameters of all columns.
@@ -19,7 +19,7 @@ from latentia.distributions.discretised_logistic import DiscretisedLogistic
 from latentia.distributions.point_mass import PointMass
 from latentia.errors import UsageError
 from latentia.networks.scaling import Affine
-from latentia.registry import likelihoods, unknown
+from latentia.registry import likelihoods
 
 
 class Likelihood(nn.Module, ABC):
@@ -176,40 +176,6 @@ DEFAULTS: dict[Kind, str] = {
     "real": "gaussian",
     "table": "table",
 }
-
-
-def make_likelihood(
-    name: str, data: DataSpec, scaling: Affine, *, sigma: float | None = None, components: int | None = None
-) -> Likelihood:
-    """Return the named likelihood for this data; ``auto`` chooses it from the support.
-
-    Args:
-        name: of a likelihood, or ``auto``; for tables, the likelihood of the columns whose support it has.
-        data: what a row is.
-        scaling: between rows and network output.
-        sigma: standard deviation of likelihoods that have one; None: learned.
-        components: components of mixtures at each entry; None: the likelihood's default.
-
-    Raises:
-        UsageError: for a likelihood on another support than the data's, or an option that it does not have.
-    """
-    kind = data.support.kind
-    if name not in likelihoods and name != "auto":
-        raise UsageError(unknown("likelihood", name, [*likelihoods, "auto"]))
-    given = {
-        option: value for option, value in (("sigma", sigma), ("components", components)) if value is not None
-    }
-    if kind == "table":
-        return likelihoods["table"](data, scaling, columns="auto" if name == "table" else name, **given)
-    name = DEFAULTS[kind] if name == "auto" else name
-    if kind not in likelihoods[name].kinds:
-        fitting = [repr(each) for each in likelihoods if kind in likelihoods[each].kinds]
-        hint = "; or round it to 0 and 1 with binarise=" if name == "bernoulli" and kind != "real" else ""
-        raise UsageError(
-            f"likelihood={name!r} is no distribution on {data.support} data; choose {' or '.join(fitting)}{hint}"
-        )
-    refuse_unused(given, [name])
-    return likelihoods[name](data, scaling, **given)
 
 
 def refuse_unused(given: Collection[str], names: Sequence[str]) -> None:

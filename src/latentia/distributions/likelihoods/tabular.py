@@ -35,20 +35,25 @@ class TabularDistribution(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density of (*, B, D) rows, relative to each column's own measure: (*, B) nats."""
+        return torch.stack([p.log_prob(x) for p, x in self.parts_of(value)]).sum(0)
+
+    def parts_of(self, value: Tensor) -> list[tuple[Distribution, Tensor]]:
+        """Return each group's distribution and its columns of (*, B, D) rows."""
         columns = value.index_select(-1, self.order).split(self.sizes, dim=-1)
-        return torch.stack([p.log_prob(x) for p, x in zip(self.groups, columns, strict=True)]).sum(0)
+        return list(zip(self.groups, columns, strict=True))
 
     @torch.no_grad()
     def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:  # pyright: ignore
         """Draw every column: (*sample, B, D)."""
-        return self._as_columns([group.sample(torch.Size(sample_shape)) for group in self.groups])
+        return self.by_column([group.sample(torch.Size(sample_shape)) for group in self.groups])
 
     @property
     def mean(self) -> Tensor:
         """The mean of every column, and the most likely category: (B, D)."""
-        return self._as_columns([group.mean for group in self.groups])
+        return self.by_column([group.mean for group in self.groups])
 
-    def _as_columns(self, groups: Sequence[Tensor]) -> Tensor:
+    def by_column(self, groups: Sequence[Tensor]) -> Tensor:
+        """Return numbers of the columns, group after group, in the columns' order: (*, B, D)."""
         return torch.cat([*groups], dim=-1).index_select(-1, self.order.argsort())
 
 

@@ -16,7 +16,8 @@ from latentia.registry import metrics
 def reconstruction_error(evaluation: Evaluation) -> Score:
     """Mean squared error per entry of the decoded mean code of held-out rows, in squared data units.
 
-    A category that is reconstructed as another one counts 1.
+    A category that is reconstructed as another one counts 1. Where cells are missing, each row's mean is of those that
+    are there; a row without any counts 0.
     """
     support = evaluation.rows.spec.support
     encoder, decoder = capable(evaluation.model, Encodes), capable(evaluation.model, Decodes)
@@ -25,8 +26,9 @@ def reconstruction_error(evaluation: Evaluation) -> Score:
         z = encoder.encode(batch.x, batch.context).mean
         x_hat = decoder.decode(z, batch.context).mean
         same_shape(reconstruction=x_hat, x=batch.x)
-        errors = coordinates(x_hat, support) - coordinates(batch.x, support)
-        return errors.square().sum(1) / batch.x[0].numel()
+        missing = batch.x.isnan()
+        errors = coordinates(x_hat, support) - coordinates(torch.where(missing, x_hat, batch.x), support)
+        return errors.square().sum(1) / (~missing).flatten(1).sum(1).clamp_min(1)
 
     errors = evaluation.per_row(squared_error)
     return mean_score("reconstruction-error", errors, unit="data units²", kind="estimate", direction="lower")
