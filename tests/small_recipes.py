@@ -19,6 +19,7 @@ KINDS = {
     "bytes": DataSpec((3, 9, 8), Support("discrete", 256)),
     "digits": DataSpec((1, 8, 8), Support("discrete", 17)),
     "columns": DataSpec((4,), Support.parse("table(real, binary, categorical(3), count)")),
+    "gaps": DataSpec((4,), Support.parse("table(real or missing, binary, categorical(3) or missing, count)")),
 }
 SMALL = {  # where a recipe has them
     "latent_dim": 2,
@@ -61,13 +62,21 @@ def models(name: str, kind: str) -> bool:
 
 
 def rows(kind: str, n: int = N, seed: int = 0) -> Tensor:
-    """Return rows of a kind that are not uniform: two clusters."""
+    """Return rows of a kind that are not uniform: two clusters; a fifth of the cells that may be missing are."""
     spec, generator = KINDS[kind], torch.Generator().manual_seed(seed)
     x = torch.randn(n, *spec.event_shape, generator=generator) + 2 * torch.randint(
         2, (n, 1), generator=generator
     ).view(n, *[1] * len(spec.event_shape))
     bounds = spec.support.bounds
-    return spec.support.project(x if bounds is None else x.sigmoid() * bounds[1])
+    x = spec.support.project(x if bounds is None else x.sigmoid() * bounds[1])
+    for j in (j for j, column in enumerate(spec.support.columns) if column.missing):
+        x[torch.rand(n, generator=generator) < 0.2, j] = torch.nan
+    return x
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    """Whether two arrays are equal, with gaps in the same places."""
+    return torch.equal(a.isnan(), b.isnan()) and torch.equal(a.nan_to_num(), b.nan_to_num())
 
 
 def fit(name: str, kind: str, **options) -> lt.Run:

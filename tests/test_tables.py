@@ -339,6 +339,9 @@ def test_a_file_with_counts_is_declared(tmp_path, out):
     assert torch.equal(sample[:, 1], sample[:, 1].round())
 
 
-def test_a_vamp_prior_of_categories_is_refused():
-    with pytest.raises(UsageError, match="pseudo-inputs are numbers, and this data has categories"):
-        lt.fit("vae", people(30), prior="vamp", steps=1, progress=False)
+@pytest.mark.parametrize("prior", ["vamp", "vamp-data"])
+def test_pseudo_inputs_of_rows_with_categories_are_as_the_encoder_reads_them(prior):
+    run = lt.fit("vae", people(30), prior=prior, prior_components=5, latent_dim=2, steps=1, progress=False)
+    inputs = run.model.prior.inputs
+    assert inputs.shape == (5, *run.model.scaling.out_shape)
+    run.model.data.check(run.sample(20, seed=0))

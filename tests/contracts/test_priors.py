@@ -145,9 +145,8 @@ def test_a_mixture_far_from_the_origin_keeps_its_digits():
 def test_a_vamp_prior_is_the_mixture_of_its_pseudo_inputs_posteriors(name):
     """Tomczak and Welling (2018), equation 10; its pseudo-inputs begin as rows."""
     made = prior(name)
-    inputs = 0.5 + 2 * made.inputs.detach()
     z = torch.randn(6, DIM, generator=seeded_generator()).double()
-    parts = encode(inputs)
+    parts = encode(made.inputs.detach())
     expected = torch.stack(
         [DiagonalGaussian(m, v).log_prob(z) for m, v in zip(parts.mean, parts.log_var, strict=True)]
     )

@@ -269,8 +269,11 @@ def _add_moments(first: Tensor, second: Tensor, x: Tensor, centre: Tensor, room:
         product += rows.T @ rows
 
 
+_without_covariances = partial(Moments.of, matrix=False)
+
+
 def _streamed(
-    rows: Blocks, of: Callable[[Tensor], Moments] = partial(Moments.of, matrix=False)
+    rows: Blocks, of: Callable[[Tensor], Moments] = _without_covariances
 ) -> tuple[Moments, torch.Size]:
     """Return the moments of all rows, without covariances, and the shape of a row."""
     shape = next(iter(rows.blocks(1))).x.shape[1:]

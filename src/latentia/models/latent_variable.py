@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from latentia.core.model import Bounded, Conditional, Decodes, Encodes, Generative, Pathwise
+from latentia.core.model import Bounded, Conditional, Decodes, Encodes, Generative, Imputes, Pathwise
 from latentia.core.objective import Blocks
 from latentia.core.randomness import using_generator
 from latentia.data.spec import DataSpec
@@ -15,9 +15,11 @@ from latentia.distributions.posteriors import Posterior, sample_and_kl, sample_w
 from latentia.distributions.priors import Prior
 from latentia.errors import UsageError
 from latentia.functional.bounds import iwae
+from latentia.models.imputation import imputed
 from latentia.models.semi_amortised import Refinement
 from latentia.networks.conditioning import ContextEncoder
 from latentia.networks.scaling import Scaling
+from latentia.options import Count
 
 _DECODED_AT_ONCE = 4096  # codes; keeps an importance-weighted bound's memory bounded
 _ENTRIES_AT_ONCE = 2**19  # of decoded rows: 2 MB, which fit into two cores' caches
@@ -92,7 +94,7 @@ class _Autoencoding(Generative, Conditional, Encodes, Decodes, ABC):
         self.prior.begin(rows)
 
 
-class LatentVariable(_Autoencoding, Bounded, Pathwise):
+class LatentVariable(_Autoencoding, Bounded, Pathwise, Imputes):
     """p(x) = ∫ p(x | z) p(z) dz, with an encoder q(z | x) for a lower bound of log p(x).
 
     Args:
@@ -111,6 +113,62 @@ class LatentVariable(_Autoencoding, Bounded, Pathwise):
     def measure(self) -> str | None:
         """The base measure of log p(x): counting, Lebesgue or mixed."""
         return self.likelihood.measure
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        context: Tensor | None = None,
+        *,
+        generator: torch.Generator | None = None,
+        mean: bool = False,
+    ) -> Tensor:
+        """Draw n rows: z from the prior, then x from p(x | z), or the mean of p(x | z) in the place of a draw.
+
+        A mean is not rounded to the support, except in tables of several kinds, and has no gaps: bits become
+        probabilities, and of categories it is the likeliest.
+
+        Args:
+            n: number of rows.
+            context: (n, c) what to condition on, for conditional models.
+            generator: where randomness comes from; torch's global state without one.
+            mean: return the mean of each row given its code, without the likelihood's noise
+        """
+        if not mean:
+            return super().sample(n, context, generator=generator)
+        means = self.rsample(n, context, generator=generator)
+        return self.data.support.present.project(means) if self.data.support.columns else means
+
+    @torch.no_grad()
+    def impute(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        *,
+        generator: torch.Generator | None = None,
+        steps: Count = 10,
+    ) -> Tensor:
+        """Return rows with each missing cell, NaN, drawn from its distribution given the cells that are there.
+
+        z from p(z | present), by ``steps`` Metropolis-Hastings steps that propose from the encoder's q, then the
+        missing cells from p(x | z). One step is a draw from q(z | x); many are exact. An encoder that was fitted to
+        rows without gaps reads rows completed by the last step's draw.
+
+        Args:
+            x: (B, *event) rows.
+            context: (B, c) what to condition on, for conditional models.
+            generator: where randomness comes from; torch's global state without one.
+            steps: of the chain
+
+        Raises:
+            DataError: for rows of another shape, or values outside the support.
+            UsageError: for fewer steps than 1.
+
+        References:
+            Mattei and Frellsen (2018), Leveraging the exact likelihood of deep latent variable models, algorithm 1.
+        """
+        with using_generator(generator):
+            return imputed(self, self.data, x, context, steps)
 
     def rsample(
         self, n: int, context: Tensor | None = None, *, generator: torch.Generator | None = None

@@ -1,6 +1,7 @@
 """A latent variable model with a class as a second latent variable, which is observed for some rows."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution
 from torch.nn.functional import one_hot
 
-from latentia.core.model import Bounded, Conditional, Decodes, Encodes, Generative, SamplesContext
+from latentia.core.model import Bounded, Conditional, Decodes, Encodes, Generative, Imputes, SamplesContext
 from latentia.core.objective import Blocks
 from latentia.core.randomness import using_generator
 from latentia.data.attributes import Attribute, given_values
@@ -18,11 +19,13 @@ from latentia.distributions.class_and_code import ClassAndCode
 from latentia.distributions.posteriors import sample_and_kl
 from latentia.errors import UsageError
 from latentia.functional.semi_supervised import enumerated_bound, marginal_bound
+from latentia.models.imputation import imputed
 from latentia.models.latent_variable import LatentVariable
 from latentia.networks.conditioning import ContextEncoder
+from latentia.options import Count
 
 
-class SemiSupervised(Generative, Conditional, SamplesContext, Bounded, Encodes, Decodes):
+class SemiSupervised(Generative, Conditional, SamplesContext, Bounded, Encodes, Decodes, Imputes):
     """p(x) = Σ_y p(y) ∫ p(x | z, y) p(z) dz, with a classifier q(y | x) and an encoder q(z | x, y).
 
     A row's code holds both latent variables, (z, y), with y one-hot.
@@ -127,12 +130,52 @@ class SemiSupervised(Generative, Conditional, SamplesContext, Bounded, Encodes, 
 
     @torch.no_grad()
     def sample(
-        self, n: int, context: Tensor | None = None, *, generator: torch.Generator | None = None
+        self,
+        n: int,
+        context: Tensor | None = None,
+        *,
+        generator: torch.Generator | None = None,
+        mean: bool = False,
     ) -> Tensor:
-        """Draw n rows: y from p(y) unless it is given one-hot, z from the prior, x from p(x | z, y)."""
+        """Draw n rows: y from p(y) unless it is given one-hot, z from the prior, x from p(x | z, y).
+
+        Args:
+            n: number of rows.
+            context: (n, C) one-hot classes, or weights of them.
+            generator: where randomness comes from; torch's global state without one.
+            mean: return the mean of each row given its code, without the likelihood's noise
+        """
         if context is None:
             context = self.sample_context(n, {}, generator=generator)
-        return self.given_class.sample(n, context, generator=generator)
+        return self.given_class.sample(n, context, generator=generator, mean=mean)
+
+    @torch.no_grad()
+    def impute(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        *,
+        generator: torch.Generator | None = None,
+        steps: Count = 10,
+    ) -> Tensor:
+        """Return rows with each missing cell, NaN, drawn given the cells that are there.
+
+        A chain on (z, y), each step of which proposes y from the classifier and z from the encoder given y.
+
+        Args:
+            x: (B, *event) rows.
+            context: (B, C) one-hot classes, where they are known.
+            generator: where randomness comes from; torch's global state without one.
+            steps: of the chain
+
+        Raises:
+            DataError: for rows of another shape, or values outside the support.
+            UsageError: for fewer steps than 1.
+        """
+        if context is not None:
+            return self.given_class.impute(x, context, generator=generator, steps=steps)
+        with using_generator(generator):
+            return imputed(_Joint(self), self.data, x, None, steps)
 
     @torch.no_grad()
     def sample_context(
@@ -154,3 +197,28 @@ class SemiSupervised(Generative, Conditional, SamplesContext, Bounded, Encodes, 
     def _each_class(self, like: Tensor) -> Tensor:
         """Return the one-hot vectors of all classes: (C, C)."""
         return torch.eye(len(self.classes), dtype=like.dtype, device=like.device)
+
+
+@dataclass(frozen=True, eq=False)
+class _Joint:
+    """A semi-supervised model as one of codes (z, y), with y one-hot, which is unknown."""
+
+    model: SemiSupervised
+
+    def prior_distribution(self) -> Distribution:
+        """Return p(z) p(y): batch shape (), event shape (d + C,)."""
+        prior = self.model.given_class.prior_distribution()
+        return ClassAndCode(self.model.log_prior, [prior] * len(self.model.classes))
+
+    def encode(self, x: Tensor, context: Tensor | None = None) -> Distribution:
+        """Return q(z, y | x)."""
+        return self.model.encode(x, context)
+
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
+        """Return p(x | z, y)."""
+        return self.model.decode(z, context)
+
+    def reconstruction(self, z: Tensor, x: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """Return log p(x | z, y) for S codes of each row, (S, B, d + C): (S, B) nats."""
+        C, inner = len(self.model.classes), self.model.given_class
+        return torch.cat([inner.reconstruction(each[None, :, :-C], x, each[:, -C:]) for each in z])

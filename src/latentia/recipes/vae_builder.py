@@ -26,6 +26,8 @@ from latentia.networks.scaling import Scaling
 from latentia.options import Above, AtLeast, Count, Having, Needs, OneOf, Positive, Whole
 from latentia.registry import likelihoods, posteriors, priors
 
+_SUPPORTS = ("binary", "discrete", "count", "unit", "real", "categorical", "table")
+
 
 @dataclass(frozen=True)
 class Built:
@@ -111,7 +113,12 @@ def build_vae(
     """
     transform = None if binarise is None else Binarise(binarise)
     model_spec = data if transform is None else transform.spec(data)
-    require(model_spec, "this model", ("binary", "discrete", "count", "unit", "real", "categorical", "table"), missing=True)
+    require(
+        model_spec,
+        "this model",
+        ("binary", "discrete", "count", "unit", "real", "categorical", "table"),
+        missing=True,
+    )
     context = context_encoder(data, conditional)
     network = network_name(network, data)
     size = size_of(network, Size(hidden, layers, width), build_vae)
