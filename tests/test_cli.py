@@ -105,6 +105,16 @@ def test_the_examples_in_the_help_can_be_typed(verb: str) -> None:
             assert latentia.cli._values(name, words) is not None
 
 
+@pytest.mark.parametrize("recipe", recipes)
+def test_help_spells_options_as_they_are_typed(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Docstrings and explanations spell them as Python does, as in ``critic_norm="spectral"``."""
+    main(["fit", recipe, "--help"])
+    shown = flat(capsys.readouterr().out)
+    named = [option.name for option in signature_of(recipes[recipe]).keywords]
+    assert not [name for name in named if re.search(rf"(?<![\w-]){name}=\w", shown)]
+    assert not [name for name in named if "_" in name and re.search(rf"(?<![\w]){name}(?!\w)", shown)]
+
+
 def read(hint: Any, *words: str, default: Any = None) -> Any:
     return parse("latentia test", "", {"": [Option("an_option", hint, default, "one")]}, words)["an_option"]
 

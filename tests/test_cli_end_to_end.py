@@ -107,7 +107,8 @@ def test_an_existing_folder_is_refused_and_overwritten_only_if_asked(
     words = ["fit", "vae", "--data", "digits", "--epochs", "1", "--hidden", "8", "--out", str(run)]
     assert main(words) == 1
     assert capsys.readouterr().err == (
-        f"latentia: error: {run} exists already: choose another folder, --resume it, or replace it with --overwrite\n"
+        f"latentia: error: {run} exists already: choose another folder, go on with --resume, or "
+        "replace it with --overwrite\n"
     )
     assert contents(run) == before
     assert main([*words, "--overwrite"]) == 0
@@ -134,7 +135,10 @@ def test_resuming_a_finished_run_changes_nothing(run: Path, capsys: pytest.Captu
     assert contents(run) == before
     words[words.index("--latent-dim") + 1] = "4"
     assert main(words) == 1
-    assert "cannot be resumed: its latent_dim is 3, not 4" in capsys.readouterr().err
+    assert (
+        "cannot be resumed: it was begun with --latent-dim 3, not with --latent-dim 4"
+        in capsys.readouterr().err
+    )
     assert contents(run) == before
 
 
@@ -194,7 +198,7 @@ def test_resume_to_less_than_is_done_is_one_line_without_a_bar(
     capsys.readouterr()
     assert typed(f"{line} --epochs 2") == 1
     assert capsys.readouterr() == ("", (
-        f"latentia: error: {run} cannot be resumed: epochs=2 is requested, but 3 are done; "
+        f"latentia: error: {run} cannot be resumed: --epochs 2 is requested, but 3 are done; "
         "request more, or begin anew with --overwrite\n"
     ))  # fmt: skip
     assert contents(run) == before

@@ -261,6 +261,22 @@ def test_import_on_the_command_line_is_checked(words, message, capsys):
     assert capsys.readouterr().err.startswith(f"latentia: error: {message}")
 
 
+def test_errors_after_an_import_spell_options_as_they_are_typed(folder: Path):
+    words = [
+        "--import",
+        "my_loss.py",
+        "fit",
+        "gan",
+        "--data",
+        "ring",
+        "--critic-norm",
+        "loud",
+        "--out",
+        "run",
+    ]
+    assert "unknown --critic-norm 'loud'" in latentia(*words, code=2)
+
+
 def test_parts_of_a_config_that_are_damaged_get_one_line(folder: Path):
     latentia("fit", "gaussian", "--data", "moons", "--out", "run")
     config = json.loads((folder / "run/config.json").read_text())

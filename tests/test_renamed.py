@@ -107,7 +107,7 @@ def test_an_old_checkpoint_is_not_gone_on_from_and_says_so(out, prefixes):
         fit(out, checkpoint_every=2, steps=8, resume=True)
     assert str(caught.value) == (
         f"{out} cannot be resumed: its checkpoint was written by latentia {lt.__version__}, whose weights have other "
-        "names: resume it with that version, or begin anew with --overwrite"
+        "names: resume it with that version, or begin anew with overwrite=True"
     )
     as_before(out / "model.safetensors")
     before = lt.load(out).sample(5, seed=0)

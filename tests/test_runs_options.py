@@ -31,6 +31,12 @@ from latentia.runs.options import checked, split_options
         ({"device": torch.device("cpu")}, "device must be text; got device"),
         ({"binarise": "fixd"}, "unknown binarise 'fixd'; did you mean 'fixed'"),
         ({"latent_dim": np.arange(3)}, "latent_dim must be a whole number; got array"),
+        (
+            {"latent_dim": 10**20},
+            "latent_dim must be a number of 64 bits, below 2^63; got 100000000000000000000",
+        ),
+        ({"lr": 10**400}, "lr must be a number of 64 bits, below 2^63; got 1000000"),
+        ({"on_epoch": 3}, "on_epoch must be a function of the run and a row of its history; got 3"),
         ({"seed": -1}, "seed must be from 0 to"),
         ({"seed": 2**63}, "seed must be from 0 to"),
         ({"split_seed": -1}, "split_seed must be from 0 to"),

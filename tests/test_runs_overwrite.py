@@ -22,7 +22,7 @@ from latentia.errors import RunError
 from latentia.runs import entries
 from latentia.runs.entries import foreign_entries, refuse_existing, waiting
 
-LEAVES = "so --overwrite leaves it alone"
+LEAVES = "so overwrite=True leaves it alone"
 
 
 def no_step(monkeypatch):

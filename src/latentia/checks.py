@@ -4,7 +4,7 @@ import inspect
 import json
 import math
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, wraps
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -21,6 +21,7 @@ _CALLED = {
     str: "text",
     type(None): "None",
 }
+_LARGEST = 2**63 - 1  # what torch and JSON readers elsewhere take as a whole number
 _LONGEST = 60  # characters of a value in a message
 
 
@@ -82,9 +83,14 @@ def checked(name: str, value: Any, hint: Any) -> Any:
         return value
     kinds = kinds_of(hint)
     if not any(_fits(value, kind) for kind in kinds):
-        raise UsageError(_complaint(name, value, kinds), options=[name])
+        parts = [each.part for each in values_of(hint) if isinstance(each, OneOf) and each.part]
+        raise UsageError(_complaint(name, value, kinds, parts), options=[name])
     if isinstance(value, float) and not math.isfinite(value):
         raise UsageError(f"{name} must be a finite number; got {value}", options=[name])
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise UsageError(
+            f"{name} must be a number of 64 bits, below 2^63; got {_shown(value)}", options=[name]
+        )
     value = value if value is None else allowed(name, value, hint)
     try:
         json.dumps(value, allow_nan=False)
@@ -205,11 +211,15 @@ def _fits(value: object, kind: Any) -> bool:
     return isinstance(value, (int, float) if kind is float else kind)
 
 
-def _complaint(name: str, value: object, kinds: tuple[Any, ...]) -> str:
+def _complaint(name: str, value: object, kinds: tuple[Any, ...], parts: Sequence[str]) -> str:
     choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
     if choices and isinstance(value, str):
         return unknown(name, value, choices)
     expected = [*map(repr, choices), *(_CALLED[kind] for kind in kinds if kind in _CALLED)]
+    expected += [f"a {part}" for part in parts]
+    return f"{name} must be {' or '.join(expected)}; got {_shown(value)}"
+
+
+def _shown(value: object) -> str:
     given = " ".join(repr(value).split())
-    shown = given if len(given) < _LONGEST else given[:_LONGEST] + "…"
-    return f"{name} must be {' or '.join(expected)}; got {shown}"
+    return given if len(given) < _LONGEST else given[:_LONGEST] + "…"

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from latentia.cli.commands import arguments, verbs
-from latentia.errors import DataWarning, LatentiaError, PluginWarning, RenamedWarning, UsageError
+from latentia.errors import DataWarning, LatentiaError, PluginWarning, RenamedWarning, RunError, UsageError
 from latentia.interrupts import StopRequest, stoppable
 from latentia.plugins import import_part
 from latentia.version import __version__
@@ -104,14 +104,25 @@ def _imported(words: list[str]) -> list[str]:
     Raises:
         UsageError: for a file that cannot be imported, none at all, and ``--import`` after the verb.
     """
-    while words and words[0].partition("=")[0] == "--import":
+    while words and _imports(words[0]):
         _, equals, file = words[0].partition("=")
         file, words = (file, words[1:]) if equals else ("".join(words[1:2]), words[2:])
         if not file or file.startswith("-"):
             raise UsageError("--import needs a Python file: latentia --import my_parts.py VERB ...")
         import_part(file)
-    if any(word.partition("=")[0] == "--import" for word in words):
+    if any(map(_imports, words)):
         raise UsageError("--import stands before the verb: latentia --import FILE VERB ...")
+    return words
+
+
+def _imports(word: str) -> bool:
+    return word.partition("=")[0] == "--import"
+
+
+def _from_verb(words: Sequence[str]) -> Sequence[str]:
+    """Return the words from the verb on, without the files that are imported before it."""
+    while words and _imports(words[0]):
+        words = words[1:] if "=" in words[0] else words[2:]
     return words
 
 
@@ -151,7 +162,11 @@ def _line(error: BaseException, words: Sequence[str]) -> str:
     """Return an error's message as one line; of an error that nobody foresaw, also its type and what to do."""
     from latentia.cli.spelling import line_of
 
-    message = " ".join((line_of(error, words) if isinstance(error, UsageError) else str(error)).split())
+    message = " ".join(
+        (
+            line_of(error, _from_verb(words)) if isinstance(error, UsageError | RunError) else str(error)
+        ).split()
+    )
     if isinstance(error, LatentiaError):
         return message
     return f"unexpected {type(error).__name__}: {message or 'without a message'}; --debug shows where"

@@ -5,12 +5,12 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from latentia.cli.commands import further_options, verbs
-from latentia.errors import LatentiaError, UsageError
+from latentia.errors import LatentiaError
 from latentia.registry import recipes
 from latentia.runs.options import TRAINING, option_names
 from latentia.signatures import flag, signature_of
 
-_VALUE = r"'[^']*'|\"[^\"]*\"|[\w.+-]+"
+_VALUE = r"\[[^\]]*\]|'[^']*'|\"[^\"]*\"|[\w.+-]+"
 
 
 def as_typed(message: str, about: Collection[str], known: Collection[str]) -> str:
@@ -27,7 +27,7 @@ def as_typed(message: str, about: Collection[str], known: Collection[str]) -> st
     """
     for name in sorted({*about, *known}, key=len, reverse=True):
         quoted = rf"(?<!\w)(?P<quote>['\"]){name}(?P=quote)" if name in about else r"(?!)"
-        bare = rf"(?<![\w'\"-]){name}(?![\w-])(?:(?P<equals>=)(?P<value>{_VALUE})?)?"
+        bare = rf"(?<![\w'\"/-]){name}(?![\w/-])(?:(?P<equals>=)(?P<value>{_VALUE})?)?"
         message = re.sub(f"{quoted}|{bare}", lambda found, name=name: _spelled(found, name, about), message)
     return re.sub(r"(--[\w-]+) \(\1\)", r"\1", message)  # where a message spells an option in both ways
 
@@ -45,16 +45,16 @@ def options_typed(words: Sequence[str]) -> list[str]:
     return [*own, *TRAINING, *(option_names(recipe) if recipe in recipes else ())]
 
 
-def line_of(error: UsageError, words: Sequence[str]) -> str:
+def line_of(error: LatentiaError, words: Sequence[str]) -> str:
     """Return an error's message for who typed these words."""
-    return as_typed(str(error), error.options, options_typed(words))
+    return as_typed(str(error), getattr(error, "options", ()), options_typed(words))
 
 
 def _spelled(found: re.Match[str], name: str, about: Collection[str]) -> str:
     groups = found.groupdict()
     if groups["equals"] is None and not (name in about or "_" in name):
         return found[0]
-    value = (groups["value"] or "").strip("'\"")
+    value = re.sub(r"[\[\],'\"]", "", groups["value"] or "")  # a list is typed as its words
     if value == "False":
         return flag(f"no_{name}")
     return flag(name) if value in ("", "True") else f"{flag(name)} {value}"

@@ -1,11 +1,13 @@
 """Verbs that take a recipe: its options, those of the training, and examples on rows that it takes."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from latentia.cli.commands import about, default_folder, listed, typed_flags, typed_value
 from latentia.cli.parse import parse
+from latentia.cli.spelling import as_typed
 from latentia.errors import UnknownNameError, UsageError
 from latentia.registry import recipes
 from latentia.runs.options import Training, owned_by_others
@@ -37,10 +39,11 @@ def parse_with_recipe(name: str, verb: Callable[..., Any], words: Sequence[str])
 def _parsed(name: str, verb: Signature, words: Sequence[str]) -> dict[str, Any]:
     chosen = recipes.name_of(words[0])
     recipe, command = signature_of_recipe(chosen), f"latentia {name} {chosen}"
-    groups = _groups(verb, **{f"{chosen} options": recipe.keywords})
+    doc, keywords = _typed(recipe)
+    groups = _groups(verb, **{f"{chosen} options": keywords})
     words = current_words(chosen, words[1:])
     _refuse_others([option.flag for group in groups.values() for option in group], chosen, words)
-    values = parse(command, _one_recipe(verb.doc, recipe.doc, chosen), groups, words)
+    values = parse(command, _one_recipe(verb.doc, doc, chosen), groups, words)
     return {"recipe": chosen, **values}
 
 
@@ -68,6 +71,13 @@ def signature_of_recipe(name: str) -> Signature:
         return signature_of(recipes[name]) if home is None else signature_in(*home)
     except UnreadableError:
         return signature_of(recipes[name])
+
+
+def _typed(recipe: Signature) -> tuple[str, list[Option]]:
+    """Return a recipe's docstring and options, which Python reads too, with options spelled as they are typed."""
+    names = [option.name for option in recipe.keywords]
+    options = [replace(option, help=as_typed(option.help, (), names)) for option in recipe.keywords]
+    return as_typed(recipe.doc, (), names), options
 
 
 def examples_for(name: str, examples: Sequence[str]) -> list[str]:

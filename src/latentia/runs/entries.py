@@ -109,11 +109,11 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
     except (OSError, RuntimeError) as error:
         raise RunError(f"cannot look at {path}: {error}; choose another folder") from error
     if there and not overwrite:
-        otherwise = "" if reason else ", --resume it, or replace it with --overwrite"
+        otherwise = "" if reason else ", go on with resume=True, or replace it with overwrite=True"
         raise RunError(f"{path} exists already: choose another folder{otherwise}")
     if reason:
         within = f", with {_listed(names)} in it" if names else ""
-        raise RunError(f"{path} {reason}, so --overwrite leaves it alone{within}: choose another folder")
+        raise RunError(f"{path} {reason}, so overwrite=True leaves it alone{within}: choose another folder")
     _refuse_siblings(place, there=there or overwrite)
 
 

@@ -100,6 +100,8 @@ def fit(
         >>> run.sample(5, seed=0).shape
         torch.Size([5, 2])
     """
+    if on_epoch is not None and not callable(on_epoch):
+        raise UsageError(f"on_epoch must be a function of the run and a row of its history; got {on_epoch!r}")
     path = _place(out, overwrite=overwrite, resume=resume)
     recipe = recipes.name_of(recipe) if isinstance(recipe, str) else recipe
     options = current_options(recipe if isinstance(recipe, str) else None, options)

@@ -85,7 +85,8 @@ class Monitor:
         """Return a line that says why epochs are skipped."""
         return (
             f"the monitor {self.name} takes {self.seconds:.2g} s, and skips epochs to stay under "
-            f"{100 * _FRACTION:.0f} % of the training's time (--monitor {NONE} leaves it out)"
+            f"{100 * _FRACTION:.0f} % of the training's time "
+            f"(monitor={NONE!r}, on the command line --monitor {NONE}, leaves it out)"
         )
 
     @property

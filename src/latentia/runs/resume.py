@@ -54,7 +54,7 @@ def last_checkpoint(run: Run) -> Checkpoint | None:
     found = read_checkpoint(run.path)
     if found is None and (run.path / MODEL).exists():
         raise RunError(
-            f"{run.path} was saved without a checkpoint, so there is nothing to resume: --overwrite begins anew"
+            f"{run.path} was saved without a checkpoint, so there is nothing to resume: overwrite=True begins anew"
         )
     if found is not None and found.facts["stage"]:
         _refuse_other_length(run, old["training"])
@@ -85,7 +85,7 @@ def check_length(run: Run, checkpoint: Checkpoint, steps: int, steps_per_epoch: 
     if run.training.steps is None:
         reason = f"epochs={steps // steps_per_epoch} is requested, but {done / steps_per_epoch:.4g}"
     raise RunError(
-        f"{run.path} cannot be resumed: {reason} are done; request more, or begin anew with --overwrite"
+        f"{run.path} cannot be resumed: {reason} are done; request more, or begin anew with overwrite=True"
     )
 
 
@@ -98,7 +98,7 @@ def check_names(run: Run, checkpoint: Checkpoint, path: Path) -> None:
         raise RunError(
             f"{path} cannot be resumed: its checkpoint was written by latentia "
             f"{read_config(path)['versions'].get('latentia')}, whose weights have other names: "
-            "resume it with that version, or begin anew with --overwrite"
+            "resume it with that version, or begin anew with overwrite=True"
         )
 
 
@@ -157,15 +157,29 @@ def _difference(part: str, old: Any, new: Any, recipe: Recipe) -> str:
     """Return the first option that differs and may not, or nothing."""
     if not isinstance(old, Mapping):
         return "" if old == new else f"its {part} is {old!r}, not {new!r}"
-    whose, free = ("its data's", _free_of_data(new)) if part == "data" else ("its", _FREE)
+    free = _free_of_data(new) if part == "data" else _FREE
     ending = _ending_schedule(recipe) if part == "training" else ""
     for name in new:
         same = old.get(name) == new[name]
         if not same and name not in free:
-            return f"{whose} {name} is {old.get(name)!r}, not {new[name]!r}"
-        if not same and ending and name in ("epochs", "steps"):
-            return f"its {name} is {old.get(name)!r}, not {new[name]!r}, and its {ending} schedule would be another"
+            return (
+                f"its data's {name} is {old.get(name)!r}, not {new[name]!r}"
+                if part == "data"
+                else (_begun_with(name, old.get(name), new[name]))
+            )
+        if not same and ending and name in _UNTIL:
+            return (
+                f"{_begun_with(name, old.get(name), new[name])}, and its {ending} schedule would be another"
+            )
     return ""
+
+
+def _begun_with(name: str, old: Any, new: Any) -> str:
+    """Say of an option what it was and what it is, as options are spelled in Python."""
+    if new is None:
+        return f"it was begun with {name}={old!r}: give it again"
+    before = f"without a value of {name}" if old is None else f"with {name}={old!r}"
+    return f"it was begun {before}, not with {name}={new!r}"
 
 
 def _free_of_data(new: Mapping[str, Any]) -> tuple[str, ...]:

@@ -40,7 +40,9 @@ def interrupted(log: TrainingLog) -> Finding | None:
         return None
     done = f"{log.epoch} of {log.facts.epochs}" if log.facts.epochs else f"{log.epoch}"
     told = f"{done} epochs are done"
-    return Finding("interrupted", "note", told, "the same command with --resume (resume=True) goes on")
+    return Finding(
+        "interrupted", "note", told, "the same command with --resume, in Python resume=True, goes on"
+    )
 
 
 def gradient_grew(log: TrainingLog) -> Finding | None:
@@ -117,7 +119,10 @@ def still_improving(log: TrainingLog) -> Finding | None:
         return None
     evidence = f"{name} made {gain / whole:.0%} of its way in the last {_TREND} of {log.facts.epochs} epochs"
     return Finding(
-        "still-improving", "note", evidence, "give it more epochs: a longer one goes on with --resume"
+        "still-improving",
+        "note",
+        evidence,
+        "give it more epochs: a longer one goes on with --resume, in Python resume=True",
     )
 
 
