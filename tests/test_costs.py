@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -111,6 +112,26 @@ def test_a_run_that_was_stopped_adds_up(tmp_path, monkeypatch):
     run = vae(epochs=5, out=tmp_path / "run", checkpoint_every=3, resume=True)
     assert run.costs.steps == 15  # 3 that a checkpoint held, and 12 more
     assert run.costs.seconds > spent > 0
+
+
+def test_costs_add_up_are_cut_back_and_tell_a_model_from_its_critics():
+    one, two = Costs(2.0, 0.5, 100, 1000, 70, 50), Costs(3.0, 0.25, 50, 700, 60, 60)
+    assert two.after(one) == Costs(5.0, 0.75, 150, 1700, 60, 60)
+    assert two.after(replace(one, flops=None)).flops is replace(two, flops=None).after(one).flops is None
+    assert one.until(40) == replace(one, steps=40, flops=400)
+    assert "70 parameters (50 of the model)" in str(one)
+    assert "60 parameters, " in str(two)
+
+
+def test_the_clock_starts_with_the_training_and_operations_are_those_of_all_processes():
+    def states():
+        for _ in range(2):
+            yield torch.ones(2, 3) @ torch.ones(3, 5)
+
+    meter = Meter(nn.Identity(), nn.Identity(), processes=3, started=time.monotonic() - 1000)
+    assert len(list(meter.metered(states()))) == 2
+    assert meter.costs().flops == 2 * 3 * 60
+    assert meter.costs().seconds < 500
 
 
 def test_stages_add_up():

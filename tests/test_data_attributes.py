@@ -19,7 +19,7 @@ from latentia.data.spec import DataSpec, Support
 from latentia.data.splits import joined
 from latentia.data.transforms import GivenFactors
 from latentia.errors import DataError, UsageError
-from latentia.networks.conditioning import ContextEncoder, context_encoder
+from latentia.networks.conditioning import ContextEncoder, Interval, context_encoder
 from latentia.registry import datasets
 
 KIND = Attribute("kind", ("stool", "bench", "throne"))
@@ -223,6 +223,40 @@ def test_other_numbers_are_refused():
         plain.with_factors(ALL, torch.tensor([[0, 0, 4], [0, 0, 0]]))
     with pytest.raises(DataError, match="value number -1 of kind"):
         plain.with_factors(ALL, torch.tensor([[-1, 0, 3], [0, 0, 0]]))
+
+
+@pytest.mark.parametrize(
+    ("attribute", "values"),
+    [
+        (KIND, torch.zeros(2, 2, dtype=torch.int64)),
+        (KIND, torch.zeros(2, dtype=torch.uint8)),
+        (Attribute("said", kind="text"), torch.zeros(2, dtype=torch.uint8)),
+        (Attribute("said", kind="text"), torch.zeros(2, 2, dtype=torch.int64)),
+    ],
+)
+def test_values_in_another_form_are_refused(attribute, values):
+    with pytest.raises(
+        DataError, match=f"{attribute.name} of mine has .* values of shape .*: give one a row"
+    ):
+        attribute.check(values, 2, "mine")
+
+
+def test_real_values_keep_every_digit_and_are_finite():
+    weight = Attribute("weight", (0.0, 1.0), "real")
+    assert weight.stored([0.1]).tolist() == [0.1]
+    for value in (math.inf, math.nan):
+        with pytest.raises(DataError, match="weight of mine holds NaN or infinity"):
+            weight.check(weight.stored([0.5, value]), 2, "mine")
+
+
+def test_a_condition_that_is_called_class_is_the_one_that_is_given_by_that_name():
+    label, other = Attribute("kind", ("a", "b"), role="label"), Attribute("class", ("c", "d"))
+    assert by_name([label, other], {"class": "d"}) == {"class": "d"}
+    assert by_name([label], {"class": "b"}) == {"kind": "b"}
+
+
+def test_a_real_attribute_that_does_not_vary_is_encoded_as_0():
+    assert Interval(Attribute("age", (3.0, 3.0), "real"))(torch.tensor([3.0])).tolist() == [[0.0]]
 
 
 # --- named sets -------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from latentia.errors import PluginWarning, UnknownNameError, UsageError
 from latentia.functional.gan.loss_pairs import LossPair, fake_only
 from latentia.plugins import import_part, load_plugins
 from latentia.registry import Registry
+from latentia.runs.outside import outside_parts
 
 REGISTRIES = {name: each for name, each in vars(registry).items() if isinstance(each, Registry)}
 TABLES = sorted(set(REGISTRIES) - {"recipes", "datasets", "metrics", "likelihoods", "priors", "posteriors"})
@@ -66,7 +67,9 @@ def test_a_table_takes_a_member_at_run_time_and_calls_it_by_name(forgetting):
     registry.schedules.add({"halved": lambda step, total: 0.5})
     assert "halved" in registry.schedules
     assert learning_rate_factor("halved", 3, 10) == 0.5
-    assert registry.schedules.module_outside("halved") == __name__
+    assert (
+        registry.schedules.module_outside("halved") == registry.schedules.module_outside("Halved") == __name__
+    )
     assert registry.schedules.module_outside("cosine") is None
 
 
@@ -104,6 +107,7 @@ def test_a_file_is_imported_once_as_the_module_of_its_name(tmp_path: Path, forge
         ("nowhere.py", None, "there is no file .*nowhere.py to import: give the path of a Python file"),
         ("no_such_module", None, "there is no module no_such_module to import"),
         ("json.py", "", "json.py has the name of another module, json: rename it"),
+        ("this.py", "", "this.py has the name of another module, this: rename it"),  # never imported here
         ("my parts.py", "", "my parts.py is no name of a module: rename it"),
         ("parts_of_a_test_a.py", "x = 1\ny = (\n", "fails at line 2: SyntaxError"),
         ("parts_of_a_test_b.py", "\n\nx = 1 / 0\n", "fails at line 3 of parts_of_a_test_b.py: ZeroDivisionError"),
@@ -445,6 +449,8 @@ def test_a_loss_is_also_given_as_a_pair_and_stored_by_its_name(tmp_path: Path, f
     registry.loss_pairs.add({"mine": PAIR})
     named = lt.fit("gan", x, loss=PAIR, out=tmp_path / "run", **options)
     assert named.config()["options"]["loss"] == "mine"
+    config = {"recipe": "gan", "training": {}, "data": {}, "options": {"loss": "non-saturating-mine"}}
+    assert [part["name"] for part in outside_parts(config)] == ["mine"]
     loaded = lt.load(tmp_path / "run")
     assert loaded.recipe.objective.losses == PAIR
     assert torch.equal(loaded.sample(4, seed=0), run.sample(4, seed=0))

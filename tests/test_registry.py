@@ -149,6 +149,7 @@ def test_the_public_names_are_all_there():
     ("written", "name"),
     [
         ("WGAN-GP", "wgan-gp"),
+        ("wgan_gp", "wgan-gp"),
         ("DCGAN", "dc-gan"),
         ("wgan", "w-gan"),
         ("cGAN", "conditional-gan"),

@@ -80,7 +80,9 @@ def test_a_critic_gives_rejection_and_the_model_keeps_its_own(monkeypatch):
     x = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
     run = lt.fit("gan", x, steps=2, hidden=6, latent_dim=2, progress=False)
     assert [*run.sampling_options] == ["rejection", "quantile"]
-    assert not run.sample(3, seed=0).equal(run.sample(3, seed=0, quantile=0.5))
+    few, many = (run.sample(20, seed=0, quantile=quantile) for quantile in (0.01, 0.99))
+    assert not run.sample(20, seed=0).equal(few)
+    assert not few.equal(many)
     with pytest.raises(UsageError, match=r"quantile must be between 0 and 1, both excluded; got 1\.0"):
         run.sample(3, quantile=1.0)
     assert not [*vae(epochs=1).sampling_options]

@@ -16,10 +16,13 @@ import latentia as lt
 from latentia.cli import main
 from latentia.core.objective import Batch, Objective
 from latentia.core.player import Optim
+from latentia.data.rows import Rows
+from latentia.data.transforms import Binarise
 from latentia.errors import UsageError
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.samples.distances import energy_distance
-from latentia.runs.monitor import Monitor
+from latentia.metrics.score import Score
+from latentia.runs.monitor import Monitor, load_best, make_monitor
 from latentia.runs.options import PATIENCE, Training
 
 RING = lt.datasets["ring"](split="train", seed=0).take(torch.arange(640)).x.numpy()
@@ -80,6 +83,34 @@ def test_the_best_weights_are_restored_and_patience_is_ten_epochs():
     best = int(run.history[ENERGY].argmin())
     assert run.model.place == best + 1 - 30
     assert len(run.history) == best + 1 + 10
+
+
+def test_patience_begins_anew_at_each_better_value(monkeypatch):
+    game, rows = Away(), Rows(torch.zeros(2, 1), lt.DataSpec((1,), lt.Support("real")))
+    monitor, waited = Monitor("watched", Evaluation(game.model, rows), patience=2, asked=False), []
+    for value in (3.0, 4.0, 2.0, 5.0, 2.0):
+        found = [Score("watched", value, direction="lower")]
+        monkeypatch.setattr("latentia.runs.monitor.score", lambda *_, found=found: found)
+        monitor.watch(game.model, game)
+        waited.append((monitor.waited, monitor.out_of_patience))
+    assert waited == [(0, False), (1, False), (0, False), (1, False), (2, True)]
+
+
+def test_the_best_weights_are_the_model_s_under_each_of_its_names():
+    """Those of training, which an objective holds under another name too, are not the averaged ones."""
+    game = Away()
+    game.again = game.model
+    averaged = {f"model.{name}": value + 7 for name, value in game.model.state_dict().items()}
+    load_best(game, {**game.state_dict(), **averaged})
+    assert game.model.place == -23
+
+
+def test_held_out_rows_are_watched_through_the_transform_of_the_recipe():
+    rows = Rows(torch.rand(4, 1), lt.DataSpec((1,), lt.Support("unit")))
+    recipe = lt.Recipe(Away(), Optim(), transform=Binarise("dynamic"))
+    monitor = make_monitor(recipe, rows, Training(monitor="energy-distance", seed=3))
+    assert monitor.evaluation.settings.seed == 3
+    assert monitor.evaluation.rows.spec.support == lt.Support("binary")
 
 
 def test_a_patience_that_is_given_counts():

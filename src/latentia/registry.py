@@ -270,6 +270,7 @@ recipes: Registry[Any] = Registry(
     "recipes", package="latentia.recipes", through=("latentia.checks", "resolving")
 )
 datasets = _registry("datasets", "data")
+column_kinds = _registry("column_kinds", "data.columns", "kind of column")
 metrics = _registry("metrics", "metrics")
 likelihoods = _registry("likelihoods", "distributions")
 priors = _registry("priors", "distributions")

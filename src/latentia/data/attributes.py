@@ -161,7 +161,7 @@ class Attribute:
         """Return values of rows, numbers or texts, in the form in which rows keep them."""
         if self.kind == "text":
             return values if isinstance(values, Tensor) else text_values(values)
-        return torch.as_tensor(values).to(torch.float64 if self.kind == "real" else torch.int64)
+        return torch.as_tensor(values, dtype=torch.float64 if self.kind == "real" else torch.int64)
 
     def check(self, values: Tensor, n: int, name: str) -> None:
         """Raise `DataError` unless values, as `stored`, are one valid value for each of n rows, called ``name``."""

@@ -28,6 +28,17 @@ class Column:
     missing: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    @property
+    def role(self) -> str:
+        """What the column is besides a part of the rows: ``label`` or ``condition``; empty for others."""
+        return self.facts.get("role", "")
+
+    @property
+    def label(self) -> Any:
+        """The name as the frame has it: a string, a number, or a tuple of several levels."""
+        label = self.facts.get("label", self.name)
+        return tuple(label) if isinstance(label, list) else label
+
     def to_json(self) -> dict[str, Any]:
         """Return the column as JSON values."""
         return {

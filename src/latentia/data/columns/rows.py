@@ -1,0 +1,178 @@
+"""Frames as natural rows, and natural rows as frames."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from latentia.data.columns.column import Column
+from latentia.data.columns.infer import column_names
+from latentia.data.columns.kind import Draws, Numbers, kind_of, modelled, support_of
+from latentia.data.support import Support
+from latentia.errors import DataError, DataWarning
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from latentia.data.spec import DataSpec
+
+_UNNEEDED = ("id", "text", "drop", "constant")  # which held-out rows may lack
+
+
+def natural(frame: pd.DataFrame, columns: Sequence[Column]) -> Numbers:
+    """Return the (n, D) numbers of a frame's modelled columns, NaN for gaps.
+
+    Args:
+        frame: has the columns, by name and in any order.
+        columns: what they are, as `infer_columns` says; those that are not modelled are left out.
+
+    Raises:
+        DataError: for a column that is not there, and values that are not of their column's kind.
+
+    Example:
+        >>> import pandas as pd
+        >>> from latentia.data.columns.infer import infer_columns
+        >>> frame = pd.DataFrame({"town": ["Ulm", "Bonn", None], "age": [31, 45, 33]})
+        >>> natural(frame, infer_columns(frame)).tolist()
+        [[1.0, 31.0], [0.0, 45.0], [nan, 33.0]]
+    """
+    places = {name: place for place, name in enumerate(column_names(frame))}
+    wanted = modelled(tuple(columns))
+    x = np.empty((len(frame), len(wanted)))
+    for j, column in enumerate(wanted):
+        if column.name not in places:
+            raise DataError(f"the column {column.name!r} is missing; there are: {', '.join(places)}")
+        x[:, j] = kind_of(column).to_numbers(frame.iloc[:, places[column.name]], column)
+    return x
+
+
+def support_of_rows(columns: Sequence[Column]) -> Support:
+    """Return the support of natural rows: of one kind where all columns are of it, else that of a table."""
+    supports = [support for support in map(support_of, columns) if support is not None]
+    plain = {(support.kind, support.missing) for support in supports}
+    if len(plain) == 1 and supports[0].kind in ("real", "binary"):
+        return supports[0]
+    kinds = {support.kind for support in supports}
+    if kinds == {"real"}:
+        return Support("real", missing=True)
+    return Support("table", columns=tuple(supports))
+
+
+def frame_of(
+    x: Tensor | Numbers, spec: DataSpec, known: Mapping[str, Any] | None = None, draws: Draws | None = None
+) -> pd.DataFrame:
+    """Return natural rows as a frame like the one that was read: the same columns, types, categories and rounding.
+
+    Args:
+        x: (n, D) natural rows, NaN for gaps.
+        spec: whose ``table`` says what the columns are.
+        known: by attribute, what is known of the rows besides: numbers of classes, real values, as rows keep them.
+            Columns of labels and conditions that are not there are left out.
+        draws: where ids and rare categories come from.
+
+    Example:
+        >>> import pandas as pd
+        >>> from latentia.data.read import read_rows
+        >>> frame = pd.DataFrame({"id": range(20), "size": [1.5, 2.5] * 10, "kind": ["a", "b"] * 10})
+        >>> rows = read_rows(frame, columns={"id": "id"})
+        >>> frame_of(rows.x[:2], rows.spec).values.tolist()
+        [[20, 1.5, 'a'], [21, 2.5, 'b']]
+    """
+    import pandas as pd
+
+    values = np.asarray(x.detach().cpu().double() if isinstance(x, Tensor) else x)
+    series = dict(_series(values, spec, known or {}, draws or Draws()))
+    by_name = {column.name: column for column in spec.table}
+    frame = pd.concat(series.values(), axis=1) if series else pd.DataFrame(index=range(len(values)))
+    labels = [by_name[name].label for name in series]
+    frame.columns = pd.MultiIndex.from_tuples(labels) if _are_tuples(labels) else pd.Index(labels)
+    return frame
+
+
+def _series(
+    x: Numbers, spec: DataSpec, known: Mapping[str, Any], draws: Draws
+) -> Iterator[tuple[str, pd.Series]]:
+    """Yield the columns of a frame by name."""
+    places = {column.name: j for j, column in enumerate(modelled(spec.table))}
+    nothing = np.full(len(x), np.nan)
+    labels = {} if spec.label is None else {"label": spec.label.name}
+    for column in spec.table:
+        attribute = labels.get(column.role, column.name)
+        if column.kind == "drop" or (column.role and attribute not in known):
+            continue
+        given = np.asarray(known[attribute], dtype=np.float64) if column.role else nothing
+        numbers = x[:, places[column.name]] if column.name in places else given
+        yield column.name, kind_of(column).to_series(numbers, column, draws)
+
+
+def _are_tuples(labels: Sequence[Any]) -> bool:
+    return bool(labels) and all(isinstance(label, tuple) for label in labels)
+
+
+def matched(frame: pd.DataFrame, spec: DataSpec, name: str = "data") -> pd.DataFrame:
+    """Return the columns of a frame that a spec's table has, by name and in its order.
+
+    Columns beyond these are left out with a note. Ids, constants and other columns that are not modelled may be
+    missing, and so may the label.
+
+    Raises:
+        DataError: for a frame without one of the columns.
+
+    Example:
+        >>> import pandas as pd
+        >>> from latentia.data.read import read_rows
+        >>> frame = pd.DataFrame({"a": [1.5, 2.5], "b": [3.0, 1.0]})
+        >>> list(matched(frame[["b", "a"]], read_rows(frame).spec))
+        ['a', 'b']
+    """
+    places = {found: place for place, found in enumerate(column_names(frame))}
+    ours = {column.name: column for column in spec.table}
+    needed = [column.name for column in spec.table if column.kind not in _UNNEEDED and column.role != "label"]
+    absent = [each for each in needed if each not in places]
+    foreign = [each for each in places if each not in ours]
+    if absent:
+        raise DataError(_other(absent, foreign, name))
+    if foreign:
+        note = f"{name} has columns that were not fitted, which are left out: {', '.join(foreign)}"
+        warnings.warn(note, DataWarning, stacklevel=2)
+    return frame.iloc[:, [places[each] for each in ours if each in places]]
+
+
+def _other(absent: Sequence[str], foreign: Sequence[str], name: str) -> str:
+    there = f"; it has {', '.join(map(repr, foreign))} in addition" if foreign else ""
+    plural = "s" * (len(absent) > 1)
+    return f"{name} lacks the column{plural} {', '.join(map(repr, absent))} that the run was fitted to{there}"
+
+
+def unmodelled_note(columns: Sequence[Column]) -> str:
+    """Return the line that says what was inferred to be no part of the rows, or to be grouped; empty for nothing."""
+    told: Mapping[str, Callable[[Column], str]] = {
+        "id": lambda column: f"{column.name!r} is read as an id (made anew when rows are written)",
+        "text": lambda column: f"{column.name!r} as free text (left out)",
+        "categorical": lambda column: (
+            f"{column.facts['shared']:,} rare values of {column.name!r} share a category"
+        ),
+    }
+    parts = [
+        told[column.kind](column)
+        for column in columns
+        if not column.facts.get("declared")
+        and not column.role
+        and (column.kind in ("id", "text") or "shared" in column.facts)
+    ]
+    return (
+        f"{'; '.join(parts)}: declare columns to change this, as in --columns {_some(columns)}"
+        if parts
+        else ""
+    )
+
+
+def _some(columns: Sequence[Column]) -> str:
+    name = next(
+        column.name for column in columns if column.kind in ("id", "text") or "shared" in column.facts
+    )
+    return f"{name}=categorical"
