@@ -10,6 +10,7 @@ import pytest
 from scipy.io import savemat
 
 from latentia.data.ingest import formats
+from latentia.data.ingest.csv import read_csv
 from latentia.errors import DataError, UsageError
 
 IMAGES = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
@@ -172,21 +173,21 @@ def test_bits_are_read_fast(tmp_path):
     ],
 )
 def test_csv_quirks(tmp_path, text):
-    table = formats.read_csv(write(tmp_path / "a.csv", text))
+    table = read_csv(write(tmp_path / "a.csv", text))
     assert list(table.columns) == ["a", "b"]
     assert table.to_numpy().tolist() == [[1.5, 2.0], [3.0, 4.0]]
 
 
 def test_csv_without_names_and_bad_csv(tmp_path):
-    assert formats.read_csv(write(tmp_path / "a.csv", "1.5,2\n3,4\n")).to_numpy().tolist() == [
+    assert read_csv(write(tmp_path / "a.csv", "1.5,2\n3,4\n")).to_numpy().tolist() == [
         [1.5, 2],
         [3, 4],
     ]
-    assert formats.read_csv(write(tmp_path / "d.csv", "x\n1\n2\n")).to_numpy().tolist() == [[1], [2]]
+    assert read_csv(write(tmp_path / "d.csv", "x\n1\n2\n")).to_numpy().tolist() == [[1], [2]]
     with pytest.raises(DataError, match="is empty"):
-        formats.read_csv(write(tmp_path / "b.csv", "\n\n"))
+        read_csv(write(tmp_path / "b.csv", "\n\n"))
     with pytest.raises(DataError, match=r"cannot read .*c.csv as a table: .*line 3"):
-        formats.read_csv(write(tmp_path / "c.csv", "a,b\n1,2\n1,2,3\n"))
+        read_csv(write(tmp_path / "c.csv", "a,b\n1,2\n1,2,3\n"))
 
 
 def test_parquet(tmp_path):

@@ -369,7 +369,7 @@ def test_csv_and_parquet(tmp_path: Path):
 
 def test_a_csv_that_pandas_wrote_with_its_index_is_read_without_it(tmp_path: Path):
     frame().to_csv(tmp_path / "t.csv")
-    with pytest.warns(DataWarning, match=r"the first column of t\.csv has no name and holds the row numbers"):
+    with pytest.warns(DataWarning, match=r"t\.csv: the first column has no name and holds the row numbers"):
         rows = read(tmp_path / "t.csv", labels="kind")
     assert rows.spec.columns == ("a", "b")
     assert rows.x.tolist() == [[1.5, 1.0], [2.0, 2.0], [3.0, 3.0]]
@@ -382,7 +382,8 @@ def test_a_csv_that_pandas_wrote_with_its_index_is_read_without_it(tmp_path: Pat
         (";a;b\n0;1,5;2\n1;2,5;3\n", ("a", "b")),
         ('"",a\n0,1.5\n1,2.5\n', ("a",)),
         ("a,b\n0,1.5\n1,2.5\n", ("a", "b")),
-        (",a\n1,1.5\n2,2.5\n", ("Unnamed: 0", "a")),
+        (",a\n1,1.5\n2,2.5\n", ("a",)),
+        (",a\n7,1.5\n2,2.5\n", ("a",)),
         (",a\n0.5,1.5\n1,2.5\n", ("Unnamed: 0", "a")),
         ("Unnamed: 0,a\n0,1.5\n1,2.5\n", ("a",)),
         ("a,\n1.5,0\n2.5,1\n", ("a", "Unnamed: 1")),

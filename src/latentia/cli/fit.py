@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from latentia.cli.commands import default_folder, verbs
 from latentia.cli.tables import print_scores
 from latentia.errors import UsageError
-from latentia.options import Count
+from latentia.options import Count, OneOf
 from latentia.registry import datasets
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ def fit(
     labels: str | None = None,
     context: tuple[str, ...] = (),
     resize: tuple[Count, Count] | None = None,
+    header: Annotated[str, OneOf("auto", "yes", "no")] = "auto",
+    index: Annotated[str, OneOf("auto", "yes", "no")] = "auto",
+    separator: str | None = None,
     **options: Any,
 ) -> int:
     """Fit a recipe to data, score it on held-out rows, and write all of it into a run folder.
@@ -42,6 +45,9 @@ def fit(
         labels: the column of a table that holds classes
         context: columns of a table that a conditional model is given; they leave the rows
         resize: height and width to give the images of a folder
+        header: whether the first line of a table of text holds the columns' names
+        index: whether its first column holds row names or row numbers, which are left out
+        separator: what stands between its fields: a character, tab or space; default: found in the file
 
     Examples:
         latentia fit RECIPE --data digits
@@ -56,6 +62,7 @@ def fit(
     path = out or default_folder(recipe, data)
     before = _stamp(path)
     reading = {"support": support, "labels": labels, "context": context, "resize": resize}
+    reading |= {"header": header, "index": index, "separator": separator}
     run = fit_run(recipe, data, out=path, resume=resume, overwrite=overwrite, **reading, **options)
     if run.interrupted:
         how = "with --resume in the place of --overwrite" if overwrite else "with --resume"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 from latentia.errors import DataError, UsageError
-from latentia.options import Count
+from latentia.options import Count, OneOf
 
 if TYPE_CHECKING:
     from latentia.data.rows import Rows
@@ -25,11 +25,17 @@ class Source:
             that were held out of its data
         labels: the column of a table that holds classes
         resize: height and width to give the images of a folder
+        header: whether the first line of a table of text holds the columns' names
+        index: whether its first column holds row names or row numbers, which are left out
+        separator: what stands between its fields: a character, tab or space; default: found in the file
     """
 
     data: str | None = None
     labels: str | None = None
     resize: tuple[Count, Count] | None = None
+    header: Annotated[str, OneOf("auto", "yes", "no")] = "auto"
+    index: Annotated[str, OneOf("auto", "yes", "no")] = "auto"
+    separator: str | None = None
 
     def rows(self, run: Run) -> Rows:
         """Read the rows, which are to be like a run's.
@@ -40,7 +46,8 @@ class Source:
         """
         from latentia.runs.evaluate import held_out_rows
 
-        return held_out_rows(run, self.data, labels=self.labels, resize=self.resize)
+        facts = asdict(self)
+        return held_out_rows(run, facts.pop("data"), **facts)
 
 
 def first(run: Run, rows: Rows, n: int) -> HeldOut:

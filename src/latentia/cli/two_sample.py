@@ -22,6 +22,9 @@ def compare_samples(
     correction: Annotated[str, OneOf(corrections)] = "holm",
     labels: str | None = None,
     resize: tuple[int, int] | None = None,
+    header: Annotated[str, OneOf("auto", "yes", "no")] = "auto",
+    index: Annotated[str, OneOf("auto", "yes", "no")] = "auto",
+    separator: str | None = None,
     json: Path | None = None,
 ) -> None:
     """Test whether two samples come from one distribution; print the evidence and the decision.
@@ -42,6 +45,9 @@ def compare_samples(
         correction: of the features' p-values for multiple testing
         labels: the column of both tables that is not to be tested, such as a class
         resize: height and width to give the images of folders
+        header: whether the first line of tables of text holds the columns' names
+        index: whether their first column holds row names or row numbers, which are left out
+        separator: what stands between their fields: a character, tab or space; default: found in the file
         json: FILE.json to write the result to, with all digits and all features
 
     Examples:
@@ -53,7 +59,8 @@ def compare_samples(
     from latentia.metrics.two_sample import two_sample_test
     from latentia.runs.files import write_json
 
-    x, y = (_sample(read_rows(each, labels=labels, resize=resize)) for each in (a, b))
+    reading: dict[str, Any] = {"header": header, "index": index, "separator": separator}
+    x, y = (_sample(read_rows(each, labels=labels, resize=resize, **reading)) for each in (a, b))
     result = two_sample_test(x, y, method, permutations, seed, level, correction=correction)
     print_test(result)
     if json is not None:

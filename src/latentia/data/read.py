@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +14,8 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from latentia.core.objective import Batch
 from latentia.data.domains import in_domains
-from latentia.data.ingest import formats
+from latentia.data.ingest.files import ACCEPTED, FileOptions, is_folder, is_table, is_text, read_file
+from latentia.data.ingest.layout import TextOptions
 from latentia.data.ingest.raw import Raw
 from latentia.data.ingest.tables import category_names, read_frame, take_context, take_labels
 from latentia.data.ingest.torch_dataset import read_items
@@ -23,19 +23,11 @@ from latentia.data.rows import Rows
 from latentia.data.spec import Support
 from latentia.data.splits import seeded_part
 from latentia.data.streams import Stream, stream_of
-from latentia.errors import DataError, UnknownNameError, UsageError
-from latentia.registry import datasets, unknown
+from latentia.errors import DataError, UsageError
+from latentia.registry import datasets
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_ROW_NAMES = ("x", "X", "imgs", "images", "data", "arr_0")
-_LABEL_NAMES = ("y", "Y", "labels", "label", "targets", "target", "arr_1")
-_TEXT = (".csv", ".csv.gz", ".tsv", ".txt")
-_ACCEPTED = (
-    "the name of a data set, an array, a tensor, a DataFrame, a Dataset, a DataLoader, a .npy, .npz, .csv, "
-    ".parquet or IDX file, a folder of images, or a dict of several of these by name"
-)
 
 
 def read_rows(
@@ -48,6 +40,9 @@ def read_rows(
     seed: int = 0,
     resize: int | tuple[int, int] | None = None,
     channels: int | None = None,
+    header: str = "auto",
+    index: str = "auto",
+    separator: str | None = None,
     name: str | None = None,
     **options: Any,
 ) -> Rows | Stream:
@@ -69,6 +64,9 @@ def read_rows(
         seed: of the split, and of toy sets.
         resize: (height, width), or one number for both, for folders of images.
         channels: 1 or 3, for folders of images.
+        header: whether the first line of a table of text, such as CSV, holds the columns' names: auto, yes or no.
+        index: whether its first column holds row names or row numbers, which are left out: auto, yes or no.
+        separator: what stands between its fields: a character, ``tab`` or ``space``; None to find it.
         name: what to call the data in messages and reports.
         options: of a named set.
 
@@ -87,15 +85,20 @@ def read_rows(
             raise UsageError(
                 "a dict of sets has its names as labels, and no context: leave labels= and context= out"
             )
-        reading = {"support": support, "split": split, "seed": seed, "resize": resize, "channels": channels}
-        return _domains(data, name or " and ".join(map(str, data)), **reading, **options)
+        files = {
+            "resize": resize,
+            "channels": channels,
+            "header": header,
+            "index": index,
+            "separator": separator,
+        }
+        reading = {"support": support, "split": split, "seed": seed}
+        return _domains(data, name or " and ".join(map(str, data)), files, **reading, **options)
     declared = Support.parse(support) if isinstance(support, str) else support
-    if (resize or channels) is not None and not _is_folder(data):
-        raise UsageError(
-            "resize= and channels= are for folders of images; change an array before it is given"
-        )
+    reading = FileOptions(TextOptions(header, index, separator), resize, channels)
+    reading.check(data, _title(data))
     context = (context,) if isinstance(context, str) else tuple(context)
-    if context and not _is_table(data):
+    if context and not (_is_frame(data) or is_table(data)):
         raise UsageError(
             f"context={list(context)} names columns, but {_title(data)} is no DataFrame and no CSV or parquet file"
         )
@@ -109,16 +112,16 @@ def read_rows(
         if split is not None:
             raise UsageError("a loader has no split; split its data set, or give an array")
         return stream_of(data, declared, labels, name or "data")
-    rows = _own(data, declared, labels, context, (resize, channels), name or _title(data))
+    rows = _own(data, declared, labels, context, reading, name or _title(data))
     return rows if split is None else seeded_part(rows, split, seed)
 
 
-def _domains(data: Mapping[str, Any], name: str, **reading: Any) -> Rows:
-    """Read each of several sets, and join them; a size of images is for the folders among them."""
-    pictures = {key: reading.pop(key) for key in ("resize", "channels")}
+def _domains(data: Mapping[str, Any], name: str, files: Mapping[str, Any], **reading: Any) -> Rows:
+    """Read each of several sets, and join them; what is said of files is for those of its kind among them."""
     parts: dict[str, Rows] = {}
     for key, each in data.items():
-        rows = read_rows(each, **reading, **(pictures if _is_folder(each) else {}))
+        fit = ("resize", "channels") * is_folder(each) + ("header", "index", "separator") * is_text(each)
+        rows = read_rows(each, **reading, **{option: files[option] for option in fit})
         if isinstance(rows, Stream):
             raise UsageError(
                 f"the domain {key!r} is a loader, whose rows have no numbers: give an array or a Dataset"
@@ -155,7 +158,7 @@ def _own(
     support: Support | None,
     labels: Any,
     context: Sequence[str],
-    pictures: tuple[Any, Any],
+    options: FileOptions,
     name: str,
 ) -> Rows:
     match data:
@@ -168,13 +171,13 @@ def _own(
         case Dataset():
             return read_items(data, support, name)
         case str() | Path():
-            return _file(Path(data), support, labels, context, pictures, name)
+            return _file(Path(data), support, labels, context, options, name)
         case _ if _is_frame(data):
             return _frame(data, support, labels, context, name)
         case np.ndarray() | Tensor() | list():
             return Raw(data, _given(labels, name), support).rows(name)
         case _:
-            raise UsageError(f"cannot read {type(data).__name__} as data; data is {_ACCEPTED}")
+            raise UsageError(f"cannot read {type(data).__name__} as data; data is {ACCEPTED}")
 
 
 def _file(
@@ -182,56 +185,13 @@ def _file(
     support: Support | None,
     labels: Any,
     context: Sequence[str],
-    pictures: tuple[Any, Any],
+    options: FileOptions,
     name: str,
 ) -> Rows:
-    if not path.exists():
-        raise UnknownNameError(_absent(path))
-    if path.is_dir():
-        from latentia.data.ingest.image_folder import read_images
-
-        images, classes = read_images(path, *pictures)
-        return Raw(images, _given(labels, name, classes), support).rows(name)
-    match _ending(path):
-        case ".npy":
-            return Raw(formats.read_npy(path), _given(labels, name), support).rows(name)
-        case ".npz":
-            return _archive(path, support, labels, name)
-        case ending if ending in _TEXT:
-            table = formats.read_csv(path)
-            if table.shape[0] == 0:
-                raise DataError(f"{path} is empty: as a table it has no rows; data is {_ACCEPTED}")
-            return _frame(table, support, labels, context, name)
-        case ".parquet":
-            return _frame(formats.read_parquet(path), support, labels, context, name)
-        case ".amat" | ".amat.gz":
-            return Raw(formats.read_bits(path), _given(labels, name), support).rows(name)
-        case ".idx" | ".gz" | ".idx.gz" | "ubyte":
-            return Raw(formats.read_idx(path), _given(labels, name), support).rows(name)
-        case ending:
-            raise DataError(f"cannot read {path}: unknown ending {ending!r}; data is {_ACCEPTED}")
-
-
-def _absent(path: Path) -> str:
-    """Return the line that says that nothing is at a path, or that no data set has this name."""
-    if path.suffix or len(path.parts) > 1 or str(path) in datasets:
-        near = difflib.get_close_matches(path.stem, datasets, n=1, cutoff=0.8)
-        hint = f"; did you mean the data set {near[0]!r}?" if near else ", and no data set has this name"
-        return f"there is no file or folder {path}{hint}"
-    return f"{unknown('data set', str(path), datasets)}; and no file has this path"
-
-
-def _archive(path: Path, support: Support | None, labels: Any, name: str) -> Rows:
-    arrays = formats.read_npz(path)
-    rows = next((key for key in _ROW_NAMES if key in arrays), None)
-    if rows is None and len(arrays) == 1:
-        rows = next(iter(arrays))
-    if rows is None:
-        raise DataError(
-            f"{path} holds {', '.join(arrays) or 'no numbers'}; name its array of rows x, its labels y"
-        )
-    own = next((arrays[key] for key in _LABEL_NAMES if key in arrays), None)
-    return Raw(arrays[rows], _given(labels, name, own), support).rows(name)
+    content = read_file(path, options)
+    if not isinstance(content, Raw):
+        return _frame(content, support, labels, context, name)
+    return replace(content, labels=_given(labels, name, content.labels), support=support).rows(name)
 
 
 def _frame(data: Any, support: Support | None, labels: Any, context: Sequence[str], name: str) -> Rows:
@@ -277,28 +237,7 @@ def _is_frame(data: Any) -> bool:
     return pandas is not None and isinstance(data, pandas.DataFrame | pandas.Series)
 
 
-def _is_table(data: Any) -> bool:
-    return _is_frame(data) or (
-        isinstance(data, str | Path) and data not in datasets and _ending(Path(data)) in (*_TEXT, ".parquet")
-    )
-
-
-def _is_folder(data: Any) -> bool:
-    return isinstance(data, str | Path) and str(data) not in datasets and not Path(data).is_file()
-
-
 def _title(data: Any) -> str:
     if isinstance(data, Rows):
         return data.name
     return Path(data).name if isinstance(data, str | Path) else "data"
-
-
-def _ending(path: Path) -> str:
-    if path.name.endswith("ubyte"):
-        return "ubyte"
-    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
-    return (
-        "".join(suffixes)
-        if suffixes[-1:] == [".gz"] and suffixes[0] in (".csv", ".amat", ".idx")
-        else path.suffix.lower()
-    )

@@ -63,21 +63,28 @@ def own_part(data: Mapping[str, Any]) -> str:
 
 
 def description(
-    data: Any, rows: Rows | Stream, training: Training, *, labels: Any, resize: int | tuple[int, int] | None
+    data: Any, rows: Rows | Stream, training: Training, reading: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return what config.json says of the data: what it is, and how a file of one's own is read again."""
+    labels, size = reading["labels"], reading["resize"]
     again = labels is None or isinstance(labels, str)
     return {
         "name": str(data) if isinstance(data, str | Path) else rows.name,
         "named": is_named(data),
         "path": _path(data) if again else None,
         "labels": labels if again and _path(data) is not None else None,
-        "resize": None if resize is None else np.broadcast_to(resize, 2).tolist(),
+        "resize": None if size is None else np.broadcast_to(size, 2).tolist(),
+        "text": _said({name: reading[name] for name in ("header", "index", "separator")}),
         "n": len(rows) if isinstance(rows, Rows) else None,
         "fingerprint": fingerprint(rows) if isinstance(rows, Rows) else None,
         "split_seed": training.split_seed,
         "spec": rows.spec.to_json(),
     }
+
+
+def _said(text: Mapping[str, str | None]) -> dict[str, str] | None:
+    """Return what is said of a table of text, or None where all of it is for the reader to find out."""
+    return {name: value for name, value in text.items() if value not in (None, "auto")} or None
 
 
 def fingerprint(rows: Rows) -> int:
@@ -119,6 +126,7 @@ def read_again(data: Mapping[str, Any], training: Training) -> tuple[Rows, Rows 
     reading: dict[str, Any] = {"support": data["spec"]["support"]}
     if not data["named"]:
         reading |= {"labels": data["labels"], "resize": data["resize"] and tuple(data["resize"])}
+        reading |= data.get("text") or {}
         reading["context"] = [each.name for each in DataSpec.from_json(data["spec"]).conditions]
     try:
         kept, held_out = read_parts(source, training, **reading)

@@ -34,6 +34,9 @@ def evaluate(
     *,
     labels: Any = None,
     resize: int | tuple[int, int] | None = None,
+    header: str = "auto",
+    index: str = "auto",
+    separator: str | None = None,
     **settings: Any,
 ) -> pd.DataFrame:
     """Score a run on held-out data: a tidy table with a row for each score.
@@ -47,6 +50,9 @@ def evaluate(
         metrics: a name of ``lt.metrics``, or several; by default those that the model's capabilities allow.
         labels: classes of the data's rows, matched with the run's by name, or the name of a table's column with them.
         resize: (height, width) of the images of a folder.
+        header: whether the first line of a table of text, such as CSV, holds the columns' names: auto, yes or no.
+        index: whether its first column holds row names or row numbers, which are left out: auto, yes or no.
+        separator: what stands between its fields: a character, ``tab`` or ``space``; None to find it.
         settings: ``seed``, ``batch_size`` and ``max_rows`` of every evaluation (`EvaluationSettings`), and settings
             of single metrics, whose names begin with the metric's, such as ``iwae_samples`` and ``ais_chains``;
             ``latentia evaluate --help`` lists all of them with their defaults.
@@ -68,7 +74,8 @@ def evaluate(
         [['log-likelihood', 'nats', 'exact', 100]]
     """
     run = load(run) if isinstance(run, str | Path) else run
-    rows = held_out_rows(run, data, labels=labels, resize=resize)
+    text = {"header": header, "index": index, "separator": separator}
+    rows = held_out_rows(run, data, labels=labels, resize=resize, **text)
     return table(scores(run, rows, metrics, EvaluationSettings.named(**settings)))
 
 

@@ -50,6 +50,9 @@ def fit(
     labels: Any = None,
     context: str | Sequence[str] = (),
     resize: int | tuple[int, int] | None = None,
+    header: str = "auto",
+    index: str = "auto",
+    separator: str | None = None,
     on_epoch: OnEpoch | None = None,
     **options: Any,
 ) -> Run:
@@ -74,6 +77,9 @@ def fit(
         context: names of a table's columns that a conditional model is conditioned on besides the class; they leave
             the rows.
         resize: (height, width) of the images of a folder.
+        header: whether the first line of a table of text, such as CSV, holds the columns' names: auto, yes or no.
+        index: whether its first column holds row names or row numbers, which are left out: auto, yes or no.
+        separator: what stands between its fields: a character, ``tab`` or ``space``; None to find it.
         on_epoch: is called after each epoch with the run and the epoch's row of the history (epoch, step, the means
             of what was logged, the monitor's value). True stops the training there: what is written and returned is
             that of a training which ended; a density of codes that the recipe fits afterwards still follows. False or
@@ -102,6 +108,7 @@ def fit(
     if resume and path is not None:  # first: its config.json says which parts are to be imported
         options = as_begun(options, path)
     reading = {"support": support, "labels": labels, "context": context, "resize": resize}
+    reading |= {"header": header, "index": index, "separator": separator}
     run, rows = _prepared(recipe, data, path, reading, options)
     checkpoint = last_checkpoint(run) if resume else None
     if checkpoint is not None and path is not None and _is_done(run, rows, checkpoint, path):
@@ -140,7 +147,7 @@ def _prepared(
         name=name,
         options=recipe_options,
         training=training,
-        data=description(data, rows, training, labels=reading["labels"], resize=reading["resize"]),
+        data=description(data, rows, training, reading),
         recipe=with_training(made, training),
         epochs=[],
         path=path,

@@ -184,7 +184,7 @@ def _begun_with(name: str, old: Any, new: Any) -> str:
 
 def _free_of_data(new: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what may differ: the same rows may be called differently, unless they are a named set."""
-    return () if new["named"] else ("name", "path", "labels", "resize")
+    return () if new["named"] else ("name", "path", "labels", "resize", "text")
 
 
 def _ending_schedule(recipe: Recipe) -> str:

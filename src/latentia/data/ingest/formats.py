@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import math
-import re
-import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from latentia.errors import DataError, DataWarning, UsageError
+from latentia.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -179,36 +176,6 @@ def read_bits(path: Path) -> np.ndarray:
     return digits - np.uint8(ord("0"))
 
 
-def read_csv(path: Path) -> pd.DataFrame:
-    """Read a table of text: the separator, the decimal comma and the absence of column names are recognised.
-
-    A nameless first column of the row numbers, which ``DataFrame.to_csv`` writes by default, is left out, with a
-    `DataWarning`.
-
-    Raises:
-        DataError: for an empty file, and for lines of different length.
-    """
-    import pandas as pd
-
-    sample = read_bytes(path)[: 1 << 16].decode("utf-8-sig", errors="replace")
-    lines = [line for line in sample.splitlines() if line.strip()]
-    if not lines:
-        raise DataError(f"{path} is empty")
-    separator = max(";\t|,", key=lines[0].count) if re.search(r"[;\t|,]", lines[0]) else ","
-    decimal = "," if separator == ";" and re.search(r"\d,\d", sample) else "."
-    first = next(csv.reader([lines[0]], delimiter=separator))
-    header = None if all(_is_number(field, decimal) for field in first) else 0
-    try:
-        table = pd.read_csv(path, sep=separator, decimal=decimal, header=header, encoding="utf-8-sig")
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path} as a table: {_one_line(error)}") from error
-    if not _has_index(table):
-        return table
-    note = f"the first column of {path.name} has no name and holds the row numbers, so it is left out"
-    warnings.warn(note, DataWarning, stacklevel=2)
-    return table.iloc[:, 1:]
-
-
 def read_parquet(path: Path) -> pd.DataFrame:
     """Read a Parquet table.
 
@@ -228,13 +195,6 @@ def read_parquet(path: Path) -> pd.DataFrame:
         raise DataError(f"cannot read {path}: {_one_line(error)}") from error
 
 
-def _has_index(table: pd.DataFrame) -> bool:
-    """Whether the first column is a frame's index 0..n-1, which pandas reads back under a name of its own."""
-    if table.shape[1] < 2 or table.columns[0] != "Unnamed: 0":
-        return False
-    return bool(np.array_equal(table.iloc[:, 0].to_numpy(), np.arange(len(table))))
-
-
 def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     if not _is_numeric(archive, name):
         raise DataError(
@@ -250,14 +210,6 @@ def _is_numeric(archive: zipfile.ZipFile, name: str) -> bool:
         if np.lib.format.read_magic(file) == (1, 0):
             return np.lib.format.read_array_header_1_0(file)[2].kind in "biuf"
         return np.lib.format.read_array_header_2_0(file)[2].kind in "biuf"
-
-
-def _is_number(text: str, decimal: str) -> bool:
-    try:
-        float(text.replace(decimal, "."))
-    except ValueError:
-        return False
-    return True
 
 
 def _one_line(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from latentia.data.ingest import formats
+from latentia.data.ingest.csv import read_csv
 from latentia.data.ingest.download import PublishedFile, fetch, side_by_side
 from latentia.data.ingest.raw import Raw
 from latentia.data.rows import Rows
@@ -72,7 +72,7 @@ def wine_quality(split: str = "train", seed: int = 0, *, label: str = "colour") 
     if label not in ("colour", "quality"):
         raise UsageError(unknown("label", label, ("colour", "quality")))
     colours = ("red", "white")
-    tables = [formats.read_csv(fetch(_WINE[f"winequality-{colour}.csv"])) for colour in colours]
+    tables = [read_csv(fetch(_WINE[f"winequality-{colour}.csv"])) for colour in colours]
     values = np.concatenate([table.drop(columns="quality").to_numpy() for table in tables])
     marks = np.concatenate([table["quality"].to_numpy() for table in tables])
     kinds = np.repeat(colours, [len(table) for table in tables])
@@ -94,7 +94,7 @@ def old_faithful(split: str = "train", seed: int = 0) -> Rows:
 
     In minutes. Split 80, 10 and 10 % by seed. Azzalini and Bowman (1990).
     """
-    table = formats.read_csv(fetch(_GEYSER))
+    table = read_csv(fetch(_GEYSER))
     columns = ("duration", "waiting")
     raw = Raw(table[list(columns)].to_numpy(), table["kind"].to_numpy(), Support("real"), columns=columns)
     return seeded_part(raw.rows("old-faithful"), split, seed)
@@ -112,7 +112,7 @@ def daily_counts(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """
     import pandas as pd
 
-    table = formats.read_csv(path)
+    table = read_csv(path)
     sides = [[column for column in table.columns if side in str(column)] for side in ("East", "West")]
     if "Date" not in table or any(len(columns) != 1 for columns in sides):
         raise DataError(
