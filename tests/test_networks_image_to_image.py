@@ -159,9 +159,9 @@ def test_attention_is_where_feature_maps_are_small(side, attention, layers):
     assert attention_layers(UNet((1, side, side), (1, side, side), width=4, attention=attention)) == layers
 
 
-@pytest.mark.parametrize(("attention", "layers"), [(7, 0), (8, 2)])
-def test_a_translator_attends_behind_each_block_where_feature_maps_are_small(attention, layers):
-    made = ResidualTranslator((1, 31, 31), (1, 31, 31), width=2, blocks=2, attention=attention)
+@pytest.mark.parametrize(("side", "attention", "layers"), [(31, 7, 0), (31, 8, 2), (32, 8, 2)])
+def test_a_translator_attends_behind_each_block_where_feature_maps_are_small(side, attention, layers):
+    made = ResidualTranslator((1, side, side), (1, side, side), width=2, blocks=2, attention=attention)
     assert attention_layers(made) == layers
 
 

@@ -101,7 +101,7 @@ def test_the_best_weights_are_the_model_s_under_each_of_its_names():
     game = Away()
     game.again = game.model
     averaged = {f"model.{name}": value + 7 for name, value in game.model.state_dict().items()}
-    load_best(game, {**game.state_dict(), **averaged})
+    load_best(game, {name: value.clone() for name, value in game.state_dict().items()} | averaged)
     assert game.model.place == -23
 
 
