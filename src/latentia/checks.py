@@ -87,11 +87,11 @@ def checked(name: str, value: Any, hint: Any) -> Any:
         raise UsageError(_complaint(name, value, kinds, parts), options=[name])
     if isinstance(value, float) and not math.isfinite(value):
         raise UsageError(f"{name} must be a finite number; got {value}", options=[name])
+    value = value if value is None else allowed(name, value, hint)
     if isinstance(value, int) and abs(value) > _LARGEST:
         raise UsageError(
             f"{name} must be a number of 64 bits, below 2^63; got {_shown(value)}", options=[name]
         )
-    value = value if value is None else allowed(name, value, hint)
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
