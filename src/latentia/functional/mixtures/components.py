@@ -107,8 +107,15 @@ class Components:
 
     def draw(self, n: int) -> Tensor:
         """Draw n rows from torch's global generator: a component from π, then a row from it: (n, D)."""
-        k = torch.multinomial(self.weights, n, replacement=True)
-        noise = torch.randn(n, self.means.shape[1], dtype=self.means.dtype, device=self.means.device)
+        return self.rows_of(self.drawn_components(n))
+
+    def drawn_components(self, n: int) -> Tensor:
+        """Draw n components from π, from torch's global generator: (n,)."""
+        return torch.multinomial(self.weights, n, replacement=True)
+
+    def rows_of(self, k: Tensor) -> Tensor:
+        """Draw a row from each of the components (n,), from torch's global generator: (n, D)."""
+        noise = torch.randn(len(k), self.means.shape[1], dtype=self.means.dtype, device=self.means.device)
         if not self.matrix:
             return self.means[k] + self.factors[k] * noise
         rows = torch.empty_like(noise)  # component by component, so that no factor is copied for each row

@@ -1,5 +1,7 @@
 """Marginals and conditionals of Gaussian mixtures."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -43,7 +45,9 @@ def regression(components: Components, known: Tensor, unknown: Tensor) -> tuple[
     return gain, cov[:, unknown[:, None], unknown] - whitened.mT @ whitened
 
 
-def conditional(components: Components, known: Tensor, values: Tensor) -> Components:
+def conditional(
+    components: Components, known: Tensor, values: Tensor, log_prob: Tensor | None = None
+) -> Components:
     """Return the conditional of the other entries given some: Σ_k π_k(x_o) N(x_m; μ_m + G_k (x_o − μ_o), C_k).
 
     π_k(x_o) = π_k N(x_o; μ_o, Σ_oo) / Σ_j π_j N(x_o; …), with G and C as `regression` has them.
@@ -52,6 +56,7 @@ def conditional(components: Components, known: Tensor, values: Tensor) -> Compon
         components: of all D entries.
         known: (o,) indices of the given entries.
         values: (o,) x_o.
+        log_prob: (K,) the log-probability under each component of what else is given.
 
     Returns:
         The components of the D − o other entries, in their order.
@@ -59,13 +64,52 @@ def conditional(components: Components, known: Tensor, values: Tensor) -> Compon
     Reference: Bishop (2006), Pattern Recognition and Machine Learning, section 2.3.1 and eq. 9.8.
     """
     unknown = others(known, components.means.shape[1])
-    weights = marginal(components, known).log_joint(values[None])[0].softmax(0)
+    log_joint = marginal(components, known).log_joint(values[None])[0]
+    weights = (log_joint if log_prob is None else log_joint + log_prob).softmax(0)
     means = components.means[:, unknown]
     if not components.matrix:
         return Components(weights, means, components.factors[:, unknown])
     gain, cov = regression(components, known, unknown)
     shift = gain @ (values - components.means[:, known])[..., None]
     return Components(weights, means + shift[..., 0], torch.linalg.cholesky(cov))
+
+
+def drawn_unknown(components: Components, x: Tensor, k: Tensor) -> Tensor:
+    """Return rows (B, D) whose missing entries are drawn from a component of each row, given the row's other entries.
+
+    Args:
+        components: of all D entries.
+        x: rows, NaN where a value is missing.
+        k: (B,) the rows' components.
+    """
+    x = x.clone()
+    for rows, known, unknown in patterns(x):
+        if len(unknown):
+            x[rows[:, None], unknown] = _drawn(components, x[rows][:, known], k[rows], known, unknown)
+    return x
+
+
+def _drawn(components: Components, x: Tensor, k: Tensor, known: Tensor, unknown: Tensor) -> Tensor:
+    """Draw the unknown entries of rows of one pattern, (B, m), from x (B, o), the known ones."""
+    noise = torch.randn(len(k), len(unknown), dtype=x.dtype, device=x.device)
+    means = components.means[:, unknown]
+    if not components.matrix:
+        return means[k] + components.factors[:, unknown][k] * noise
+    gain, cov = regression(components, known, unknown)
+    factors, drawn = torch.linalg.cholesky(cov), torch.empty_like(noise)
+    for j in k.unique().tolist():  # component by component, so that no factor is copied for each row
+        there = k == j
+        fitted = means[j] + (x[there] - components.means[j, known]) @ gain[j].mT
+        drawn[there] = fitted + noise[there] @ factors[j].mT
+    return drawn
+
+
+def patterns(x: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Iterate over the patterns of missing values in (B, D) rows: (rows, observed entries, missing entries)."""
+    found, of_row = x.isnan().unique(dim=0, return_inverse=True)
+    for number, missing in enumerate(found):
+        unknown = missing.nonzero()[:, 0]
+        yield (of_row == number).nonzero()[:, 0], others(unknown, x.shape[1]), unknown
 
 
 def others(entries: Tensor, size: int) -> Tensor:

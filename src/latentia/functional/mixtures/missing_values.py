@@ -4,12 +4,12 @@ A missing value is NaN. Values are assumed to be missing at random: given the ob
 does not depend on them (Rubin 1976).
 """
 
-from collections.abc import Iterator
+from dataclasses import replace
 
 from torch import Tensor
 
 from latentia.functional.mixtures.components import Components
-from latentia.functional.mixtures.conditioning import marginal, others, regression
+from latentia.functional.mixtures.conditioning import marginal, patterns, regression
 from latentia.functional.mixtures.m_step import Moments, weighted_moments
 
 
@@ -40,16 +40,28 @@ def expected_with_missing(components: Components, x: Tensor) -> Moments:
 
     Reference: Ghahramani and Jordan (1994), Supervised learning from incomplete data via an EM approach, section 2.
     """
-    parts = [_of_pattern(components, x[rows], known, unknown) for rows, known, unknown in patterns(x)]
-    return sum(parts[1:], start=parts[0])
-
-
-def _of_pattern(components: Components, x: Tensor, known: Tensor, unknown: Tensor) -> Moments:
-    log_joint = marginal(components, known).log_joint(x[:, known])
+    log_joint = log_joint_with_missing(components, x)
     log_prob = log_joint.logsumexp(1)
-    r = (log_joint - log_prob[:, None]).exp()
+    return moments_with_missing(components, x, (log_joint - log_prob[:, None]).exp(), log_prob.sum())
+
+
+def moments_with_missing(components: Components, x: Tensor, r: Tensor, log_likelihood: Tensor) -> Moments:
+    """Return the expected moments of rows with missing values and given responsibilities; see `expected_with_missing`.
+
+    Args:
+        components: K of them.
+        x: (B, D) rows, NaN where a value is missing.
+        r: (B, K) the responsibilities.
+        log_likelihood: of the rows, in nats.
+    """
+    parts = [_weighted(components, x[rows], r[rows], known, unknown) for rows, known, unknown in patterns(x)]
+    return replace(sum(parts[1:], start=parts[0]), log_likelihood=log_likelihood)
+
+
+def _weighted(components: Components, x: Tensor, r: Tensor, known: Tensor, unknown: Tensor) -> Moments:
+    """Return the expected moments of rows of one pattern, without their log-likelihood."""
     deviations, (at, cov) = _filled(components, x, known, unknown)
-    moments = weighted_moments(deviations, r, components.means, log_prob.sum(), matrix=components.matrix)
+    moments = weighted_moments(deviations, r, components.means, r.new_zeros(()), matrix=components.matrix)
     moments.second[at] += r.sum(0).view(-1, *[1] * (cov.dim() - 1)) * cov
     return moments
 
@@ -65,11 +77,3 @@ def _filled(
     gain, cov = regression(components, known, unknown)
     deviations[:, :, unknown] = deviations[:, :, known] @ gain.mT
     return deviations, ((slice(None), unknown[:, None], unknown), cov)
-
-
-def patterns(x: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Iterate over the patterns of missing values in (B, D) rows: (rows, observed entries, missing entries)."""
-    found, of_row = x.isnan().unique(dim=0, return_inverse=True)
-    for number, missing in enumerate(found):
-        unknown = missing.nonzero()[:, 0]
-        yield (of_row == number).nonzero()[:, 0], others(unknown, x.shape[1]), unknown

@@ -8,9 +8,10 @@ from torch import Tensor
 from latentia.core.objective import Batch, Blocks
 from latentia.errors import UsageError
 from latentia.functional.likelihood.information_criteria import aic, bic
-from latentia.functional.mixtures.components import Components, free_parameters
+from latentia.functional.mixtures.entries import Entries
+from latentia.functional.mixtures.products import MStep, Product, product_parameters
 from latentia.models.mixture import MixtureModel
-from latentia.models.mixture_init import Frame, kmeans_start, random_rows
+from latentia.models.mixture_init import Frame, product_start, random_rows
 from latentia.objectives.em.steps import em_step
 from latentia.registry import check_name
 
@@ -43,53 +44,55 @@ class Start:
         if self.restarts < 1:
             raise UsageError(f"restarts must be at least 1; got {self.restarts}")
 
-    def of(self, model: MixtureModel, rows: Blocks, frame: Frame, ridge: Tensor) -> tuple[Components, int]:
+    def of(self, model: MixtureModel, rows: Blocks, frame: Frame, m_step: MStep) -> tuple[Product, int]:
         """Return K initial components, and the number of rows that they were found from, at most 20,000.
 
         Args:
             model: the mixture.
             rows: in memory or in a file.
-            frame: location and scale of the rows.
-            ridge: (D,) added to the variances.
+            frame: location and scale of the rows' numbers.
+            m_step: of EM.
         """
         subset = Batch(random_rows(rows, INIT_ROWS))
-        K = len(model.components.weights)
+        K, fit = len(model.product.weights), _Subset(subset, model.entries, frame, m_step)
         if self.order == "fixed":
-            return self._best(K, model, subset, frame, ridge), len(subset)
-        found = [self._judged(k, model, subset, frame, ridge) for k in range(1, min(K, len(subset)) + 1)]
+            return self._best(K, fit), len(subset)
+        found = [self._judged(k, fit) for k in range(1, min(K, len(subset)) + 1)]
         return min(found, key=lambda pair: pair[1])[0].padded(K), len(subset)
 
-    def _best(self, K: int, model: MixtureModel, subset: Batch, frame: Frame, ridge: Tensor) -> Components:
+    def _best(self, K: int, fit: "_Subset") -> Product:
         """Return the most likely restart after a short run; a single one is not run."""
-
-        def start() -> Components:
-            return kmeans_start(subset.x, K, model.covariance, frame, ridge)
-
         if self.restarts == 1:
-            return start()
-        runs = [
-            list(short_run(start(), model, subset, frame, ridge, steps=SHORT_RUN))[-1]
-            for _ in range(self.restarts)
-        ]
+            return fit.start(K)
+        runs = [list(fit.short_run(fit.start(K), steps=SHORT_RUN))[-1] for _ in range(self.restarts)]
         return max(runs, key=lambda run: float(run[1]))[0]
 
-    def _judged(
-        self, K: int, model: MixtureModel, subset: Batch, frame: Frame, ridge: Tensor
-    ) -> tuple[Components, float]:
+    def _judged(self, K: int, fit: "_Subset") -> tuple[Product, float]:
         """Return K fitted components and their criterion."""
-        components, last = self._best(K, model, subset, frame, ridge), float("-inf")
-        for after, value in short_run(components, model, subset, frame, ridge, steps=_LONG_RUN):
-            components, gain, last = after, float(value) - last, float(value)
+        product, last = self._best(K, fit), float("-inf")
+        for after, value in fit.short_run(product, steps=_LONG_RUN):
+            product, gain, last = after, float(value) - last, float(value)
             if gain < self.tol:
                 break
-        p, n = free_parameters(model.covariance, K, model.data.size), len(subset)
-        return components, bic(n * last, p, n) if self.order == "bic" else aic(n * last, p)
+        p, n = product_parameters(fit.m_step.family, K, fit.entries), len(fit.rows)
+        return product, bic(n * last, p, n) if self.order == "bic" else aic(n * last, p)
 
 
-def short_run(
-    components: Components, model: MixtureModel, rows: Blocks, frame: Frame, ridge: Tensor, *, steps: int
-) -> Iterator[tuple[Components, Tensor]]:
-    """Iterate over steps of EM: the components after each, and the mean log-likelihood before it."""
-    for _ in range(steps):
-        components, value = em_step(components, model, rows, frame, ridge)
-        yield components, value
+@dataclass(frozen=True)
+class _Subset:
+    """Rows that starts are compared on, and how EM is done on them."""
+
+    rows: Batch
+    entries: Entries
+    frame: Frame
+    m_step: MStep
+
+    def start(self, K: int) -> Product:
+        """Return K components from k-means++."""
+        return product_start(self.rows.x, K, self.entries, self.frame, self.m_step)
+
+    def short_run(self, product: Product, *, steps: int) -> Iterator[tuple[Product, Tensor]]:
+        """Iterate over steps of EM: the components after each, and the mean log-likelihood before it."""
+        for _ in range(steps):
+            product, value = em_step(product, self.rows, self.frame, self.m_step)
+            yield product, value

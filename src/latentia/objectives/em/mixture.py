@@ -1,4 +1,4 @@
-"""Expectation-maximisation of Gaussian mixtures: closed-form steps, without players."""
+"""Expectation-maximisation of mixtures: closed-form steps, without players."""
 
 import math
 from abc import abstractmethod
@@ -10,17 +10,21 @@ from torch import Tensor, nn
 from latentia.core.objective import Batch, Blocks, Objective, Step
 from latentia.errors import UsageError
 from latentia.functional.likelihood.information_criteria import bic
-from latentia.models.mixture import GaussianMixture
+from latentia.functional.mixtures.products import MStep
+from latentia.models.mixture import PlacedMixture
 from latentia.models.mixture_init import Frame, frame_of
 from latentia.objectives.em.em_init import Start
 from latentia.objectives.em.steps import em_step
 
 
-class ExpectationMaximisation(Objective):
-    """What EM for Gaussian mixtures has in common: initialisation and convergence.
+_BLOCK_SIZE = 2**22  # rows × entries that are checked at once
 
-    Initialisation assigns every row to the nearest of K centres that k-means++ draws, in units of the entries'
-    standard deviations, and does an M-step; of ``restarts`` the most likely after a few steps on a subset is kept
+
+class ExpectationMaximisation(Objective):
+    """What EM for mixtures has in common: initialisation and convergence.
+
+    Initialisation assigns every row to the nearest of K centres that k-means++ draws, numbers in units of their
+    standard deviations and categories and gaps one-hot, and does an M-step; of ``restarts`` the most likely after a few steps on a subset is kept
     (short runs of EM, Biernacki, Celeux and Govaert 2003). With ``order`` bic or aic, mixtures of 1 to K components
     are fitted to the subset first, and the number with the best criterion is used; the others keep the weight 0.
 
@@ -30,12 +34,13 @@ class ExpectationMaximisation(Objective):
         restarts: number of starts.
         regularisation: added to a component's variances, as a fraction of each entry's variance over all rows.
         order: fixed, bic or aic.
+        pseudo_count: added to the number of rows of a component with each category, and with a gap or none.
 
     Raises:
         UsageError: for options out of range.
     """
 
-    model: GaussianMixture
+    model: PlacedMixture
     centre: Tensor
     variances: Tensor
     last: Tensor
@@ -43,22 +48,22 @@ class ExpectationMaximisation(Objective):
 
     def __init__(
         self,
-        model: GaussianMixture,
+        model: PlacedMixture,
         *,
         tol: float = 1e-3,
         restarts: int = 1,
         regularisation: float = 1e-6,
         order: str = "fixed",
+        pseudo_count: float = 0.0,
     ) -> None:
         super().__init__()
-        if not 0 <= tol < math.inf or not 0 <= regularisation < math.inf:
-            raise UsageError(
-                "tol and regularisation must be finite and at least 0; "
-                f"got tol={tol}, regularisation={regularisation}"
-            )
+        numbers = {"tol": tol, "regularisation": regularisation, "pseudo_count": pseudo_count}
+        for name, value in numbers.items():
+            if not 0 <= value < math.inf:
+                raise UsageError(f"{name} must be finite and at least 0; got {value}")
         self.model = model
         self.tol = tol
-        self.regularisation = regularisation
+        self.regularisation, self.pseudo_count = regularisation, pseudo_count
         self.start = Start(restarts=restarts, order=order, tol=tol)
         D = model.means.shape[1]
         self.register_buffer("centre", torch.zeros(D, dtype=torch.float64))
@@ -73,13 +78,18 @@ class ExpectationMaximisation(Objective):
 
     @property
     def frame(self) -> Frame:
-        """Location and scale of the rows."""
+        """Location and scale of the rows' numbers."""
         return Frame(self.centre, self.variances)
 
     @property
     def ridge(self) -> Tensor:
         """(D,) added to a component's variances."""
         return self.regularisation * self.variances
+
+    @property
+    def m_step(self) -> MStep:
+        """The M-step, regularised and smoothed."""
+        return MStep(self.model.covariance, self.ridge, self.pseudo_count)
 
     def players(self) -> Mapping[str, nn.Module]:
         """Return none: every step is in closed form."""
@@ -94,11 +104,15 @@ class ExpectationMaximisation(Objective):
         """
         self.last.fill_(-torch.inf)
         self.converged.fill_(False)
-        frame = frame_of(rows, missing=self.model.data.support.missing)
-        self.centre.copy_(frame.centre)
-        self.variances.copy_(frame.variances)
-        components, seen = self.start.of(self.model, rows, self.frame, self.ridge)
-        self.model.placed(components)
+        entries, size = self.model.entries, max(1, _BLOCK_SIZE // self.model.data.size)
+        if entries.outcomes:
+            self.model.data.support.check_blocks(block.x for block in rows.blocks(size))
+        if entries.numbers:
+            frame = frame_of(rows, missing=entries.missing, numbers=entries.of_numbers)
+            self.centre.copy_(frame.centre)
+            self.variances.copy_(frame.variances)
+        product, seen = self.start.of(self.model, rows, self.frame, self.m_step)
+        self.model.placed(product)
         self.started(rows, seen)
 
     @abstractmethod
@@ -114,10 +128,11 @@ class ExpectationMaximisation(Objective):
 
 
 class MixtureEM(ExpectationMaximisation):
-    """Fit a Gaussian mixture by expectation-maximisation on the whole set.
+    """Fit a mixture by expectation-maximisation on the whole set.
 
-    E-step: r_ik = π_k N(x_i; μ_k, Σ_k) / Σ_j π_j N(x_i; μ_j, Σ_j).
-    M-step: π_k = Σ_i r_ik / n, μ_k = Σ_i r_ik x_i / Σ_i r_ik, and Σ_k the weighted covariance about μ_k, with
+    E-step: r_ik = π_k p(x_i | k) / Σ_j π_j p(x_i | j).
+    M-step: π_k = Σ_i r_ik / n; for categories and gaps θ_kg(l) = (Σ_i r_ik 1[x_ig = l] + a) / Σ_m (Σ_i r_ik
+    1[x_ig = m] + a) with a = ``pseudo_count``, the maximum under a Dirichlet(1 + a) prior; for Gaussians μ_k = Σ_i r_ik x_i / Σ_i r_ik, and Σ_k the weighted covariance about μ_k, with
     ``regularisation`` · v added to its diagonal, pooled according to its family; v are the entries' variances over all
     rows. The fit is therefore equivariant to the data's units. A constant entry has the mean of v (1 where all
     are constant). Without regularisation no step lowers the
@@ -155,6 +170,6 @@ class MixtureEM(ExpectationMaximisation):
         """
         yield from ()
         parameters = self.model.free_parameters
-        after, value = em_step(self.model.components, self.model, batch, self.frame, self.ridge)
+        after, value = em_step(self.model.product, batch, self.frame, self.m_step)
         self.model.placed(after)
         return self.compared(value) | {"bic": bic(float(value) * len(batch), parameters, len(batch))}

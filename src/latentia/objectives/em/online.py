@@ -5,14 +5,15 @@ from torch import Tensor
 
 from latentia.core.objective import Batch, Blocks, Step
 from latentia.errors import UsageError
-from latentia.functional.mixtures.m_step import Moments, maximised
-from latentia.models.mixture import GaussianMixture
+from latentia.functional.mixtures.m_step import Moments
+from latentia.functional.mixtures.products import MStep, ProductMoments
+from latentia.models.mixture import PlacedMixture
 from latentia.objectives.em.mixture import ExpectationMaximisation
 from latentia.objectives.em.steps import expectation
 
 
 class OnlineEM(ExpectationMaximisation):
-    """Fit a Gaussian mixture by online EM, with one batch for each step.
+    """Fit a mixture by online EM, with one batch for each step.
 
     s_t = (1 − γ_t) s_{t−1} + γ_t ŝ(batch; θ_{t−1}), θ_t = M-step(s_t), γ_t = (t₀ + t)^−κ
 
@@ -28,6 +29,7 @@ class OnlineEM(ExpectationMaximisation):
         restarts: number of starts.
         regularisation: added to a component's variances, as a fraction of each entry's variance over all rows.
         order: fixed, or the criterion by which the number of components is chosen: bic or aic.
+        pseudo_count: added to the number of rows of a component with each category, as if all rows had been seen.
 
     Raises:
         UsageError: for options out of range.
@@ -48,7 +50,7 @@ class OnlineEM(ExpectationMaximisation):
 
     def __init__(
         self,
-        model: GaussianMixture,
+        model: PlacedMixture,
         *,
         batch_size: int,
         step_decay: float = 0.6,
@@ -56,8 +58,16 @@ class OnlineEM(ExpectationMaximisation):
         restarts: int = 1,
         regularisation: float = 1e-6,
         order: str = "fixed",
+        pseudo_count: float = 0.0,
     ) -> None:
-        super().__init__(model, tol=tol, restarts=restarts, regularisation=regularisation, order=order)
+        super().__init__(
+            model,
+            tol=tol,
+            restarts=restarts,
+            regularisation=regularisation,
+            order=order,
+            pseudo_count=pseudo_count,
+        )
         if not 0.5 < step_decay <= 1:
             raise UsageError(f"step_decay must be above 0.5 and at most 1; got {step_decay}")
         if batch_size < 1:
@@ -68,16 +78,19 @@ class OnlineEM(ExpectationMaximisation):
         self.register_buffer("first", torch.zeros_like(model.means))
         self.register_buffer("second", torch.zeros_like(model.factors))
         self.register_buffer("about", torch.zeros_like(model.means))
+        if model.entries.outcomes:
+            self.register_buffer("outcomes", torch.zeros_like(model.probabilities))
         for name in ("begun", "rows", "seen", "total"):
             self.register_buffer(name, torch.zeros((), dtype=torch.float64))
 
     def started(self, rows: Blocks, seen: int) -> None:
         """Initialise the averages with the moments of the initial components, N_k = π_k about the means."""
-        components = self.model.components
+        components, theta = self.model.components, self.model.product.categories.probabilities
         weights = components.weights.view(-1, *[1] * (components.factors.dim() - 1))
         nothing = torch.zeros_like(components.means)
         second = weights * components.covariances
-        self._keep(Moments(components.means, components.weights, nothing, second, self.last))
+        gaussian = Moments(components.means, components.weights, nothing, second, self.last)
+        self._keep(ProductMoments(gaussian, components.weights[:, None] * theta))
         self.begun.fill_(seen / self.batch_size)
         self.rows.fill_(len(rows))
         self.seen.zero_()
@@ -87,11 +100,13 @@ class OnlineEM(ExpectationMaximisation):
     def step(self, batch: Batch) -> Step:
         """Update the averages with a batch's moments; log its likelihood before, and the gain at the end of a pass."""
         yield from ()
-        old = self.model.components
-        own = expectation(old, batch, self.frame, missing=self.model.data.support.missing)
+        old = self.model.product
+        own = expectation(old, batch, self.frame)
         gamma = (self.begun + self.clock + 1) ** -self.step_decay
-        running = self._kept().moved(old.means) * (1 - gamma) + own.moved(old.means) * (gamma / len(batch))
-        after = maximised(running, old, self.model.covariance, self.ridge)
+        means = old.gaussian.means
+        running = self._kept().moved(means) * (1 - gamma) + own.moved(means) * (gamma / len(batch))
+        a_row = MStep(self.model.covariance, self.ridge, self.pseudo_count / float(self.rows))
+        after = a_row(running, old)
         self._keep(running)  # about the means before their update
         self.model.placed(after)
         return self._logged(own.log_likelihood, len(batch))
@@ -108,11 +123,15 @@ class OnlineEM(ExpectationMaximisation):
         self.total.zero_()
         return logged | {"gain": found["gain"]} if "gain" in found else logged
 
-    def _kept(self) -> Moments:
-        return Moments(self.about, self.count, self.first, self.second, self.total)
+    def _kept(self) -> ProductMoments:
+        gaussian = Moments(self.about, self.count, self.first, self.second, self.total)
+        return ProductMoments(gaussian, getattr(self, "outcomes", self.count[:, None][:, :0]))
 
-    def _keep(self, moments: Moments) -> None:
-        self.about.copy_(moments.about)
-        self.count.copy_(moments.count)
-        self.first.copy_(moments.first)
-        self.second.copy_(moments.second)
+    def _keep(self, moments: ProductMoments) -> None:
+        gaussian = moments.gaussian
+        self.about.copy_(gaussian.about)
+        self.count.copy_(gaussian.count)
+        self.first.copy_(gaussian.first)
+        self.second.copy_(gaussian.second)
+        if self.model.entries.outcomes:
+            self.outcomes.copy_(moments.outcomes)
