@@ -238,13 +238,14 @@ def test_the_kept_start_is_the_one_with_the_best_value(monkeypatch):
     def start(x, components, *_):
         starts.append(len(starts) + 1)
         means = torch.full((components, 3), starts[-1], dtype=torch.float64)
-        return dataclasses.replace(game.model.components.cloned(), means=means)
+        product = game.model.product
+        return dataclasses.replace(product, gaussian=dataclasses.replace(product.gaussian, means=means))
 
-    def run(components, *_, **__):
-        yield components, torch.tensor(values[int(components.means[0, 0]) - 1])
+    def step(product, *_):
+        return product, torch.tensor(values[int(product.gaussian.means[0, 0]) - 1])
 
-    monkeypatch.setattr("latentia.objectives.em.em_init.kmeans_start", start)
-    monkeypatch.setattr("latentia.objectives.em.em_init.short_run", run)
+    monkeypatch.setattr("latentia.objectives.em.em_init.product_start", start)
+    monkeypatch.setattr("latentia.objectives.em.em_init.em_step", step)
     game.begin(Batch(torch.from_numpy(blobs())))
     assert starts == [1, 2, 3]
     assert torch.equal(game.model.means, torch.full((3, 3), 2.0, dtype=torch.float64))

@@ -11,6 +11,7 @@ from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
 from latentia.functional.mixtures.components import Components
 from latentia.models.mixture import MixtureModel
+from latentia.models.mixture_entries import entries_of
 from latentia.models.mixture_init import frame_of, kmeans_start, random_rows
 
 _INIT_ROWS = 20_000  # rows from which the initial parameters are computed
@@ -45,7 +46,8 @@ class TrainableMixture(MixtureModel):
         covariance: str = "full",
         regularisation: float = 1e-6,
     ) -> None:
-        super().__init__(data, components=components, covariance=covariance)
+        entries = entries_of(data, gaps=False, whole_numbers=("discrete",))
+        super().__init__(data, entries, components=components, covariance=covariance)
         if not 0 <= regularisation < math.inf:
             raise UsageError(f"regularisation must be finite and at least 0; got {regularisation}")
         self.regularisation = regularisation
