@@ -228,6 +228,7 @@ class PlacedMixture(MixtureModel):
     weights: Tensor
     means: Tensor
     factors: Tensor
+    probabilities: Tensor
 
     def __init__(
         self, data: DataSpec, entries: Entries, *, components: int, covariance: str = "full"
@@ -297,13 +298,13 @@ class GaussianMixture(PlacedMixture):
 
 
 class CategoricalMixture(PlacedMixture):
-    """A mixture of products of categorical distributions, of binary entries of Bernoulli distributions; exact.
+    """A mixture of products of categorical distributions, for binary entries of Bernoulli distributions.
+
+    Where entries may be missing, the density is that of the pattern of gaps and the values that are there.
 
     Args:
         data: what a row is: binary, categorical or discrete entries.
         components: K.
-        gaps: modelled, the density is that of the pattern of gaps and the values that are there; ignored, of the values
-            alone.
 
     Example:
         >>> from latentia.data.spec import Support
@@ -312,13 +313,11 @@ class CategoricalMixture(PlacedMixture):
         tensor([0.1250], dtype=torch.float64)
     """
 
-    def __init__(self, data: DataSpec, *, components: int, gaps: str = "modelled") -> None:
-        check_name("gaps", gaps, GAPS)
-        entries = entries_of(data, gaps=gaps == "modelled")
+    def __init__(self, data: DataSpec, *, components: int) -> None:
+        entries = entries_of(data, gaps=True)
         super().__init__(data, entries, components=components, covariance="diagonal")
         if entries.numbers:
             raise UnfitError(f"a mixture of categories has no numbers; this data is {data.support}")
-        self.gaps = gaps
 
     def _like(self, data: DataSpec) -> PlacedMixture:
-        return CategoricalMixture(data, components=len(self.weights), gaps=self.gaps)
+        return CategoricalMixture(data, components=len(self.weights))

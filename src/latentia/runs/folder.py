@@ -11,6 +11,7 @@ from torch import Tensor
 
 from latentia.core.objective import Objective
 from latentia.errors import RunError
+from latentia.registry import recipes
 from latentia.runs.costs import Costs, write_costs
 from latentia.runs.entries import (
     CHECKPOINTS,
@@ -28,7 +29,7 @@ from latentia.runs.entries import (
 from latentia.runs.files import read_json, read_metadata, read_tensors, write_json, write_tensors
 from latentia.runs.history import HistoryFile, Row
 from latentia.runs.outside import refuse_missing_parts
-from latentia.runs.renamed import current_options
+from latentia.runs.renamed import completed_options, current_options
 from latentia.version import __version__
 
 FORMAT = 1  # of config.json; raised when an older program could no longer read it
@@ -81,6 +82,9 @@ def read_config(path: Path) -> dict[str, Any]:
     refuse_missing_parts(path, config)
     for part in ("options", "training"):
         config[part] = current_options(config["recipe"], config[part], stacklevel=4)
+    if config["recipe"] in recipes and isinstance(config["data"]["spec"], dict):
+        support = str(config["data"]["spec"].get("support", ""))
+        config["options"] = completed_options(config["recipe"], config["options"], support)
     return config
 
 

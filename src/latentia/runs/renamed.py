@@ -28,6 +28,10 @@ OPTION_NAMES: tuple[tuple[str | None, str, str], ...] = (
 )
 """(the recipe, or None for the training and every recipe without an option of the old name; old; new)."""
 
+EARLIER_VALUES: tuple[tuple[str, str, Any, str], ...] = (("gaussian-mixture", "gaps", "ignored", "missing"),)
+"""(the recipe; an option that it has not always had; what it did before, where that is not today's default; a word in
+the support of the data that this is for)."""
+
 
 def fitting(module: nn.Module, tensors: Mapping[str, Tensor], written: int) -> dict[str, Tensor]:
     """Return stored tensors under the names of today, where they do not fit a module as they are.
@@ -67,6 +71,24 @@ def current_options(recipe: str | None, options: Mapping[str, Any], *, stackleve
         if old != new:
             _note(old, new, new in options, stacklevel)
     return {names[name]: value for name, value in options.items()}
+
+
+def completed_options(recipe: str, options: Mapping[str, Any], support: str) -> dict[str, Any]:
+    """Return options of a stored run with those that its recipe has got since: as they were before, else the defaults.
+
+    Args:
+        recipe: whose options they are.
+        options: under the names of today.
+        support: of the run's data, as it is written.
+
+    Example:
+        >>> completed_options("gaussian-mixture", {"components": 2}, "real or missing")["gaps"]
+        'ignored'
+    """
+    before = {
+        name: value for whose, name, value, word in EARLIER_VALUES if whose == recipe and word in support
+    }
+    return {**recipe_options(recipes[recipe]), **before, **options}
 
 
 def current_words(recipe: str, words: Sequence[str]) -> list[str]:

@@ -1,1 +1,1 @@
-"""Gaussian mixtures: their densities, their conditionals, and the two steps of EM, as functions of tensors."""
+"""Mixtures of Gaussians, categories and their products: densities, conditionals, and the two steps of EM."""

@@ -33,7 +33,9 @@ class Categories:
     def draw(self, k: Tensor) -> Tensor:
         """Draw the outcomes of rows of components (B,) from torch's global generator: (B, G)."""
         parts = [_drawn(theta[k]) for theta in self.probabilities.split(list(self.groups), dim=1)]
-        return torch.stack(parts, dim=1) if parts else torch.empty(len(k), 0, dtype=torch.long, device=k.device)
+        return (
+            torch.stack(parts, dim=1) if parts else torch.empty(len(k), 0, dtype=torch.long, device=k.device)
+        )
 
     def maximised(self, counts: Tensor, pseudo_count: float) -> "Categories":
         """Return the most likely probabilities: θ_kg(l) = (N_kgl + a) / Σ_m (N_kgm + a), G of them.

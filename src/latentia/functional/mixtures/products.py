@@ -104,7 +104,9 @@ class Product:
         row = values.new_full((1, self.entries.size), torch.nan)
         row[0, list(known)] = values
         place = {entry: j for j, entry in enumerate(self.entries.numbers)}
-        numbers = torch.tensor([place[e] for e in known if e in place], dtype=torch.long, device=values.device)
+        numbers = torch.tensor(
+            [place[e] for e in known if e in place], dtype=torch.long, device=values.device
+        )
         of_categories = self.categories.log_prob(self.entries.indicators(row, gaps_count=False))[0]
         at = self.entries.of_numbers(row)[0, numbers]
         gaussian = conditional(self.gaussian, numbers, at, of_categories)
@@ -186,5 +188,3 @@ def product_parameters(family: Covariance, components: int, entries: Entries) ->
     d = len(entries.numbers)
     of_numbers = free_parameters(family, components, d) if d else components - 1
     return of_numbers + components * sum(size - 1 for size in entries.groups)
-
-

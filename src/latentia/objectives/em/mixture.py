@@ -16,7 +16,6 @@ from latentia.models.mixture_init import Frame, frame_of
 from latentia.objectives.em.em_init import Start
 from latentia.objectives.em.steps import em_step
 
-
 _BLOCK_SIZE = 2**22  # rows × entries that are checked at once
 
 
@@ -24,9 +23,10 @@ class ExpectationMaximisation(Objective):
     """What EM for mixtures has in common: initialisation and convergence.
 
     Initialisation assigns every row to the nearest of K centres that k-means++ draws, numbers in units of their
-    standard deviations and categories and gaps one-hot, and does an M-step; of ``restarts`` the most likely after a few steps on a subset is kept
-    (short runs of EM, Biernacki, Celeux and Govaert 2003). With ``order`` bic or aic, mixtures of 1 to K components
-    are fitted to the subset first, and the number with the best criterion is used; the others keep the weight 0.
+    standard deviations and categories and gaps one-hot, and does an M-step; of ``restarts`` the most likely after a
+    few steps on a subset is kept (short runs of EM, Biernacki, Celeux and Govaert 2003). With ``order`` bic or aic,
+    mixtures of 1 to K components are fitted to the subset first, and the number with the best criterion is used;
+    the others keep the weight 0.
 
     Args:
         model: the mixture.
@@ -105,12 +105,12 @@ class ExpectationMaximisation(Objective):
         self.last.fill_(-torch.inf)
         self.converged.fill_(False)
         entries, size = self.model.entries, max(1, _BLOCK_SIZE // self.model.data.size)
-        if entries.outcomes:
-            self.model.data.support.check_blocks(block.x for block in rows.blocks(size))
         if entries.numbers:
             frame = frame_of(rows, missing=entries.missing, numbers=entries.of_numbers)
             self.centre.copy_(frame.centre)
             self.variances.copy_(frame.variances)
+        if entries.outcomes:
+            self.model.data.support.check_blocks(block.x for block in rows.blocks(size))
         product, seen = self.start.of(self.model, rows, self.frame, self.m_step)
         self.model.placed(product)
         self.started(rows, seen)
@@ -131,12 +131,13 @@ class MixtureEM(ExpectationMaximisation):
     """Fit a mixture by expectation-maximisation on the whole set.
 
     E-step: r_ik = π_k p(x_i | k) / Σ_j π_j p(x_i | j).
-    M-step: π_k = Σ_i r_ik / n; for categories and gaps θ_kg(l) = (Σ_i r_ik 1[x_ig = l] + a) / Σ_m (Σ_i r_ik
-    1[x_ig = m] + a) with a = ``pseudo_count``, the maximum under a Dirichlet(1 + a) prior; for Gaussians μ_k = Σ_i r_ik x_i / Σ_i r_ik, and Σ_k the weighted covariance about μ_k, with
-    ``regularisation`` · v added to its diagonal, pooled according to its family; v are the entries' variances over all
-    rows. The fit is therefore equivariant to the data's units. A constant entry has the mean of v (1 where all
-    are constant). Without regularisation no step lowers the
-    likelihood; with it, a step may lower it a little, as may the rounding of products in float32, by 1e-4 nats.
+    M-step: π_k = Σ_i r_ik / n; for categories and gaps θ_kg(l) = (Σ_i r_ik 1[x_ig = l] + a) / Σ_m (Σ_i r_ik 1[x_ig
+    = m] + a) with a = ``pseudo_count``, the maximum under a Dirichlet(1 + a) prior; for Gaussians μ_k = Σ_i r_ik
+    x_i / Σ_i r_ik, and Σ_k the weighted covariance about μ_k, with ``regularisation`` · v added to its diagonal,
+    pooled according to its family; v are the entries' variances over all rows. The fit is therefore equivariant to
+    the data's units. A constant entry has the mean of v (1 where all are constant). Without regularisation and
+    pseudo-count no step lowers the likelihood; with them, a step may lower it a little, as may the rounding of
+    products in float32, by 1e-4 nats.
 
     Where entries may be missing, the M-step uses the expected value and the variance of a missing entry given the
     row's other entries and the component.
@@ -150,6 +151,7 @@ class MixtureEM(ExpectationMaximisation):
         restarts: number of starts.
         regularisation: added to a component's variances, as a fraction of each entry's variance over all rows.
         order: fixed, or the criterion by which the number of components is chosen: bic or aic.
+        pseudo_count: a, rows added to a component's count of each category, and of gaps.
 
     Raises:
         UsageError: for options out of range.

@@ -43,6 +43,7 @@ class OnlineEM(ExpectationMaximisation):
     first: Tensor
     second: Tensor
     about: Tensor
+    outcomes: Tensor
     begun: Tensor
     rows: Tensor
     seen: Tensor
@@ -78,7 +79,7 @@ class OnlineEM(ExpectationMaximisation):
         self.register_buffer("first", torch.zeros_like(model.means))
         self.register_buffer("second", torch.zeros_like(model.factors))
         self.register_buffer("about", torch.zeros_like(model.means))
-        if model.entries.outcomes:
+        if not model.is_gaussian:
             self.register_buffer("outcomes", torch.zeros_like(model.probabilities))
         for name in ("begun", "rows", "seen", "total"):
             self.register_buffer(name, torch.zeros((), dtype=torch.float64))
@@ -125,7 +126,8 @@ class OnlineEM(ExpectationMaximisation):
 
     def _kept(self) -> ProductMoments:
         gaussian = Moments(self.about, self.count, self.first, self.second, self.total)
-        return ProductMoments(gaussian, getattr(self, "outcomes", self.count[:, None][:, :0]))
+        nothing = self.count[:, None][:, :0]
+        return ProductMoments(gaussian, nothing if self.model.is_gaussian else self.outcomes)
 
     def _keep(self, moments: ProductMoments) -> None:
         gaussian = moments.gaussian
@@ -133,5 +135,5 @@ class OnlineEM(ExpectationMaximisation):
         self.count.copy_(gaussian.count)
         self.first.copy_(gaussian.first)
         self.second.copy_(gaussian.second)
-        if self.model.entries.outcomes:
+        if not self.model.is_gaussian:
             self.outcomes.copy_(moments.outcomes)
