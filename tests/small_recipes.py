@@ -20,6 +20,8 @@ KINDS = {
     "digits": DataSpec((1, 8, 8), Support("discrete", 17)),
     "columns": DataSpec((4,), Support.parse("table(real, binary, categorical(3), count)")),
     "gaps": DataSpec((4,), Support.parse("table(real or missing, binary, categorical(3) or missing, count)")),
+    "mixed": DataSpec((4,), Support.parse("table(real, binary or missing, categorical(3), real or missing)")),
+    "categories": DataSpec((3,), Support.parse("table(discrete(4), categorical(3) or missing, binary)")),
 }
 SMALL = {  # where a recipe has them
     "latent_dim": 2,
