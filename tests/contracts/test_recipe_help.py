@@ -29,6 +29,9 @@ def write_rows(folder: Path) -> None:
     generator = np.random.default_rng(0)
     table = pd.DataFrame(generator.normal(size=(60, 3)), columns=["a", "b", "c"])
     table.to_csv(folder / "rows.csv", index=False)
+    pd.DataFrame(generator.integers(2, size=(60, 3)), columns=["a", "b", "c"]).to_csv(
+        folder / "answers.csv", index=False
+    )
     (folder / "labelled").mkdir()
     table.assign(species=["cat", "dog", "eel"] * 20).to_csv(folder / "labelled" / "rows.csv", index=False)
     from PIL import Image
@@ -53,7 +56,11 @@ def test_each_example_of_the_help_can_be_typed(name, tmp_path, monkeypatch, caps
         program, *words = shlex.split(example)
         assert program == "latentia"
         kind = (
-            "table" if "rows.csv" in words or "ring" in words else "bytes" if "photos/" in words else "digits"
+            "table"
+            if {"rows.csv", "answers.csv"} & {*words} or "ring" in words
+            else "bytes"
+            if "photos/" in words
+            else "digits"
         )
         words = [
             word.replace("rows.csv", "labelled/rows.csv") if "--labels" in words else word for word in words

@@ -84,7 +84,7 @@ def examples_for(name: str, examples: Sequence[str]) -> list[str]:
     """Return a verb's examples for a recipe, on data that it takes."""
     facts = recipes.known_facts(name)
     named = facts.get("example", "digits")
-    own = "photos/ --resize 32 32" if facts.get("images") else "rows.csv"
+    own = "photos/ --resize 32 32" if facts.get("images") else facts.get("table", "rows.csv")
     labels = " --labels species" if facts.get("labelled") and not facts.get("images") else ""
     return [
         line.replace("RECIPE", name).replace("digits", named).replace("rows.csv", own + labels)

@@ -89,7 +89,7 @@ def gaussian_mixture(
     return Recipe(online, {}, batch_size=minibatch, epochs=20)
 
 
-@recipes.register("bernoulli-mixture")
+@recipes.register("bernoulli-mixture", example="answers.csv", table="answers.csv")  # of zeros and ones
 def bernoulli_mixture(
     data: DataSpec,
     *,
@@ -122,7 +122,7 @@ def bernoulli_mixture(
     return Recipe(objective, {}, batch_size=None, epochs=200)
 
 
-@recipes.register("categorical-mixture", aliases=("latent-class",))
+@recipes.register("categorical-mixture", aliases=("latent-class",), table="answers.csv")
 def categorical_mixture(
     data: DataSpec,
     *,

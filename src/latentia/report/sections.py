@@ -105,6 +105,8 @@ def _sample_plots(run: Run, held: HeldOut | None) -> tuple[Titled, str]:
     """Return plots of samples that are points or tables, with held-out rows, and a note on what they show."""
     labels, given = _points_to_draw(run, held)
     samples = draw(run, _POINTS if given is None or held is None else len(held.given), given).flatten(1)
+    if run.model_spec.support.missing:
+        samples = samples if (whole := _whole(samples)) is None else whole
     real = None if held is None else _whole(seen(run, held).flatten(1))
     if run.spec.size == 2:
         return _planes(run, samples, real, labels, None if held is None else held.log_density)
@@ -147,7 +149,7 @@ def _planes(
     if real is not None:
         right = plots.scatter(real, frame, run.spec, REAL, labels=labels, log_density=truth)
         drawn.append(("Held-out rows", right))
-    if isinstance(model, MixtureModel):
+    if isinstance(model, MixtureModel) and model.is_gaussian:
         shown = samples if real is None else real
         drawn.append(("Components", components_plot(shown, model.components, run.spec, frame)))
     outside = frame.outside(samples)
@@ -155,6 +157,6 @@ def _planes(
     owners = [owner for owner, known in (("the model's", density), ("the true", truth)) if known is not None]
     if owners:
         note += f" Lines: contours of {' and '.join(owners)} density that hold 50% and 90% of the points."
-    if isinstance(model, MixtureModel):
+    if isinstance(model, MixtureModel) and model.is_gaussian:
         note += " Ellipses hold 50% and 90% of a component; rows have the colours of their components."
     return drawn, note

@@ -263,4 +263,7 @@ def _strange_samples(run: Run) -> float:
         return 1.0
     given = random_conditions(run.model_spec, _SAMPLES, _SEED) if run.recipe.conditional else None
     samples = run.sample(_SAMPLES, given, seed=_SEED)
-    return float((~samples.isfinite()).flatten(1).any(1).double().mean())
+    strange = ~samples.isfinite()
+    if run.model_spec.support.missing:
+        strange &= ~samples.isnan()
+    return float(strange.flatten(1).any(1).double().mean())
