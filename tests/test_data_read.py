@@ -210,23 +210,44 @@ def test_truth_values_alone_are_binary():
     assert str(read(pd.DataFrame({"a": [True, False], "b": [False, False]})).spec.support) == "binary"
 
 
+def test_gaps_are_read_where_the_columns_have_some():
+    rows = read(pd.DataFrame({"a": [1.0, None, 2.5]}))
+    assert str(rows.spec.support) == "real or missing"
+    data = pd.DataFrame({"a": pd.Categorical(["x", "y", None]), "b": [1.5, 2, 3]})
+    assert str(read(data).spec.support) == "table(categorical(2) or missing, real)"
+    assert (
+        str(read(pd.DataFrame({"a": pd.array([None, 1, 3], dtype="Int64")})).spec.support)
+        == "real or missing"
+    )
+
+
+def test_a_column_of_one_value_is_no_part_of_the_rows():
+    rows = read(pd.DataFrame({"c": pd.Categorical(["x", "x"]), "b": [1, 2]}))
+    assert rows.spec.columns == ("b",)
+    assert [column.kind for column in rows.spec.table] == ["constant", "integer"]
+
+
 def test_bad_frames():
-    with pytest.raises(DataError, match=r"column 'kind', first 'x'.*categor"):
-        read(frame())
     with pytest.raises(UsageError, match="unknown label column 'kid'; did you mean 'kind'"):
         read(frame(), labels="kid")
     with pytest.raises(DataError, match="no columns besides the labels"):
         read(frame()[["kind"]], labels="kind")
-    with pytest.raises(DataError, match="one category in column 'c'"):
-        read(pd.DataFrame({"c": pd.Categorical(["x", "x"]), "b": [1, 2]}))
     with pytest.raises(DataError, match="NaN or infinity in 1 of 3 rows, first in row 1"):
-        read(pd.DataFrame({"a": [1.0, None, 2.0]}))
-    with pytest.raises(DataError, match="NaN or infinity in 1 of 3 rows, first in row 2"):
-        read(pd.DataFrame({"a": pd.Categorical(["x", "y", None]), "b": [1, 2, 3]}))
-    with pytest.raises(DataError, match="NaN or infinity in 1 of 2 rows, first in row 0"):
-        read(pd.DataFrame({"a": pd.array([None, 1], dtype="Int64")}))
-    with pytest.raises(DataError, match="column 'when'"):
-        read(pd.DataFrame({"when": pd.to_datetime(["2020-01-01", "2020-01-02"])}))
+        read(pd.DataFrame({"a": [1.0, None, 2.0]}), support="real")
+    with pytest.raises(DataError, match=r"column 'a' holds values of different types, int and str, first 1"):
+        read(pd.DataFrame({"a": [1, "b"], "b": [1, 2]}))
+    with pytest.raises(DataError, match=r"column 'w' holds timedelta64.* values, first Timedelta"):
+        read(pd.DataFrame({"w": pd.to_timedelta([1, 2], unit="D")}))
+    with pytest.raises(DataError, match="no column to model: a is constant"):
+        read(pd.DataFrame({"a": [1, 1]}))
+    with pytest.raises(UsageError, match="unknown kind of column 'reel'; did you mean 'real'"):
+        read(frame(), columns={"a": "reel"})
+    with pytest.raises(UsageError, match="unknown column 'aa'"):
+        read(frame(), columns={"aa": "real"})
+    with pytest.raises(UsageError, match="declared as name=kind"):
+        read(frame(), columns=["a"])
+    with pytest.raises(UsageError, match="data is no table"):
+        read(np.eye(3), columns={"a": "real"})
     with pytest.raises(DataError, match="holds 3 in row 1, column 1, outside its support, categorical"):
         read(np.array([[0.5, 1], [0.5, 3]]), support="table(real, categorical(3))")
 

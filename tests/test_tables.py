@@ -276,20 +276,21 @@ def test_a_frame_with_mixed_columns_is_fitted_sampled_scored_loaded_and_reported
     assert evergreen[kind == 2].mean() > evergreen[kind == 0].mean() + 0.5
 
 
-def test_categories_of_other_names_or_in_another_order_are_refused():
-    """Their numbers would stand for other things, and the scores be of other rows."""
+def test_categories_are_matched_by_name_and_others_are_refused():
+    """In another order, or fewer of them, they have the numbers of the run's; an unknown one has none."""
     frame = people(60)
     run = lt.fit("vae", frame, steps=1, latent_dim=1, hidden=4, progress=False)
     assert run.spec.categories == ((), (), ("elm", "oak", "pine"))
     assert DataSpec.from_json(run.spec.to_json()) == run.spec
-    lt.evaluate(run, frame[frame["kind"] != "elm"], metrics="elbo")  # pandas keeps the names of categories
     some = frame[frame["kind"] != "oak"]
+    own = lt.evaluate(run, some, metrics="elbo")["value"].item()  # pandas keeps the names of categories
     for other in (["oak", "elm", "pine"], ["elm", "pine"]):
         changed = some.assign(kind=pd.Categorical(some["kind"].astype(str), categories=other))
-        with pytest.raises(
-            DataError, match=r"column 'kind' of data has the categories .* the run's are elm, oak"
-        ):
-            lt.evaluate(run, changed, metrics="elbo")
+        assert lt.evaluate(run, changed, metrics="elbo")["value"].item() == own
+    with pytest.raises(
+        DataError, match=r"column 'kind' holds 'ash', which is none of its categories: elm, oak, pine"
+    ):
+        lt.evaluate(run, some.assign(kind="ash"), metrics="elbo")
 
 
 def test_bits_of_a_mixed_table_are_refused_with_the_reason():

@@ -27,6 +27,7 @@ def fit(
     support: str | None = None,
     labels: str | None = None,
     context: tuple[str, ...] = (),
+    columns: tuple[str, ...] = (),
     resize: tuple[Count, Count] | None = None,
     header: Annotated[str, OneOf("auto", "yes", "no")] = "auto",
     index: Annotated[str, OneOf("auto", "yes", "no")] = "auto",
@@ -44,6 +45,8 @@ def fit(
         support: the values an entry may take: binary, discrete(K), unit, real, ...; default: inferred
         labels: the column of a table that holds classes
         context: columns of a table that a conditional model is given; they leave the rows
+        columns: what columns of a table are, as age=count year=categorical note=drop id=id; default: inferred, as
+            `latentia describe` shows
         resize: height and width to give the images of a folder
         header: whether the first line of a table of text holds the columns' names
         index: whether its first column holds row names or row numbers, which are left out
@@ -61,7 +64,7 @@ def fit(
         raise UsageError("--resume goes on with a run, --overwrite replaces it: give one of them")
     path = out or default_folder(recipe, data)
     before = _stamp(path)
-    reading = {"support": support, "labels": labels, "context": context, "resize": resize}
+    reading = {"support": support, "labels": labels, "context": context, "columns": columns, "resize": resize}
     reading |= {"header": header, "index": index, "separator": separator}
     run = fit_run(recipe, data, out=path, resume=resume, overwrite=overwrite, **reading, **options)
     if run.interrupted:

@@ -59,8 +59,11 @@ def compare_samples(
     from latentia.metrics.two_sample import two_sample_test
     from latentia.runs.files import write_json
 
-    reading: dict[str, Any] = {"header": header, "index": index, "separator": separator}
-    x, y = (_sample(read_rows(each, labels=labels, resize=resize, **reading)) for each in (a, b))
+    reading: dict[str, Any] = {"labels": labels, "resize": resize}
+    reading |= {"header": header, "index": index, "separator": separator}
+    first = read_rows(a, **reading)
+    second = read_rows(b, **reading, like=first.spec if first.spec.table else None)
+    x, y = _sample(first), _sample(second)
     result = two_sample_test(x, y, method, permutations, seed, level, correction=correction)
     print_test(result)
     if json is not None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -17,17 +17,14 @@ from latentia.data.domains import in_domains
 from latentia.data.ingest.files import ACCEPTED, FileOptions, is_folder, is_table, is_text, read_file
 from latentia.data.ingest.layout import TextOptions
 from latentia.data.ingest.raw import Raw
-from latentia.data.ingest.tables import category_names, read_frame, take_context, take_labels
+from latentia.data.ingest.tables import TableReading, declared_columns, read_table
 from latentia.data.ingest.torch_dataset import read_items
 from latentia.data.rows import Rows
-from latentia.data.spec import Support
+from latentia.data.spec import DataSpec, Support
 from latentia.data.splits import seeded_part
 from latentia.data.streams import Stream, stream_of
-from latentia.errors import DataError, UsageError
+from latentia.errors import UsageError
 from latentia.registry import datasets
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def read_rows(
@@ -36,6 +33,8 @@ def read_rows(
     support: Support | str | None = None,
     labels: Any = None,
     context: str | Sequence[str] = (),
+    columns: Mapping[str, str] | Iterable[str] = (),
+    like: DataSpec | None = None,
     split: str | None = None,
     seed: int = 0,
     resize: int | tuple[int, int] | None = None,
@@ -59,6 +58,10 @@ def read_rows(
             ``DataLoader``, the names of the classes whose numbers it gives.
         context: the name of a table's column, or several, that are no part of the rows, but what a conditional model
             is given: numbers as they are, all else as categories.
+        columns: the kinds of a table's columns by name, where they are not to be inferred, as in
+            ``{"year": "categorical", "note": "drop"}``; `column_kinds` lists them.
+        like: the spec of rows that a table's are to be like: its columns are found by name, and its categories
+            numbered as there.
         split: train, validation, test or all. A named set without an official split, and own data, are split
             by seed into 80, 10 and 10 %. None: the training part of a named set, all of own data.
         seed: of the split, and of toy sets.
@@ -95,12 +98,13 @@ def read_rows(
         reading = {"support": support, "split": split, "seed": seed}
         return _domains(data, name or " and ".join(map(str, data)), files, **reading, **options)
     declared = Support.parse(support) if isinstance(support, str) else support
-    reading = FileOptions(TextOptions(header, index, separator), resize, channels)
-    reading.check(data, _title(data))
-    context = (context,) if isinstance(context, str) else tuple(context)
-    if context and not (_is_frame(data) or is_table(data)):
+    files = FileOptions(TextOptions(header, index, separator), resize, channels)
+    files.check(data, _title(data))
+    context, kinds = (context,) if isinstance(context, str) else tuple(context), declared_columns(columns)
+    if (context or kinds) and not (_is_frame(data) or is_table(data)):
+        said = f"context={list(context)}" if context else f"columns={kinds}"
         raise UsageError(
-            f"context={list(context)} names columns, but {_title(data)} is no DataFrame and no CSV or parquet file"
+            f"{said} names columns, but {_title(data)} is no DataFrame and no CSV or parquet file"
         )
     if isinstance(data, str) and data in datasets:
         return _named(data, declared, labels, split or "train", seed, name, options)
@@ -112,21 +116,25 @@ def read_rows(
         if split is not None:
             raise UsageError("a loader has no split; split its data set, or give an array")
         return stream_of(data, declared, labels, name or "data")
-    rows = _own(data, declared, labels, context, reading, name or _title(data))
+    like = like if like is not None and len(like.event_shape) == 1 else None
+    reading = TableReading(declared, labels, context, kinds, like)
+    rows = _own(data, reading, files, name or _title(data))
     return rows if split is None else seeded_part(rows, split, seed)
 
 
 def _domains(data: Mapping[str, Any], name: str, files: Mapping[str, Any], **reading: Any) -> Rows:
     """Read each of several sets, and join them; what is said of files is for those of its kind among them."""
     parts: dict[str, Rows] = {}
+    first: DataSpec | None = None
     for key, each in data.items():
         fit = ("resize", "channels") * is_folder(each) + ("header", "index", "separator") * is_text(each)
-        rows = read_rows(each, **reading, **{option: files[option] for option in fit})
+        rows = read_rows(each, **reading, **{option: files[option] for option in fit}, like=first)
         if isinstance(rows, Stream):
             raise UsageError(
                 f"the domain {key!r} is a loader, whose rows have no numbers: give an array or a Dataset"
             )
         parts[key] = rows
+        first = first or (rows.spec if rows.spec.table and rows.spec.support.columns else None)
     return in_domains(parts, name)
 
 
@@ -155,12 +163,11 @@ def _declared(rows: Rows, support: Support | None, name: str) -> Rows:
 
 def _own(
     data: Any,
-    support: Support | None,
-    labels: Any,
-    context: Sequence[str],
+    reading: TableReading,
     options: FileOptions,
     name: str,
 ) -> Rows:
+    support, labels = reading.support, reading.labels
     match data:
         case Rows():
             return _declared(data, support, name)
@@ -171,9 +178,9 @@ def _own(
         case Dataset():
             return read_items(data, support, name)
         case str() | Path():
-            return _file(Path(data), support, labels, context, options, name)
+            return _file(Path(data), reading, options, name)
         case _ if _is_frame(data):
-            return _frame(data, support, labels, context, name)
+            return read_table(data if hasattr(data, "columns") else data.to_frame(), name, reading)
         case np.ndarray() | Tensor() | list():
             return Raw(data, _given(labels, name), support).rows(name)
         case _:
@@ -182,32 +189,15 @@ def _own(
 
 def _file(
     path: Path,
-    support: Support | None,
-    labels: Any,
-    context: Sequence[str],
+    reading: TableReading,
     options: FileOptions,
     name: str,
 ) -> Rows:
     content = read_file(path, options)
     if not isinstance(content, Raw):
-        return _frame(content, support, labels, context, name)
-    return replace(content, labels=_given(labels, name, content.labels), support=support).rows(name)
-
-
-def _frame(data: Any, support: Support | None, labels: Any, context: Sequence[str], name: str) -> Rows:
-    import pandas as pd
-
-    frame: pd.DataFrame = data.to_frame() if isinstance(data, pd.Series) else data
-    if frame.shape[0] == 0:
-        raise DataError(f"{name} is empty: it has no rows")
-    frame, own = take_labels(frame, labels if isinstance(labels, str) else None)
-    frame, conditions, given = take_context(frame, context, name) if context else (frame, [], None)
-    values, found = read_frame(frame, name)
-    columns = tuple(str(column) for column in frame.columns)
-    own = own if isinstance(labels, str) else labels
-    raw = Raw(values, own, support or found, columns=columns, categories=category_names(frame))
-    rows = raw.rows(name)
-    return rows if given is None else rows.with_conditions(conditions, given)
+        return read_table(content, name, reading)
+    labels = _given(reading.labels, name, content.labels)
+    return replace(content, labels=labels, support=reading.support).rows(name)
 
 
 def _given(labels: Any, name: str, own: Any = None) -> Any:

@@ -79,6 +79,7 @@ def description(
         "fingerprint": fingerprint(rows) if isinstance(rows, Rows) else None,
         "split_seed": training.split_seed,
         "spec": rows.spec.to_json(),
+        **({"columns": reading["columns"]} if reading["columns"] else {}),
     }
 
 
@@ -123,11 +124,12 @@ def read_again(data: Mapping[str, Any], training: Training) -> tuple[Rows, Rows 
     sets = source.values() if isinstance(source, Mapping) else [source]
     if any(each is None or not (is_named(each) or Path(each).exists()) for each in sets):
         return None
-    reading: dict[str, Any] = {"support": data["spec"]["support"]}
+    spec = DataSpec.from_json(data["spec"])
+    reading: dict[str, Any] = {"support": data["spec"]["support"], "like": spec}
     if not data["named"]:
         reading |= {"labels": data["labels"], "resize": data["resize"] and tuple(data["resize"])}
         reading |= data.get("text") or {}
-        reading["context"] = [each.name for each in DataSpec.from_json(data["spec"]).conditions]
+        reading["context"] = [each.name for each in spec.conditions]
     try:
         kept, held_out = read_parts(source, training, **reading)
     except LatentiaError:  # it was read once, so it is another file

@@ -124,8 +124,10 @@ def held_out_rows(run: Run, data: Any = None, **reading: Any) -> Rows:
     if run.spec.conditions and not isinstance(data, Rows):
         reading |= {"context": [condition.name for condition in run.spec.conditions]}
     try:
-        rows = read_rows(data, support=str(run.spec.support), **reading)
+        rows = read_rows(data, support=str(run.spec.support), like=run.spec, **reading)
     except DataError as error:
+        if ", outside" not in str(error):
+            raise
         other = read_rows(data, **reading)  # errors of the rows themselves come first
         raise DataError(f"{_unlike(run, other)}: {str(error).partition(', outside')[0]}") from None
     if isinstance(rows, Stream):
@@ -144,7 +146,12 @@ def _as_seen(run: Run, rows: Rows) -> Rows:
 
 
 def _check_categories(spec: DataSpec, rows: Rows) -> None:
-    """Raise `DataError` where the numbers of a column's categories stand for other names than a run's do."""
+    """Raise `DataError` for other columns than a run's, and numbers of categories that stand for other names."""
+    if spec.columns and rows.spec.columns and spec.columns != rows.spec.columns:
+        ours, theirs = ", ".join(spec.columns), ", ".join(rows.spec.columns)
+        raise DataError(
+            f"the columns of {rows.name} are {theirs}, and the run's are {ours}: give them as a frame"
+        )
     pairs = zip(spec.columns, spec.categories, rows.spec.categories)  # noqa: B905  (either may know no names)
     for column, ours, theirs in pairs:
         if ours != theirs:

@@ -1,7 +1,7 @@
 """Fit: one call from a recipe's name and data to a run."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from latentia.core.recipe import Recipe
 from latentia.core.state import State
 from latentia.core.train import BatchSource, train
 from latentia.data.batches import Batches
+from latentia.data.ingest.tables import declared_columns
 from latentia.data.resident import resident
 from latentia.data.rows import Rows
 from latentia.data.streams import Stream
@@ -49,6 +50,7 @@ def fit(
     support: str | None = None,
     labels: Any = None,
     context: str | Sequence[str] = (),
+    columns: Mapping[str, str] | Sequence[str] = (),
     resize: int | tuple[int, int] | None = None,
     header: str = "auto",
     index: str = "auto",
@@ -76,6 +78,8 @@ def fit(
         labels: class numbers of the rows, or the name of a table's column with them.
         context: names of a table's columns that a conditional model is conditioned on besides the class; they leave
             the rows.
+        columns: the kinds of a table's columns where they are not to be inferred, by name, as in
+            ``{"year": "categorical", "when": "datetime:%d/%m/%Y", "note": "drop"}``; ``lt.describe`` shows them.
         resize: (height, width) of the images of a folder.
         header: whether the first line of a table of text, such as CSV, holds the columns' names: auto, yes or no.
         index: whether its first column holds row names or row numbers, which are left out: auto, yes or no.
@@ -107,7 +111,8 @@ def fit(
     options = current_options(recipe if isinstance(recipe, str) else None, options)
     if resume and path is not None:  # first: its config.json says which parts are to be imported
         options = as_begun(options, path)
-    reading = {"support": support, "labels": labels, "context": context, "resize": resize}
+    kinds = declared_columns(columns)
+    reading = {"support": support, "labels": labels, "context": context, "columns": kinds, "resize": resize}
     reading |= {"header": header, "index": index, "separator": separator}
     run, rows = _prepared(recipe, data, path, reading, options)
     checkpoint = last_checkpoint(run) if resume else None

@@ -139,8 +139,10 @@ def numbered(series: pd.Series, column: Column) -> Numbers:
     import pandas as pd
 
     codes, found = pd.factorize(series)
-    places = {name_of(value): place for place, value in enumerate(column.facts["values"])}
-    shared = float(len(places)) if column.facts.get("others") else np.nan
+    values = list(enumerate(column.facts["values"]))
+    places = {name_of(value): place for place, value in values}
+    places |= {str(int(value)): place for place, value in values if isinstance(value, bool)}
+    shared = float(len(values)) if column.facts.get("others") else np.nan
     numbers = np.array([places.get(name_of(value), shared) for value in found] + [np.nan])
     strange = [value for value, number in zip(found, numbers[:-1], strict=True) if np.isnan(number)]
     if strange:

@@ -82,7 +82,7 @@ def _column(series: pd.Series, name: str, place: int, declared: str, *, noting: 
     facts = column_kinds[kind]().learn(series, detail)
     told = {"declared": True} if declared else {}
     notes = dict(_notes(series)) if noting else {}
-    return replace(column, facts=facts | told | notes | _label(label, name))
+    return with_label(replace(column, facts=facts | told | notes), label)
 
 
 def inferred_kind(series: pd.Series, place: int) -> str:
@@ -209,9 +209,10 @@ def _notes(series: pd.Series) -> Iterator[tuple[str, Any]]:
             yield "spike", [name_of(plain(found[counts.argmax()])), round(float(share), 4)]
 
 
-def _label(label: Any, name: str) -> dict[str, Any]:
-    """Return a column's own name where it is no string, or not the only one of its name."""
+def with_label(column: Column, label: Any) -> Column:
+    """Return a column with the name that its frame has for it, where that is no string or not the only one."""
+    facts = {key: value for key, value in column.facts.items() if key != "label"}
     if isinstance(label, tuple):
-        return {"label": list(map(plain, label))}
+        return replace(column, facts=facts | {"label": list(map(plain, label))})
     value = plain(label)
-    return {} if value == name else {"label": value}
+    return replace(column, facts=facts | ({} if value == column.name else {"label": value}))

@@ -12,6 +12,7 @@ from torch import Tensor
 from latentia.data.columns.column import Column
 from latentia.data.columns.infer import column_names
 from latentia.data.columns.kind import Draws, Numbers, kind_of, modelled, support_of
+from latentia.data.columns.types import name_of, plain
 from latentia.data.support import Support
 from latentia.errors import DataError, DataWarning
 
@@ -53,8 +54,8 @@ def natural(frame: pd.DataFrame, columns: Sequence[Column]) -> Numbers:
 def support_of_rows(columns: Sequence[Column]) -> Support:
     """Return the support of natural rows: of one kind where all columns are of it, else that of a table."""
     supports = [support for support in map(support_of, columns) if support is not None]
-    plain = {(support.kind, support.missing) for support in supports}
-    if len(plain) == 1 and supports[0].kind in ("real", "binary"):
+    different = {(support.kind, support.missing) for support in supports}
+    if len(different) == 1 and supports[0].kind in ("real", "binary"):
         return supports[0]
     kinds = {support.kind for support in supports}
     if kinds == {"real"}:
@@ -117,10 +118,10 @@ def matched(frame: pd.DataFrame, spec: DataSpec, name: str = "data") -> pd.DataF
     """Return the columns of a frame that a spec's table has, by name and in its order.
 
     Columns beyond these are left out with a note. Ids, constants and other columns that are not modelled may be
-    missing, and so may the label.
+    missing, and so may labels and conditions.
 
     Raises:
-        DataError: for a frame without one of the columns.
+        DataError: for a frame without one of the columns, or with another value of one that is constant.
 
     Example:
         >>> import pandas as pd
@@ -131,7 +132,7 @@ def matched(frame: pd.DataFrame, spec: DataSpec, name: str = "data") -> pd.DataF
     """
     places = {found: place for place, found in enumerate(column_names(frame))}
     ours = {column.name: column for column in spec.table}
-    needed = [column.name for column in spec.table if column.kind not in _UNNEEDED and column.role != "label"]
+    needed = [column.name for column in spec.table if column.kind not in _UNNEEDED and not column.role]
     absent = [each for each in needed if each not in places]
     foreign = [each for each in places if each not in ours]
     if absent:
@@ -139,13 +140,29 @@ def matched(frame: pd.DataFrame, spec: DataSpec, name: str = "data") -> pd.DataF
     if foreign:
         note = f"{name} has columns that were not fitted, which are left out: {', '.join(foreign)}"
         warnings.warn(note, DataWarning, stacklevel=2)
-    return frame.iloc[:, [places[each] for each in ours if each in places]]
+    found = frame.iloc[:, [places[each] for each in ours if each in places]]
+    for place, each in enumerate(each for each in ours if each in places):
+        _check_constant(found.iloc[:, place], ours[each], name)
+    return found
+
+
+def _check_constant(series: pd.Series, column: Column, name: str) -> None:
+    """Raise `DataError` where a column that had one value in all rows that were fitted has another."""
+    value = column.facts.get("value")
+    if column.kind != "constant" or column.role or value is None or isinstance(value, float):
+        return
+    strange = [each for each in series.dropna().unique() if name_of(plain(each)) != name_of(value)]
+    if strange:
+        raise DataError(
+            f"column {column.name!r} of {name} holds {plain(strange[0])!r}; "
+            f"it is {value!r} in all rows that were read before, and no model knows other values"
+        )
 
 
 def _other(absent: Sequence[str], foreign: Sequence[str], name: str) -> str:
     there = f"; it has {', '.join(map(repr, foreign))} in addition" if foreign else ""
     plural = "s" * (len(absent) > 1)
-    return f"{name} lacks the column{plural} {', '.join(map(repr, absent))} that the run was fitted to{there}"
+    return f"{name} lacks the column{plural} {', '.join(map(repr, absent))} of the rows that it is to be like{there}"
 
 
 def unmodelled_note(columns: Sequence[Column]) -> str:
