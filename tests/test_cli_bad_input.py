@@ -79,7 +79,7 @@ GREY = np.linspace(0, 1, 4 * 64).reshape(4, 8, 8)
     [
         (
             table("a,b\n1,2\nnan,3\n4,5\n"),
-            "--data bad.csv",
+            "--data bad.csv --support real",
             1,
             "NaN or infinity in 1 of 3 rows, first in row 1",
         ),

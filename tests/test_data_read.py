@@ -246,7 +246,7 @@ def test_bad_frames():
         read(frame(), columns={"aa": "real"})
     with pytest.raises(UsageError, match="declared as name=kind"):
         read(frame(), columns=["a"])
-    with pytest.raises(UsageError, match="data is no table"):
+    with pytest.raises(UsageError, match="names columns, but data is no DataFrame"):
         read(np.eye(3), columns={"a": "real"})
     with pytest.raises(DataError, match="holds 3 in row 1, column 1, outside its support, categorical"):
         read(np.array([[0.5, 1], [0.5, 3]]), support="table(real, categorical(3))")
