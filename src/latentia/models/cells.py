@@ -122,10 +122,19 @@ class NumberCells(Cells):
 
     def draw(self, cells: Tensor) -> Tensor:
         """Draw uniformly in a bin, exponentially in a tail."""
+        return self.quantile(cells, torch.rand(len(cells), dtype=torch.float64, device=cells.device))
+
+    def quantile(self, cells: Tensor, u: Tensor) -> Tensor:
+        """Return the value at the fraction u (B,) of each cell (B,), which counts from the bins in a tail: (B,)."""
         left, width, sign = self._ends(cells)
-        u = torch.rand(len(cells), dtype=torch.float64, device=cells.device)
         x = left + torch.where(sign == 0, u * width, -sign * self._scale() * torch.log1p(-u))
         return x.floor() if self.whole else x
+
+    def fraction(self, x: Tensor, cells: Tensor) -> Tensor:
+        """Return what fraction of its cell lies before a value: (B,); `quantile` inverts it."""
+        left, width, sign = self._ends(cells)
+        tail = -torch.expm1(-sign * (x.double() - left) / self._scale())
+        return torch.where(sign == 0, (x.double() - left) / width, tail)
 
     def _scale(self) -> Tensor:
         return (self.edges[-1] - self.edges[0]) / (len(self.edges) - 1)
