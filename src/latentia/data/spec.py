@@ -12,6 +12,7 @@ from torch import Tensor
 
 from latentia.data.attributes import ROLES, Attribute, Role
 from latentia.data.columns.column import Column
+from latentia.data.margins import Margin
 from latentia.data.support import Kind, Measure, Support, infer_support
 from latentia.errors import DataError, UnfitError, UsageError
 
@@ -34,6 +35,9 @@ class DataSpec:
         offsets: for each entry of a table's row what models read it from, as float64 has it: models read
             (x − offset) / scale in float32, so that numbers far from 0 lose nothing; empty where all are 0.
         scales: for each entry the unit in which models read it; empty where all are 1.
+        margins: of each entry of a table's row, in the rows that a model is fitted to; empty where nothing needs them.
+        blocks: of encoded rows, (first, length) of the entries that are one category in one-hot form, or (first, 1) of
+            one that is 0 or 1; not kept with a run, for an encoding gives them.
 
     Raises:
         UsageError: for two attributes of one name, or two labels.
@@ -52,6 +56,8 @@ class DataSpec:
     table: tuple[Column, ...] = ()
     offsets: tuple[float, ...] = ()
     scales: tuple[float, ...] = ()
+    margins: tuple[Margin, ...] = ()
+    blocks: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         names = [each.name for each in self.attributes]
@@ -174,6 +180,7 @@ class DataSpec:
             **({"table": [each.to_json() for each in self.table]} if self.table else {}),
             **({"offsets": list(self.offsets)} if self.offsets else {}),
             **({"scales": list(self.scales)} if self.scales else {}),
+            **({"margins": [each.to_json() for each in self.margins]} if self.margins else {}),
         }
 
     @classmethod
@@ -188,6 +195,7 @@ class DataSpec:
             table=tuple(Column.from_json(each) for each in values.get("table", ())),
             offsets=tuple(values.get("offsets", ())),
             scales=tuple(values.get("scales", ())),
+            margins=tuple(Margin.from_json(each) for each in values.get("margins", ())),
         )
 
     def _of(self, role: Role) -> tuple[Attribute, ...]:

@@ -1,0 +1,1 @@
+"""Rows of a table as real vectors, for models of nothing else, and back."""

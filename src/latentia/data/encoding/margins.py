@@ -1,0 +1,41 @@
+"""The margins of rows, for encodings that keep them."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from latentia.data.margins import Margin
+from latentia.data.rows import Rows
+from latentia.data.support import Support
+
+_BLOCK = 65536
+_PSEUDO = 0.5  # added to each count, so that no rate is 0
+
+
+def with_margins(rows: Rows) -> Rows:
+    """Return rows of a table whose spec knows the margins of its columns.
+
+    Example:
+        >>> from latentia.data.spec import DataSpec
+        >>> spec = DataSpec((1,), Support.parse("categorical(3) or missing"))
+        >>> rows = Rows(torch.tensor([[0.0], [2.0], [2.0], [float("nan")]]), spec)
+        >>> [round(rate, 3) for rate in with_margins(rows).spec.margins[0].rates]
+        [0.333, 0.111, 0.556]
+    """
+    supports = rows.spec.support.columns or (rows.spec.support,) * rows.spec.size
+    blocks = [batch.x.double() for batch in rows.blocks(_BLOCK)]
+    margins = [_margin(torch.cat([x[:, j] for x in blocks]), each) for j, each in enumerate(supports)]
+    return replace(rows, spec=replace(rows.spec, margins=tuple(margins)))
+
+
+def _margin(x: Tensor, support: Support) -> Margin:
+    there = x[~x.isnan()]
+    gaps = float((len(x) - len(there) + _PSEUDO) / (len(x) + 2 * _PSEUDO))
+    levels = 2 if support.kind == "binary" else support.levels
+    if levels is not None:
+        counts = torch.bincount(there.long(), minlength=levels).double() + _PSEUDO
+        return Margin(gaps, rates=tuple((counts / counts.sum()).tolist()))
+    if not len(there):
+        return Margin(gaps)
+    return Margin(gaps, float(there.mean()), float(there.std(correction=0)) or 1.0)
