@@ -104,7 +104,12 @@ class Evaluation:
     def log_prob(self) -> Tensor:
         """log p of every row, exactly: (n,) nats. The model must be `Density`."""
         model = capable(self.model, Density)
-        return self.per_row(lambda batch, _: model.log_prob(batch.x, batch.context))
+        return self.per_row(lambda batch, _: model.log_prob(batch.x, batch.context)) + self.log_det
+
+    @cached_property
+    def log_det(self) -> Tensor:
+        """What turns a log-density of rows as the model reads them into one of the data: (n,) float64 nats."""
+        return torch.cat([self.rows.spec.log_det(batch.x) for batch in self.rows.blocks(self.batch_size)])
 
     @cached_property
     def codes(self) -> Tensor:
@@ -170,10 +175,13 @@ class Evaluation:
         """
         model, key = capable(self.model, Bounded), ("bound", samples)
         if key not in self._shared:
-            self._shared[key] = self.per_row(
-                lambda batch, generator: model.log_prob_bound(
-                    batch.x, batch.context, samples=samples, generator=generator
+            self._shared[key] = (
+                self.per_row(
+                    lambda batch, generator: model.log_prob_bound(
+                        batch.x, batch.context, samples=samples, generator=generator
+                    )
                 )
+                + self.log_det
             )
         return self._shared[key]
 

@@ -68,10 +68,11 @@ class _DecodesRows(EncodedTable, Decodes):
     def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
         """Return the likeliest row of each code's mean vector, as a point mass."""
         rows = self.encoding.inverse(self.inner.decode(z, context).mean)
-        return PointMass(rows)
+        return PointMass(rows, event_dim=1)
 
 
 class _BoundsRows(EncodedTable, Bounded):
+    why_no_likelihood = ""
     inner: Any
 
     @property

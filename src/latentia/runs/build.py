@@ -6,21 +6,89 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
+from latentia.core.model import Density
 from latentia.core.player import Optim
 from latentia.core.randomness import using_generator
 from latentia.core.recipe import Recipe
+from latentia.data.encoding.table import TableEncoding, can_encode
+from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec
-from latentia.errors import UsageError
+from latentia.errors import UnfitError, UsageError
+from latentia.models.encoded_table import of_tables
 from latentia.networks.conditioning import encoder_of
 from latentia.registry import recipes
 from latentia.runs.options import Training
 
 
 def build(name: str, spec: DataSpec, options: Mapping[str, Any], seed: int) -> Recipe:
-    """Make a registered recipe for data of a spec, its weights drawn from a seed."""
+    """Make a registered recipe for data of a spec, its weights drawn from a seed.
+
+    Where its model is not for a table's columns or gaps, it is made for their encoding as real vectors: with normal
+    numbers where the model has a density, which then bounds that of the table, and one-hot otherwise.
+
+    Raises:
+        UnfitError: for data that the recipe's model is not for, encoded or not.
+    """
+    try:
+        return _made(name, spec, options, seed)
+    except UnfitError as error:
+        if not can_encode(spec):
+            raise
+        unfit = error
+    try:
+        one_hot = _encoded(name, spec, options, seed, TableEncoding("one-hot", seed))
+    except UnfitError:
+        raise unfit from None
+    if not isinstance(one_hot.objective.model, Density):
+        return one_hot
+    return _encoded(name, spec, options, seed, TableEncoding("normal", seed))
+
+
+def _made(name: str, spec: DataSpec, options: Mapping[str, Any], seed: int) -> Recipe:
     with using_generator(torch.Generator().manual_seed(seed)):
         return recipes[name](spec, **options)
+
+
+def _encoded(
+    name: str, spec: DataSpec, options: Mapping[str, Any], seed: int, encoding: TableEncoding
+) -> Recipe:
+    bound = encoding.on(spec)
+    return _transformed(_made(name, bound.spec(spec), options, seed), bound)
+
+
+def _transformed(recipe: Recipe, encoding: TableEncoding) -> Recipe:
+    """Return a recipe, and all that follow it, that reads encoded rows."""
+    then = recipe.then
+    later = None if then is None else lambda model: _transformed(then(model), encoding)
+    return dataclasses.replace(recipe, transform=encoding, then=later)
+
+
+def model_of_rows(recipe: Recipe) -> nn.Module:
+    """Return a recipe's model as one of the data's rows: where they are encoded for it, it is one of the table."""
+    model, encoding = recipe.objective.model, recipe.transform
+    return of_tables(model, encoding) if isinstance(encoding, TableEncoding) else model
+
+
+def seen_by(recipe: Recipe, rows: Rows) -> Rows:
+    """Return rows as `model_of_rows` takes them: changed by the recipe's transform, unless that only encodes them."""
+    transform = recipe.transform
+    return rows if transform is None or isinstance(transform, TableEncoding) else rows.transformed(transform)
+
+
+def seen_spec(recipe: Recipe, spec: DataSpec) -> DataSpec:
+    """Return what rows are as `model_of_rows` takes them."""
+    transform = recipe.transform
+    return spec if transform is None or isinstance(transform, TableEncoding) else transform.spec(spec)
+
+
+def transformed(recipe: Recipe, spec: DataSpec, x: Tensor) -> Tensor:
+    """Return rows (n, *event) as `model_of_rows` takes them, as `seen_by` does."""
+    transform = recipe.transform
+    if transform is None or isinstance(transform, TableEncoding):
+        return x
+    return transform.on(spec)(x.cpu(), torch.arange(len(x)), 0)
 
 
 def with_training(recipe: Recipe, training: Training) -> Recipe:

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentia.data.encoding.margins import in_units_of, with_margins
+from latentia.data.encoding.table import can_encode
 from latentia.data.read import read_rows
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec
@@ -33,14 +35,22 @@ def read_parts(data: Any, training: Training, **reading: Any) -> tuple[Rows | St
         if training.validation is not None:
             raise UsageError(f"validation is for data without a validation part; {data!r} has one")
         parts = [read_rows(data, split=part, seed=seed, **reading) for part in ("train", "validation")]
-        return parts[0], _called(parts[1], "validation", data) if isinstance(parts[1], Rows) else None
+        return _known(parts[0], _called(parts[1], "validation", data) if isinstance(parts[1], Rows) else None)
     rows = read_rows(data, **reading)
     if training.validation is None:
-        return rows, None
+        return _known(rows, None)
     if isinstance(rows, Stream):
         raise UsageError("validation needs rows that can be chosen by number; a DataLoader's cannot")
     kept, held_out = rows.split((1 - training.validation, training.validation), seed=seed)
-    return kept, _called(held_out, "held-out", rows.name)
+    return _known(kept, _called(held_out, "held-out", rows.name))
+
+
+def _known(rows: Rows | Stream, held_out: Rows | None) -> tuple[Rows | Stream, Rows | None]:
+    """Return training and held-out rows of a table that know the margins of the first."""
+    if isinstance(rows, Stream) or not can_encode(rows.spec):
+        return rows, held_out
+    rows = with_margins(rows)
+    return rows, None if held_out is None else in_units_of(rows.spec, held_out)
 
 
 def part_name(part: str, name: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from latentia.data.encoding.margins import in_units_of
 from latentia.data.read import read_rows
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec
@@ -16,6 +17,7 @@ from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score, table
 from latentia.metrics.scoring import score
 from latentia.metrics.settings import EvaluationSettings
+from latentia.runs.build import seen_by
 from latentia.runs.conditioning import in_context_of
 from latentia.runs.data import fingerprint, is_named, own_part, part_name, read_again
 from latentia.runs.entries import CONFIG, SCORES
@@ -135,14 +137,14 @@ def held_out_rows(run: Run, data: Any = None, **reading: Any) -> Rows:
     if rows.spec.event_shape != run.spec.event_shape:
         raise DataError(_unlike(run, read_rows(data, **reading)))
     _check_categories(run.spec, rows)
-    return rows
+    return in_units_of(run.spec, rows)
 
 
 def _as_seen(run: Run, rows: Rows) -> Rows:
     """Return rows as the run's model sees them: in its numbers of classes, and transformed."""
     if run.recipe.conditional:
         rows = in_context_of(run.model_spec, rows)
-    return rows if run.recipe.transform is None else rows.transformed(run.recipe.transform)
+    return seen_by(run.recipe, rows)
 
 
 def _check_categories(spec: DataSpec, rows: Rows) -> None:

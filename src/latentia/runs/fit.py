@@ -207,7 +207,7 @@ def _train(
     facts = training_facts(recipe.objective, asked, run.spec, -(-steps // steps_per_epoch))
     reporting = progress and run.stage == 0 and rank() == 0
     loop = Loop(
-        model=run.model,
+        model=recipe.objective.model,
         steps_per_epoch=steps_per_epoch,
         steps=steps,
         monitor=make_monitor(recipe, run.held_out, asked) if run.stage == 0 else None,
@@ -279,7 +279,9 @@ def _meter(run: Run, asked: Training) -> Meter:
     """Return what measures a stage of a run; the costs of earlier stages are the run's."""
     objective = run.recipe.objective
     processes = world() if objective.players() else 1
-    return Meter(objective, run.model, counting=not asked.compile, processes=processes, before=run.costs)
+    return Meter(
+        objective, objective.model, counting=not asked.compile, processes=processes, before=run.costs
+    )
 
 
 def _folder(run: Run, *, overwrite: bool, begun: bool) -> RunFolder | None:

@@ -16,6 +16,7 @@ from latentia.metrics.score import Score
 from latentia.metrics.scoring import default_metrics, score
 from latentia.metrics.settings import EvaluationSettings
 from latentia.registry import metrics
+from latentia.runs.build import model_of_rows, seen_by
 from latentia.runs.options import Training
 
 NONE = "none"  # the name that leaves the monitor out
@@ -130,10 +131,9 @@ def make_monitor(recipe: Recipe, held_out: Rows | None, asked: Training) -> Moni
                 "some"
             )
         return None
-    if recipe.transform is not None:
-        held_out = held_out.transformed(recipe.transform)
+    held_out = seen_by(recipe, held_out)
     settings = EvaluationSettings(seed=asked.seed, max_rows=_MOST)
-    evaluation = Evaluation(recipe.objective.model, held_out, settings, conditional=recipe.conditional)
+    evaluation = Evaluation(model_of_rows(recipe), held_out, settings, conditional=recipe.conditional)
     name = asked.watched or _offered(evaluation)
     if name is None:
         if asked.patience is not None:

@@ -124,7 +124,7 @@ def _load_weights(run: Run, checkpoint: Checkpoint) -> None:
     if best:
         load_best(objective, best)
     elif averaged:
-        load_module(run.model, averaged)
+        load_module(run.recipe.objective.model, averaged)
 
 
 def _done(checkpoint: Checkpoint) -> int:

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -18,8 +18,10 @@ from latentia.data.ingest.arrays import as_events, as_tensor
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
 from latentia.functional.interpolation import PATHS
+from latentia.models.encoded_table import EncodedTable
 from latentia.networks.conditioning import encoder_of
 from latentia.registry import check_name
+from latentia.runs.build import model_of_rows, seen_spec, transformed
 from latentia.runs.conditioning import conditions_by_factor, values_of
 from latentia.runs.costs import Costs
 from latentia.runs.critic_ratio import CriticReading
@@ -100,8 +102,8 @@ class Run:
 
     @property
     def model(self) -> nn.Module:
-        """The fitted model, in eval mode."""
-        return self.recipe.objective.model
+        """The fitted model of the data's rows, in eval mode; `EncodedTable` where it is one of their encodings."""
+        return model_of_rows(self.recipe)
 
     @property
     def spec(self) -> DataSpec:
@@ -111,7 +113,7 @@ class Run:
     @property
     def model_spec(self) -> DataSpec:
         """What the data is that the model sees: as it was given, or what the recipe's transform makes of it."""
-        return self.spec if self.recipe.transform is None else self.recipe.transform.spec(self.spec)
+        return seen_spec(self.recipe, self.spec)
 
     @property
     def device(self) -> torch.device:
@@ -147,7 +149,10 @@ class Run:
             context = model.sample_context(n, known, generator=generator)
         else:
             context = self._context(n, given)
-        return self._sampler().sample(n, context, generator, options)
+        rows = self._sampler().sample(n, context, generator, options)
+        if isinstance(model, EncodedTable):
+            rows = model.decoded(rows, generator)
+        return self.spec.natural(rows)
 
     @property
     def sampling_options(self) -> dict[str, Option]:
@@ -160,21 +165,19 @@ class Run:
     @torch.no_grad()
     def encode(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
         """Return the mean code of each row: (n, d)."""
-        model = self.require(Encodes)
-        rows = self.rows(x)
-        return model.encode(rows, self._context(len(rows), given)).mean
+        return self._codes(self.rows(x), given)
 
     @torch.no_grad()
     def features(
         self, x: ArrayLike, given: Mapping[str, Any] | None = None, *, layer: str | None = None
     ) -> Tensor:
         """Return an adversarial run's critic's features of each row, at a layer or before its last one: (n, F)."""
-        rows = self.rows(x)
+        rows = self._judged(x)
         return self._critic().features(layer).encode(rows, self._context(len(rows), given)).mean
 
     def log_ratio(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
         """Return log p(x)/q(x) of each row, data over samples, as an adversarial run's critic has it: (n,) nats."""
-        rows = self.rows(x)
+        rows = self._judged(x)
         return self._critic().log_ratio(rows, self._context(len(rows), given))
 
     @torch.no_grad()
@@ -182,7 +185,7 @@ class Run:
         """Return the mean row of each code (n, d): (n, *event)."""
         model = self.require(Decodes)
         codes = as_tensor(z, "z").to(self.device, torch.get_default_dtype())
-        return model.decode(codes, self._context(len(codes), given)).mean
+        return self.spec.natural(model.decode(codes, self._context(len(codes), given)).mean)
 
     def reconstruct(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
         """Return each row encoded and decoded again, as means: (n, *event)."""
@@ -210,7 +213,7 @@ class Run:
         check_name("path", path, PATHS)
         self.require(Encodes, Decodes)
         steps = at_least("steps", steps, 2)
-        ends = self.encode(torch.cat([self.rows(a, one=True), self.rows(b, one=True)]), given)
+        ends = self._codes(torch.cat([self.rows(a, one=True), self.rows(b, one=True)]), given)
         return self.decode(PATHS[path](ends[0], ends[1], steps), given)
 
     def traverse(
@@ -219,7 +222,7 @@ class Run:
         """Return row x decoded with one entry of its code moved from -span to span: (d, steps, *event)."""
         self.require(Encodes, Decodes)
         steps = at_least("steps", steps, 2)
-        z = self.encode(self.rows(x, one=True), given)[0]
+        z = self._codes(self.rows(x, one=True), given)[0]
         values = torch.linspace(-span, span, steps, device=z.device)
         codes = z.expand(len(z), steps, -1).clone()
         for entry in range(len(z)):
@@ -231,7 +234,7 @@ class Run:
     def translate(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
         """Return each row carried into a domain, given as {"domain": "zebra"}: (n, *event)."""
         model, rows = self.require(Translates), self.rows(x)
-        return model.translate(rows, self._context(len(rows), given))
+        return self.spec.natural(model.translate(rows, self._context(len(rows), given)))
 
     def rows(self, x: ArrayLike, *, one: bool = False) -> Tensor:
         """Return rows as the model takes them: checked, floating-point, transformed as in training.
@@ -247,14 +250,8 @@ class Run:
         values = as_events(values)
         if one and len(values) != 1:
             raise UsageError(f"one row of shape {shape} is expected; got shape {tuple(values.shape)}")
-        transform = self.recipe.transform
-        values = values.to(torch.get_default_dtype())
-        if transform is not None:
-            self.spec.check(values)
-            values = transform.on(self.spec)(values.cpu(), torch.arange(len(values)), 0)
-        else:
-            self.spec.check(values)
-        return values.to(self.device)
+        self.spec.check(values)
+        return transformed(self.recipe, self.spec, self.spec.coded(values)).to(self.device)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the run as a folder that ``lt.load`` reads.
@@ -309,9 +306,20 @@ class Run:
             raise UsageError(f"{self.name} is not conditional; it cannot be given {', '.join(given)}")
         return None
 
+    @torch.no_grad()
+    def _codes(self, rows: Tensor, given: Mapping[str, Any] | None) -> Tensor:
+        """Return the mean codes (n, d) of rows as the model takes them."""
+        return self.require(Encodes).encode(rows, self._context(len(rows), given)).mean
+
+    def _judged(self, x: ArrayLike) -> Tensor:
+        """Return rows as critics take them: encoded, where the rows of a table are."""
+        rows, model = self.rows(x), self.model
+        return model.encoding.likeliest(rows) if isinstance(model, EncodedTable) else rows
+
     def _sampler(self) -> Sampler:
-        model = self.require(Generative)
-        return Sampler.of(self.name or type(model).__name__, model, self.recipe.objective)
+        self.require(Generative)
+        inner = self.recipe.objective.model
+        return Sampler.of(self.name or type(inner).__name__, cast(Generative, inner), self.recipe.objective)
 
     def _critic(self) -> CriticReading:
         return CriticReading.of(self.recipe.objective)

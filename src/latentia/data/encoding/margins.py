@@ -7,6 +7,7 @@ from torch import Tensor
 
 from latentia.data.margins import Margin
 from latentia.data.rows import Rows
+from latentia.data.spec import DataSpec
 from latentia.data.support import Support
 
 _BLOCK = 65536
@@ -27,6 +28,17 @@ def with_margins(rows: Rows) -> Rows:
     blocks = [batch.x.double() for batch in rows.blocks(_BLOCK)]
     margins = [_margin(torch.cat([x[:, j] for x in blocks]), each) for j, each in enumerate(supports)]
     return replace(rows, spec=replace(rows.spec, margins=tuple(margins)))
+
+
+def in_units_of(spec: DataSpec, rows: Rows) -> Rows:
+    """Return rows that are read as those of a spec are: less its offsets, in its units, and beside its margins.
+
+    Args:
+        spec: of the rows that a model was fitted to.
+        rows: others of the same columns.
+    """
+    units = {"offsets": spec.offsets, "scales": spec.scales, "margins": spec.margins, "table": spec.table}
+    return replace(rows, spec=replace(rows.spec, **units))
 
 
 def _margin(x: Tensor, support: Support) -> Margin:
