@@ -57,7 +57,7 @@ def sample(
     from latentia.runs.load import load
 
     loaded = load(run)
-    rows = loaded.sample(n, conditions(given), seed=seed, **options)
+    rows = loaded.tensors.sample(n, conditions(given), seed, **options)
     print(write_rows(rows, loaded, "sample", out))
 
 
@@ -132,7 +132,7 @@ def reconstruct(
 
     loaded, asked = load(run), conditions(given)
     picked = first(loaded, source.rows(loaded), n)
-    x_hat = with_own(picked, lambda x, c: loaded.reconstruct(x, asked or c))
+    x_hat = with_own(picked, lambda x, c: loaded.tensors.reconstruct(x, asked or c))
     x = seen(loaded, picked)
     plot = displacements(x, x_hat, Frame.around(x), seen_spec(loaded)) if x.shape[1:] == (2,) else None
     print(write_rows(torch.stack([x, x_hat]), loaded, "reconstruct", out, columns=len(x), plot=plot))
@@ -169,7 +169,7 @@ def interpolate(
     loaded = load(run)
     picked = chosen(loaded, source.rows(loaded), rows)
     asked = condition(picked, conditions(given))
-    walk = loaded.interpolate(picked.given[0], picked.given[1], steps=steps, path=path, given=asked)
+    walk = loaded.tensors.interpolate(picked.given[0], picked.given[1], steps=steps, path=path, given=asked)
     print(write_rows(walk, loaded, "interpolate", out, columns=steps))
 
 
@@ -204,7 +204,7 @@ def traverse(
     loaded = load(run)
     picked = chosen(loaded, source.rows(loaded), [row])
     asked = condition(picked, conditions(given))
-    grid = loaded.traverse(picked.given[0], steps=steps, span=span, given=asked)
+    grid = loaded.tensors.traverse(picked.given[0], steps=steps, span=span, given=asked)
     print(write_rows(grid, loaded, "traverse", out, columns=steps))
 
 
@@ -244,7 +244,7 @@ def translate(
         given = (*given, f"domain={domain}")
     loaded, asked = load(run), conditions(given)
     picked = first(loaded, source.rows(loaded), n)
-    pair = torch.stack([seen(loaded, picked), loaded.translate(picked.given, asked).cpu()])
+    pair = torch.stack([seen(loaded, picked), loaded.tensors.translate(picked.given, asked).cpu()])
     print(write_rows(pair, loaded, "translate", out, columns=pair.shape[1]))
 
 

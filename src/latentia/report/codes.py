@@ -74,7 +74,7 @@ def _interpolations(run: Run, held: HeldOut) -> Iterator[Section]:
     )
     bounds, strips = bounds_of(run, held), list[Strip]()
     for a, b, given in _ends(held):
-        path = run.interpolate(held.given[a], held.given[b], steps=_STEPS, given=given).cpu()
+        path = run.tensors.interpolate(held.given[a], held.given[b], steps=_STEPS, given=given).cpu()
         strips.append(strip(named(given), path, run, bounds))
     if strips:
         yield Section("Interpolation", lead, (Exhibit("", strips=tuple(strips)),))
@@ -124,7 +124,7 @@ def _traversed(run: Run, held: HeldOut) -> Tensor:
     values = codes.mean(0) + _steps_of_an_entry()[:, None] * codes.std(0, correction=0)
     moved = run.encode(held.given[:1], given).cpu().repeat(codes.shape[1], _VALUES, 1)
     moved.diagonal(dim1=0, dim2=2).copy_(values)
-    return run.decode(moved.flatten(0, 1), given).cpu().unflatten(0, moved.shape[:2])
+    return run.tensors.decode(moved.flatten(0, 1), given).cpu().unflatten(0, moved.shape[:2])
 
 
 def _manifold(run: Run, held: HeldOut) -> Iterator[Section]:
@@ -135,7 +135,7 @@ def _manifold(run: Run, held: HeldOut) -> Iterator[Section]:
     if prior.event_shape != (2,):
         return
     given = held.own(0)
-    images = run.decode(codes_on_quantiles(prior, _MANIFOLD), given).cpu()
+    images = run.tensors.decode(codes_on_quantiles(prior, _MANIFOLD), given).cpu()
     lead = "Means of p(x | z) on a grid of the prior's quantiles: z0 increases to the right, z1 upwards."
     picture = strip(named(given), images, run, bounds_of(run, held), _MANIFOLD)
     yield Section("The plane of codes", lead, (Exhibit("", strips=(picture,)),))

@@ -87,7 +87,7 @@ def draw(run: Run, n: int, given: Given = None) -> Tensor:
     """Return the first n samples of the report's seed: (n, *event); conditions that are not given are drawn."""
     if run.recipe.conditional and given is None:
         given = random_conditions(run.model_spec, n, SEED)
-    return run.sample(n, given, seed=SEED).cpu()
+    return run.tensors.sample(n, given, SEED).cpu()
 
 
 def named(given: Given) -> str:

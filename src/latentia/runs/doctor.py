@@ -262,7 +262,7 @@ def _strange_samples(run: Run) -> float:
     if not all(bool(parameter.isfinite().all()) for parameter in run.model.parameters()):
         return 1.0
     given = random_conditions(run.model_spec, _SAMPLES, _SEED) if run.recipe.conditional else None
-    samples = run.sample(_SAMPLES, given, seed=_SEED)
+    samples = run.tensors.sample(_SAMPLES, given, _SEED)
     strange = ~samples.isfinite()
     if run.model_spec.support.missing:
         strange &= ~samples.isnan()

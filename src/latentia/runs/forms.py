@@ -51,7 +51,7 @@ def given_back(
     x: Tensor,
     spec: DataSpec,
     known: Mapping[str, Tensor],
-    seed: int | None = None,
+    draws: Draws | None = None,
     like: Any = None,
 ) -> Any:
     """Return natural rows in the form of the data: a frame with its columns and types, or the tensor.
@@ -60,14 +60,31 @@ def given_back(
         x: (n, *event) natural rows.
         spec: what a run was fitted to.
         known: what the rows were given, by attribute, which a frame shows in its columns.
-        seed: of the ids that are made anew.
+        draws: where ids that are made anew, and values of rare categories, come from.
         like: the rows that these were made of; a frame's index is kept.
     """
     if not spec.table:
         return x
-    frame = frame_of(x, spec, known, Draws(0 if seed is None else seed))
+    frame = frame_of(x, spec, known, draws)
     if is_frame(like) and len(like) == len(frame):
         frame.index = like.index
+    return frame
+
+
+def draws_of(seed: int | torch.Generator | None) -> Draws:
+    """Return where what is made anew comes from: a stream of its own for a seed, or the generator."""
+    if isinstance(seed, torch.Generator):
+        return Draws(seed)
+    return Draws(None if seed is None else torch.Generator().manual_seed(seed))
+
+
+def traversed(x: Tensor, spec: DataSpec, span: float) -> pd.DataFrame:
+    """Return natural rows (d, steps, D) as a frame, its index the entry of the code and the value that it takes."""
+    import pandas as pd
+
+    frame = given_back(x.flatten(0, 1), spec, {})
+    values = torch.linspace(-span, span, x.shape[1]).tolist()
+    frame.index = pd.MultiIndex.from_product([range(len(x)), values], names=["entry", "value"])
     return frame
 
 
@@ -76,9 +93,10 @@ def filled(frame: pd.DataFrame, imputed: pd.DataFrame) -> pd.DataFrame:
     there = [column for column in frame.columns if column in imputed.columns]
     result = frame.copy()
     for column in there:
-        gaps = frame[column].isna()
+        gaps = frame[column].isna().to_numpy()
         if gaps.any():
-            result[column] = frame[column].astype(imputed[column].dtype).where(~gaps, imputed[column])
+            new = imputed[column]
+            result[column] = new.where(gaps, frame[column]).astype(new.dtype)
     return result
 
 

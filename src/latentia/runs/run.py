@@ -6,30 +6,24 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentia.core.model import Bounded, Decodes, Density, Encodes, Generative, SamplesContext, Translates
+from latentia.core.model import Density
 from latentia.core.recipe import Recipe
-from latentia.data.ingest.arrays import as_events, as_tensor
+from latentia.data.ingest.arrays import as_tensor
 from latentia.data.spec import DataSpec
-from latentia.errors import UsageError
-from latentia.functional.interpolation import PATHS
-from latentia.models.encoded_table import EncodedTable
-from latentia.networks.conditioning import encoder_of
-from latentia.registry import check_name
-from latentia.runs.build import model_of_rows, seen_spec, transformed
-from latentia.runs.conditioning import conditions_by_factor, values_of
+from latentia.runs.build import model_of_rows, seen_spec
 from latentia.runs.costs import Costs
-from latentia.runs.critic_ratio import CriticReading
 from latentia.runs.folder import FORMAT, RunFolder
+from latentia.runs.forms import draws_of, filled, given_back, is_frame, traversed
 from latentia.runs.history import Row, table_of
-from latentia.runs.options import Training, at_least, checked_seed
+from latentia.runs.options import Training
 from latentia.runs.outside import by_name, outside_parts
-from latentia.runs.sampling import Sampler
+from latentia.runs.verbs import ArrayLike, Verbs
 from latentia.signatures import Option
 from latentia.version import __version__
 
@@ -39,17 +33,6 @@ if TYPE_CHECKING:
     from latentia.data.rows import Rows
 
 C = TypeVar("C")
-ArrayLike = Any
-"""Rows as a tensor, a numpy array or a DataFrame."""
-
-_VERBS: Mapping[type, str] = {
-    Generative: "sample",
-    Density: "give likelihoods",
-    Bounded: "bound likelihoods",
-    Encodes: "encode",
-    Decodes: "decode",
-    Translates: "translate",
-}
 
 
 @dataclass
@@ -120,6 +103,11 @@ class Run:
         """Where the model is."""
         return self.recipe.objective.clock.device
 
+    @property
+    def tensors(self) -> Verbs:
+        """What the model can do, with tensors of natural rows as results whatever the data's form is."""
+        return Verbs(self.name or type(self.recipe.objective.model).__name__, self.recipe, self.spec)
+
     def sample(
         self,
         n: int,
@@ -127,8 +115,8 @@ class Run:
         *,
         seed: int | torch.Generator | None = None,
         **options: Any,
-    ) -> Tensor:
-        """Draw n rows: (n, *event), in data space.
+    ) -> Any:
+        """Draw n rows in the form of the data: a frame with its columns and types, or a tensor (n, *event).
 
         Args:
             n: number of rows.
@@ -141,18 +129,9 @@ class Run:
             UsageError: for a model that does not sample, a condition or an option that it does not take, an option's
                 value that is not allowed, a critic without a ratio.
         """
-        model = self.require(Generative)
-        n = at_least("n", n, 1)
-        generator = self._generator(seed)
-        if isinstance(model, SamplesContext):
-            known = conditions_by_factor(given, self.spec, self.model_spec)
-            context = model.sample_context(n, known, generator=generator)
-        else:
-            context = self._context(n, given)
-        rows = self._sampler().sample(n, context, generator, options)
-        if isinstance(model, EncodedTable):
-            rows = model.decoded(rows, generator)
-        return self.spec.natural(rows)
+        verbs = self.tensors
+        rows = verbs.sample(n, given, seed, **options)
+        return given_back(rows, self.spec, verbs.known(n, given), draws_of(seed))
 
     @property
     def sampling_options(self) -> dict[str, Option]:
@@ -160,37 +139,81 @@ class Run:
 
         Each has a ``hint``, a ``default`` and a line of ``help``; a model that does not sample has none.
         """
-        return self._sampler().options if isinstance(self.model, Generative) else {}
+        return self.tensors.sampling_options
 
-    @torch.no_grad()
     def encode(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
         """Return the mean code of each row: (n, d)."""
-        return self._codes(self.rows(x), given)
+        return self.tensors.encode(x, given)
 
-    @torch.no_grad()
     def features(
         self, x: ArrayLike, given: Mapping[str, Any] | None = None, *, layer: str | None = None
     ) -> Tensor:
         """Return an adversarial run's critic's features of each row, at a layer or before its last one: (n, F)."""
-        rows = self._judged(x)
-        return self._critic().features(layer).encode(rows, self._context(len(rows), given)).mean
+        return self.tensors.features(x, given, layer)
 
     def log_ratio(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
         """Return log p(x)/q(x) of each row, data over samples, as an adversarial run's critic has it: (n,) nats."""
-        rows = self._judged(x)
-        return self._critic().log_ratio(rows, self._context(len(rows), given))
+        return self.tensors.log_ratio(x, given)
 
-    @torch.no_grad()
-    def decode(self, z: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
-        """Return the mean row of each code (n, d): (n, *event)."""
-        model = self.require(Decodes)
-        codes = as_tensor(z, "z").to(self.device, torch.get_default_dtype())
-        return self.spec.natural(model.decode(codes, self._context(len(codes), given)).mean)
+    def log_prob(
+        self,
+        x: ArrayLike,
+        given: Mapping[str, Any] | None = None,
+        *,
+        samples: int = 100,
+        seed: int | None = 0,
+    ) -> Tensor:
+        """Return log p(x) of each row: (n,) nats, for anomaly scores; `log_prob_kind` says what kind of number it is.
 
-    def reconstruct(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
-        """Return each row encoded and decoded again, as means: (n, *event)."""
-        self.require(Encodes, Decodes)
-        return self.decode(self.encode(x, given), given)
+        It is exact where the model has a density, and an importance-weighted lower bound where it has one of these;
+        rare rows have low values.
+
+        Args:
+            x: rows in the form of the data; a frame's columns are matched by name.
+            given: what to condition on, for conditional models.
+            samples: K of the bound.
+            seed: of the bound's draws.
+
+        Raises:
+            UsageError: for a model with neither.
+        """
+        return self.tensors.log_prob(x, given, samples, seed)
+
+    def log_prob_kind(self, samples: int = 100) -> str:
+        """Return what kind of number ``log_prob`` gives: "exact", or a lower bound and which."""
+        return "exact" if isinstance(self.model, Density) else f"lower bound (IWAE, K={samples})"
+
+    def impute(
+        self,
+        x: ArrayLike,
+        given: Mapping[str, Any] | None = None,
+        *,
+        seed: int | torch.Generator | None = None,
+    ) -> Any:
+        """Fill the missing values of rows by a draw given the others of the same row; other seeds are other draws.
+
+        Args:
+            x: rows in the form of the data, NaN where a value is missing; all else comes back as it is.
+            given: what to condition on, for conditional models.
+            seed: a seed or a generator; fresh randomness without one.
+
+        Raises:
+            UsageError: for a model that cannot, with those that can.
+        """
+        rows = self.tensors.impute(x, given, seed)
+        back = given_back(rows, self.spec, {}, draws_of(seed), like=x)
+        return filled(x, back) if is_frame(x) and self.spec.table else back
+
+    def decode(self, z: ArrayLike, given: Mapping[str, Any] | None = None) -> Any:
+        """Return the mean row of each code (n, d), in the form of the data."""
+        verbs, codes = self.tensors, as_tensor(z, "z")
+        return given_back(verbs.decode(codes, given), self.spec, verbs.known(len(codes), given))
+
+    def reconstruct(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Any:
+        """Return each row encoded and decoded again, as means, in the form of the data."""
+        verbs = self.tensors
+        rows = verbs.reconstruct(x, given)
+        return given_back(rows, self.spec, verbs.known(len(rows), given), like=x)
 
     def interpolate(
         self,
@@ -200,8 +223,8 @@ class Run:
         steps: int = 8,
         path: str = "spherical",
         given: Mapping[str, Any] | None = None,
-    ) -> Tensor:
-        """Return rows on the way from row a to row b through the codes: (steps, *event).
+    ) -> Any:
+        """Return rows on the way from row a to row b through the codes: (steps, *event), or a frame.
 
         Args:
             a: one row, where the path begins.
@@ -210,31 +233,24 @@ class Run:
             path: linear or spherical.
             given: what to condition on, for conditional models.
         """
-        check_name("path", path, PATHS)
-        self.require(Encodes, Decodes)
-        steps = at_least("steps", steps, 2)
-        ends = self._codes(torch.cat([self.rows(a, one=True), self.rows(b, one=True)]), given)
-        return self.decode(PATHS[path](ends[0], ends[1], steps), given)
+        verbs = self.tensors
+        rows = verbs.interpolate(a, b, steps=steps, path=path, given=given)
+        return given_back(rows, self.spec, verbs.known(len(rows), given))
 
     def traverse(
         self, x: ArrayLike, *, steps: int = 9, span: float = 3.0, given: Mapping[str, Any] | None = None
-    ) -> Tensor:
-        """Return row x decoded with one entry of its code moved from -span to span: (d, steps, *event)."""
-        self.require(Encodes, Decodes)
-        steps = at_least("steps", steps, 2)
-        z = self._codes(self.rows(x, one=True), given)[0]
-        values = torch.linspace(-span, span, steps, device=z.device)
-        codes = z.expand(len(z), steps, -1).clone()
-        for entry in range(len(z)):
-            codes[entry, :, entry] = values
-        rows = self.decode(codes.flatten(0, 1), given)
-        return rows.view(len(z), steps, *rows.shape[1:])
+    ) -> Any:
+        """Return row x decoded with one entry of its code moved from -span to span: (d, steps, *event).
 
-    @torch.no_grad()
-    def translate(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
-        """Return each row carried into a domain, given as {"domain": "zebra"}: (n, *event)."""
-        model, rows = self.require(Translates), self.rows(x)
-        return self.spec.natural(model.translate(rows, self._context(len(rows), given)))
+        Of a table it is a frame whose index has two levels, the entry and the value that it takes.
+        """
+        rows = self.tensors.traverse(x, steps=steps, span=span, given=given)
+        return traversed(rows, self.spec, span) if self.spec.table else rows
+
+    def translate(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Any:
+        """Return each row carried into a domain, given as {"domain": "zebra"}, in the form of the data."""
+        verbs = self.tensors
+        return given_back(verbs.translate(x, given), self.spec, {}, like=x)
 
     def rows(self, x: ArrayLike, *, one: bool = False) -> Tensor:
         """Return rows as the model takes them: checked, floating-point, transformed as in training.
@@ -243,15 +259,7 @@ class Run:
             x: (n, *event) rows of the data as it was given; a single row where ``one``.
             one: whether x is to be one row, with or without the first dimension.
         """
-        values = as_tensor(x, "x")
-        shape = self.spec.event_shape
-        if one and tuple(values.shape) in (shape, shape[1:]):  # a grey picture may come without its channel
-            values = values.reshape(1, *shape)
-        values = as_events(values)
-        if one and len(values) != 1:
-            raise UsageError(f"one row of shape {shape} is expected; got shape {tuple(values.shape)}")
-        self.spec.check(values)
-        return transformed(self.recipe, self.spec, self.spec.coded(values)).to(self.device)
+        return self.tensors.rows(x, one=one)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the run as a folder that ``lt.load`` reads.
@@ -286,45 +294,4 @@ class Run:
 
     def require(self, capability: type[C], *more: type) -> C:
         """Return the model, as one with capabilities; `UsageError` says what it lacks and what it can."""
-        model = self.model
-        lacking = [kind for kind in (capability, *more) if not isinstance(model, kind)]
-        if lacking or not isinstance(model, capability):  # said twice for the type checker
-            can = [verb for kind, verb in _VERBS.items() if isinstance(model, kind)]
-            raise UsageError(
-                f"{self.name or type(model).__name__} does not {' nor '.join(_VERBS[kind] for kind in lacking)}; "
-                f"it can {', '.join(can)}"
-            )
-        return model
-
-    def _context(self, n: int, given: Mapping[str, Any] | None) -> Tensor | None:
-        if self.recipe.conditional:
-            values = values_of(str(self.name), self.model_spec, n, given)
-            there = {name: each.to(self.device) for name, each in values.items()}
-            with torch.no_grad():
-                return encoder_of(self.model).encode(there)
-        if given:
-            raise UsageError(f"{self.name} is not conditional; it cannot be given {', '.join(given)}")
-        return None
-
-    @torch.no_grad()
-    def _codes(self, rows: Tensor, given: Mapping[str, Any] | None) -> Tensor:
-        """Return the mean codes (n, d) of rows as the model takes them."""
-        return self.require(Encodes).encode(rows, self._context(len(rows), given)).mean
-
-    def _judged(self, x: ArrayLike) -> Tensor:
-        """Return rows as critics take them: encoded, where the rows of a table are."""
-        rows, model = self.rows(x), self.model
-        return model.encoding.likeliest(rows) if isinstance(model, EncodedTable) else rows
-
-    def _sampler(self) -> Sampler:
-        self.require(Generative)
-        inner = self.recipe.objective.model
-        return Sampler.of(self.name or type(inner).__name__, cast(Generative, inner), self.recipe.objective)
-
-    def _critic(self) -> CriticReading:
-        return CriticReading.of(self.recipe.objective)
-
-    def _generator(self, seed: int | torch.Generator | None) -> torch.Generator | None:
-        if seed is None or isinstance(seed, torch.Generator):
-            return seed
-        return torch.Generator(self.device).manual_seed(checked_seed("seed", seed))
+        return self.tensors.require(capability, *more)
