@@ -74,8 +74,8 @@ def seen_spec(run: Run) -> DataSpec:
 
 
 def seen(run: Run, held: HeldOut) -> Tensor:
-    """Return held-out rows as the model sees them: (n, *event)."""
-    return run.rows(held.given).cpu()
+    """Return held-out rows as the model sees them, in the data's units: (n, *event)."""
+    return run.spec.natural(run.rows(held.given)).cpu()
 
 
 def with_own(held: HeldOut, use: Callable[[Tensor, Given], Tensor]) -> Tensor:

@@ -58,7 +58,9 @@ class DensityEstimator(DensityMixin, RecipeEstimator):
             UsageError: (a ValueError) for models that have neither.
         """
         rows = self._rows(X)
-        return by_blocks(_log_prob(self.run_), taken(self.run_, rows)).astype(rows.dtype)
+        x = taken(self.run_, rows)
+        in_units = self.run_.spec.log_det(x).cpu().numpy()
+        return (by_blocks(_log_prob(self.run_), x) + in_units).astype(rows.dtype)
 
     def score(  # pyright: ignore[reportIncompatibleMethodOverride]  (scikit-learn's says that it returns None)
         self,

@@ -14,7 +14,7 @@ _BLOCK = 256  # rows that the model is given at once
 
 def taken(run: Run, rows: np.ndarray) -> Tensor:
     """Return checked rows as a run's model takes them: in the precision that it computes in."""
-    if run.recipe.transform is not None:
+    if run.recipe.transform is not None or run.spec.is_shifted:
         return run.rows(rows)
     return as_tensor(rows).to(run.device, dtype_of(run.model))
 
