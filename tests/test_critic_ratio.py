@@ -179,7 +179,7 @@ def test_a_conditional_run_holds_rows_of_one_class_against_each_other():
         ("hinge-gan", "has no density ratio"),
         ("pac-gan", "packs of 2 rows"),
         ("minibatch-gan", "depends on its batch, by .*MinibatchDiscrimination"),
-        ("vae", "'rejection' is no sampling option of vae; it has none"),
+        ("vae", "'rejection' is no sampling option of vae; it has mean"),
     ],
 )
 def test_runs_without_a_ratio_of_rows_say_so(recipe, message):
