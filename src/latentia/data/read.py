@@ -19,6 +19,7 @@ from latentia.data.ingest.layout import TextOptions
 from latentia.data.ingest.raw import Raw
 from latentia.data.ingest.tables import TableReading, declared_columns, read_table
 from latentia.data.ingest.torch_dataset import read_items
+from latentia.data.ingest.unusual import frame_of_records, is_sparse, is_structured
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
 from latentia.data.splits import seeded_part
@@ -181,7 +182,9 @@ def _own(
             return _file(Path(data), reading, options, name)
         case _ if _is_frame(data):
             return read_table(data if hasattr(data, "columns") else data.to_frame(), name, reading)
-        case np.ndarray() | Tensor() | list():
+        case _ if is_structured(data):
+            return read_table(frame_of_records(data, name), name, reading)
+        case _ if isinstance(data, np.ndarray | Tensor | list) or is_sparse(data):
             return Raw(data, _given(labels, name), support).rows(name)
         case _:
             raise UsageError(f"cannot read {type(data).__name__} as data; data is {ACCEPTED}")
@@ -194,6 +197,8 @@ def _file(
     name: str,
 ) -> Rows:
     content = read_file(path, options)
+    if isinstance(content, Raw) and is_structured(content.values):
+        content = frame_of_records(content.values, name)
     if not isinstance(content, Raw):
         return read_table(content, name, reading)
     labels = _given(reading.labels, name, content.labels)
@@ -213,7 +218,7 @@ def _is_loader(data: Any) -> bool:
     if isinstance(data, IterableDataset) or (isinstance(data, list) and data and isinstance(data[0], Batch)):
         return True
     known = isinstance(data, Rows | Dataset | np.ndarray | Tensor | str | Path | list | tuple | dict)
-    if known or _is_frame(data) or not isinstance(data, Iterable):
+    if known or _is_frame(data) or is_sparse(data) or not isinstance(data, Iterable):
         return False
     if isinstance(data, Iterator):
         raise UsageError(

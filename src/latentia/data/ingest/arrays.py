@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentia.errors import DataError
+from latentia.data.ingest.unusual import dense
+from latentia.errors import DataError, DataWarning
 
 _WIDER = {np.dtype("u2"): "i4", np.dtype("u4"): "i8", np.dtype("u8"): "i8", np.dtype("g"): "f8"}
+_LARGEST = 2**63 - 1
 _CHANNELS = (1, 3)
 _OTHER_CHANNELS = (2, 4)  # of images whose last dimension is more likely channels than a width
 
@@ -18,15 +20,18 @@ def as_tensor(x: Any, name: str = "data") -> Tensor:
     """Return numbers as a tensor on the CPU, without copying where torch has their type.
 
     Raises:
-        DataError: for text, Python objects, dates and complex numbers.
+        DataError: for text, Python objects, dates, complex numbers, and integers from 2^63 on.
     """
+    x = dense(x, name)
     if isinstance(x, Tensor):
         if x.is_complex():
             raise DataError(f"{name} holds complex numbers; give real and imaginary parts as two columns")
-        return _signed(x.detach().cpu())
+        return _signed(x.detach().cpu(), name)
     array = x if isinstance(x, np.ndarray) else _array(x, name)
     if array.dtype.kind not in "biuf":
         raise DataError(f"{name} holds {_what(array)}; rows are numbers: encode or drop what is not")
+    if array.dtype == np.uint64 and array.size and array.max() > _LARGEST:
+        raise DataError(_too_large(int(array.max()), name))
     array = array.astype(_native(array.dtype), copy=False)
     if any(stride < 0 for stride in array.strides):
         array = np.ascontiguousarray(array)
@@ -80,11 +85,16 @@ def number_labels(labels: Any, name: str = "labels") -> tuple[Tensor, tuple[str,
     Raises:
         DataError: for missing labels, and for labels that are measurements and not classes.
 
+    A class -1 beside others is one like all others; a `DataWarning` says so, since many call unlabelled rows so.
+
     Example:
         >>> number_labels(["cat", "ant", "cat"])
         (tensor([1, 0, 1]), ('ant', 'cat'))
     """
-    values = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    values = as_tensor(labels, name).numpy() if isinstance(labels, Tensor) else labels
+    if isinstance(values, np.ma.MaskedArray) and values.mask.any():
+        raise DataError(f"{name} is masked in {int(values.mask.sum())} of {len(values)} rows")
+    values = _array(values, name)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
@@ -93,6 +103,7 @@ def number_labels(labels: Any, name: str = "labels") -> tuple[Tensor, tuple[str,
     values = values.astype(np.int64) if values.dtype.kind == "f" else values
     values = values.astype(str) if values.dtype.kind == "O" else values
     classes, numbers = np.unique(values, return_inverse=True)
+    _say_unlabelled(classes, name)
     return torch.from_numpy(numbers.astype(np.int64)), tuple(str(value) for value in classes)
 
 
@@ -105,7 +116,7 @@ def _array(x: Any, name: str) -> np.ndarray:
 
 def _check_labels(values: np.ndarray, name: str) -> None:
     if values.dtype.kind == "f":
-        wrong = values[values != np.round(values)]  # NaN is one of them
+        wrong = values[(values != np.round(values)) | np.isinf(values)]  # NaN is one of them
         if wrong.size:
             raise DataError(f"{name} holds {wrong[0]:g}; give a class number or name for each row")
     if values.dtype.kind == "O":
@@ -116,15 +127,33 @@ def _check_labels(values: np.ndarray, name: str) -> None:
             )
 
 
+def _say_unlabelled(classes: np.ndarray, name: str) -> None:
+    """Warn of a class -1 below 0, 1, ...; alone with 1 it is one of two."""
+    others = classes[1:]
+    if classes.dtype.kind == "i" and len(others) and classes[0] == -1 and others[0] == 0:
+        warnings.warn(
+            f"{name} holds -1, which is taken as a class of its own; where it marks rows without a label, leave them "
+            "out, or fit semi-supervised-vae with unlabelled='-1' (--unlabelled -1)",
+            DataWarning,
+            stacklevel=2,
+        )
+
+
 def _native(dtype: np.dtype) -> np.dtype:
     """Return a type that torch has and computes with, in this machine's byte order."""
     native = dtype.newbyteorder("=")
     return np.dtype(_WIDER.get(native, native))
 
 
-def _signed(x: Tensor) -> Tensor:
+def _signed(x: Tensor, name: str) -> Tensor:
+    if x.dtype == torch.uint64 and x.numel() and (x.view(torch.int64) < 0).any():  # its first bit is set
+        raise DataError(_too_large(int(x.contiguous().numpy().max()), name))
     wide = {torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64}
     return x.to(wide[x.dtype]) if x.dtype in wide else x
+
+
+def _too_large(value: int, name: str) -> str:
+    return f"{name} holds {value}, and integers go to 2^63 - 1; as numbers, give them as float64"
 
 
 def _what(array: np.ndarray) -> str:

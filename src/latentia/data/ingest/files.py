@@ -140,6 +140,8 @@ def _absent(path: Path) -> str:
 
 def _archive(path: Path) -> Raw:
     arrays = formats.read_npz(path)
+    if {"data", "shape"} < arrays.keys() and {"indices", "row", "offsets"} & arrays.keys():
+        return Raw(formats.read_sparse(path))
     rows = next((key for key in _ROW_NAMES if key in arrays), None)
     if rows is None and len(arrays) == 1:
         rows = next(iter(arrays))

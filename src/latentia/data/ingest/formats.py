@@ -109,6 +109,20 @@ def read_npz(path: Path, *names: str) -> dict[str, np.ndarray]:
         raise DataError(f"cannot read {path}: {_one_line(error)}") from error
 
 
+def read_sparse(path: Path) -> np.ndarray:
+    """Read a .npz file that ``scipy.sparse.save_npz`` wrote, as a dense array.
+
+    Raises:
+        DataError: for a damaged file.
+    """
+    from scipy.sparse import load_npz
+
+    try:
+        return load_npz(path).toarray()
+    except (OSError, ValueError, KeyError, IndexError, MemoryError) as error:
+        raise DataError(f"cannot read {path} as a sparse array: {_one_line(error)}") from error
+
+
 def read_hdf5(path: Path, name: str) -> np.ndarray:
     """Read one data set of an HDF5 file, such as ``train/data``.
 

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from latentia.data.ingest.arrays import as_events, as_tensor, check_size, number_labels
+from latentia.data.ingest.unusual import without_mask
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support, infer_support
 
@@ -40,9 +41,10 @@ class Raw:
         Raises:
             DataError: for data that is empty, a single row, not finite, or outside its support.
         """
-        x = as_events(as_tensor(self.values, name), name)
+        values, support = without_mask(self.values, self.support, name)
+        x = as_events(as_tensor(values, name), name)
         check_size(tuple(x.shape), name)
-        support = inspect(x.split(max(1, _ENTRIES // x[0].numel())), self.support, name)
+        support = inspect(x.split(max(1, _ENTRIES // x[0].numel())), support, name)
         labels, classes = self._labels(name)
         shape = tuple(x.shape[1:])
         spec = DataSpec(shape, support, columns=self.columns, categories=self.categories)
