@@ -1,6 +1,6 @@
 """Initialisation of mixtures: the rows' means and variances, and k-means++ centres."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,9 +35,7 @@ class Frame:
         return ((x - self.centre) / self.variances.sqrt()).nan_to_num(nan=0.0)
 
 
-def frame_of(
-    rows: Blocks, *, missing: bool = False, numbers: Callable[[Tensor], Tensor] | None = None
-) -> Frame:
+def frame_of(rows: Blocks, *, missing: bool = False, numbers: Sequence[int] | None = None) -> Frame:
     """Return the frame of all rows in one pass over blocks, in float64; missing values are left out.
 
     Blocks are combined by the update of Chan, Golub and LeVeque (1983), eq. 2.1, entry by entry.
@@ -45,17 +43,17 @@ def frame_of(
     Args:
         rows: in memory or in a file.
         missing: whether NaN is a missing value.
-        numbers: maps (B, D) rows to the entries to read; default: all.
+        numbers: the entries to read; default: all.
 
     Raises:
         DataError: for values that are not finite, and for an entry that is missing in every row.
     """
-    read = numbers or Tensor.double
     D = next(iter(rows.blocks(1))).x.numel()
-    d = read(torch.empty(1, D)).shape[1]
-    count, mean, scatter = (torch.zeros(d, dtype=torch.float64) for _ in range(3))
+    entries = range(D) if numbers is None else numbers
+    count, mean, scatter = (torch.zeros(len(entries), dtype=torch.float64) for _ in range(3))
     for block in rows.blocks(max(1, _BLOCK_SIZE // D)):
-        x = read(block.x.flatten(1)).double()
+        x = block.x.flatten(1)
+        x = (x if len(entries) == D else x[:, list(entries)]).double()
         count, mean, scatter = (each.to(x.device) for each in (count, mean, scatter))
         there = (~x.isnan()).double() if missing else torch.ones_like(x)
         x = x.nan_to_num(nan=0.0) if missing else x  # infinities become huge, and are found below
@@ -64,13 +62,15 @@ def frame_of(
         total, delta = (count + size).clamp_min(1), own - mean
         scatter = scatter + ((x - own) * there).square().sum(0) + delta.square() * count * size / total
         mean, count = mean + delta * size / total, count + size
-    _check(count, scatter)
+    _check(count, scatter, entries)
     return Frame(mean, typical_variances(scatter / count, mean))
 
 
-def _check(count: Tensor, scatter: Tensor) -> None:
+def _check(count: Tensor, scatter: Tensor, entries: Sequence[int]) -> None:
     if bool((count == 0).any()):
-        raise DataError(f"entry {int((count == 0).nonzero()[0, 0])} is missing in every row: drop it")
+        raise DataError(
+            f"entry {entries[int((count == 0).nonzero()[0, 0])]} is missing in every row: drop it"
+        )
     if not bool(scatter.isfinite().all()):
         raise DataError(
             "the rows hold NaN, infinite or too large values: remove or fill these rows, or declare the "

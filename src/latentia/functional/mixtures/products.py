@@ -89,7 +89,8 @@ class Product:
         Reference: Rubin (1987), Multiple Imputation for Nonresponse in Surveys, section 5.2.
         """
         k = self.log_joint(x, gaps_count=False).softmax(1).multinomial(1)[:, 0]
-        numbers = drawn_unknown(self.gaussian, self.entries.of_numbers(x), k)
+        numbers = self.entries.of_numbers(x)
+        numbers = drawn_unknown(self.gaussian, numbers, k) if numbers.shape[1] else numbers
         outcomes = self.categories.draw(k)
         outcomes[:, len(self.entries.categories) :] = 0
         return torch.where(x.isnan(), self.entries.joined(numbers, outcomes), x)

@@ -106,7 +106,7 @@ class ExpectationMaximisation(Objective):
         self.converged.fill_(False)
         entries, size = self.model.entries, max(1, _BLOCK_SIZE // self.model.data.size)
         if entries.numbers:
-            frame = frame_of(rows, missing=entries.missing, numbers=entries.of_numbers)
+            frame = frame_of(rows, missing=entries.missing, numbers=entries.numbers)
             self.centre.copy_(frame.centre)
             self.variances.copy_(frame.variances)
         if entries.outcomes:
