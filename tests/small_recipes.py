@@ -40,7 +40,9 @@ N = 60
 
 def small(name: str, kind: str, **options) -> dict[str, object]:
     own = recipe_options(lt.recipes[name])
-    sizes = small_sizes(options.get("network", own.get("network", "")), KINDS[kind])
+    network = options.get("network", own.get("network", ""))
+    small_images = network == "auto" and "refine_steps" in own  # on which a VAE's auto is mlp
+    sizes = small_sizes("mlp" if small_images else str(network), KINDS[kind])
     tiny = {key: value for key, value in SMALL.items() if key in own}
     if options.get("latent_density", "gaussian-mixture") != "gaussian-mixture":
         tiny.pop("latent_components", None)

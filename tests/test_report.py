@@ -289,16 +289,16 @@ def test_report_leaves_randomness_and_settings_alone(vae: Run) -> None:
     assert dict(mpl.rcParams) == settings
 
 
-def test_samples_png_holds_the_first_draws(vae: Run, conditional: Run) -> None:
+def test_samples_png_holds_the_means_of_the_first_draws(vae: Run, conditional: Run) -> None:
     assert vae.path is not None
     assert conditional.path is not None
-    drawn = image_grid(vae.sample(64, seed=0), vae.spec)
+    drawn = image_grid(vae.sample(64, seed=0, mean=True), vae.spec)
     with Image.open(vae.path / "samples.png") as picture:
         assert np.array_equal(np.asarray(picture), np.asarray(drawn))
     with Image.open(conditional.path / "samples.png") as picture:
         assert picture.size == (8 * 50 - 2, 10 * 50 - 2)  # 8 of each of 10 classes, 48 pixels and a gap
         tile = (slice(48), slice(48))
-        assert set(np.unique(np.asarray(picture)[tile])) == {0, 255}  # binarised: 1 is white
+        assert len(np.unique(np.asarray(picture)[tile])) > 2  # binarised, and the means are grey
 
 
 def test_refusals_leave_the_report_that_was_there(vae: Run) -> None:

@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from torch.distributions import kl_divergence
 
 import latentia as lt
+from latentia.cli import main
 from latentia.core.objective import Batch
 from latentia.core.train import train
 from latentia.data.spec import DataSpec, Support
 from latentia.errors import DataError, UsageError
 from latentia.functional.bounds import iwae
+from latentia.report.report_rows import pictures
 
 BINARY = DataSpec((1, 4, 4), Support("binary"))
 
@@ -467,3 +469,59 @@ def test_a_copy_is_a_model_of_its_own():
     list(train(twin, [Batch(bits())], optim=recipe.optim, steps=2))
     fresh = small().objective.state_dict()
     assert all(torch.equal(value, fresh[name]) for name, value in recipe.objective.state_dict().items())
+
+
+# --- samples as means --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["binary", "discrete(17)", "unit"])
+def test_a_sample_of_means_is_the_mean_of_the_law_of_each_draw_s_code(kind):
+    """The codes of a seed are the same; means are not rounded. 4,000 draws a code, 6 standard errors."""
+    data = DataSpec((1, 4, 4), Support.parse(kind))
+    model = small(data).objective.model.eval()
+    means = model.sample(3, generator=torch.Generator().manual_seed(0), mean=True)
+    with seeded():
+        z = model.prior_distribution().sample((3,))
+        draws = data.support.project(model.decode(z).sample((4000,)))
+    if kind != "unit":
+        assert not torch.equal(means, means.round())
+    error = draws.std(0) / math.sqrt(4000)
+    assert ((draws.mean(0) - means).abs() < 6 * error + 1e-6).all()
+
+
+def test_means_of_a_table_are_rounded_to_its_columns():
+    data = DataSpec((3,), Support.parse("table(real, binary, categorical(3))"))
+    made = small(data).objective.model.eval().sample(50, mean=True)
+    data.check(made)
+    assert not torch.equal(made[:, 0], made[:, 0].round())
+
+
+def test_the_command_line_samples_means(tmp_path):
+    x = torch.rand(40, 1, 4, 4)
+    lt.fit("vae", x, hidden=8, latent_dim=2, steps=3, progress=False, out=tmp_path / "run")
+    for name, more in (("draw", []), ("mean", ["--mean"])):
+        out = str(tmp_path / f"{name}.npy")
+        assert main(["sample", str(tmp_path / "run"), "--n", "5", "--seed", "0", "--out", out, *more]) == 0
+    run = lt.load(tmp_path / "run")
+    means = torch.from_numpy(np.load(tmp_path / "mean.npy"))
+    assert torch.equal(means, run.sample(5, seed=0, mean=True))
+    assert torch.equal(torch.from_numpy(np.load(tmp_path / "draw.npy")), run.sample(5, seed=0))
+    assert means.std() < run.sample(5, seed=0).std() / 2
+
+
+def test_the_report_shows_means_and_says_so(tmp_path):
+    x = torch.rand(40, 1, 4, 4)
+    run = lt.fit("vae", x, hidden=8, latent_dim=2, steps=3, progress=False, out=tmp_path / "run")
+    assert "Pictures are the means of p(x | z)" in lt.write_report(run).read_text(encoding="utf-8")
+    assert torch.equal(pictures(run, 4), run.sample(4, seed=0, mean=True))
+    gan = lt.fit("gan", x, hidden=8, latent_dim=2, steps=3, progress=False, out=tmp_path / "gan")
+    assert "means of p(x | z)" not in lt.write_report(gan).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("side", "layer"), [(8, "Linear"), (15, "Linear"), (16, "Conv2d")])
+def test_the_network_is_convolutional_for_images_from_16_by_16(side, layer):
+    data = DataSpec((1, side, side), Support("binary"))
+    model = lt.recipes["vae"](data, latent_dim=2).objective.model
+    kinds = {type(module).__name__ for module in model.encoder.modules()}
+    assert layer in kinds
+    assert ("Conv2d" in kinds) == (layer == "Conv2d")

@@ -56,7 +56,7 @@ def main() -> None:
     x, test = images("train"), images("test")
     ppca = lt.fit("ppca", x, support="unit", latent_dim=K, progress=False)
     start = time.perf_counter()
-    options = {"layers": 0, "likelihood": "gaussian", "latent_dim": K, "support": "unit"}
+    options = {"network": "mlp", "layers": 0, "likelihood": "gaussian", "latent_dim": K, "support": "unit"}
     training = {
         "epochs": args.epochs,
         "batch_size": args.batch_size,

@@ -22,7 +22,7 @@ RESULTS = Path(__file__).parent / "results"
 def one(seed: int, epochs: int) -> dict[str, object]:
     """Train and score one seed."""
     start = time.perf_counter()
-    run = lt.fit("vae", "mnist-static", hidden=400, latent_dim=20, epochs=epochs, seed=seed)
+    run = lt.fit("vae", "mnist-static", network="mlp", hidden=400, latent_dim=20, epochs=epochs, seed=seed)
     trained = time.perf_counter() - start
     scores = lt.evaluate(run, metrics=["elbo", "iwae"], iwae_samples=500).set_index("metric")
     return {

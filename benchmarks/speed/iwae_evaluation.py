@@ -51,7 +51,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     rows, name = binary_rows(args.rows)
     torch.manual_seed(0)
-    model = lt.recipes["vae"](BITS, latent_dim=40, hidden=300, layers=2).objective.model.eval()
+    model = lt.recipes["vae"](BITS, latent_dim=40, network="mlp", hidden=300, layers=2).objective.model.eval()
     score(Evaluation.of(model, rows.select(torch.arange(2)), iwae_samples=500), ["iwae"])  # warm up
     start, cpu = time.perf_counter(), time.process_time()
     (found,) = score(Evaluation.of(model, rows, iwae_samples=args.samples), ["iwae"])

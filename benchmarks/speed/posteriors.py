@@ -26,7 +26,9 @@ BATCH, HIDDEN = 100, 300
 def side(x: Tensor, posterior: str, latent_dim: int, steps: int) -> Callable[[], int]:
     """Return a function that trains for some steps and returns their number."""
     rows = Rows(x, DataSpec((784,), Support("binary")))
-    recipe = lt.recipes["vae"](rows.spec, latent_dim=latent_dim, hidden=HIDDEN, posterior=posterior)
+    recipe = lt.recipes["vae"](
+        rows.spec, latent_dim=latent_dim, network="mlp", hidden=HIDDEN, posterior=posterior
+    )
     states = lt.train(recipe.objective, Batches(rows, BATCH), optim=recipe.optim)
 
     def run() -> int:

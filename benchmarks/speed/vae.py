@@ -102,7 +102,7 @@ def by_hand(x: Tensor, steps: int) -> Callable[[], int]:
 def ours(x: Tensor, steps: int, **how: object) -> Callable[[], int]:
     """Latentia's recipe in Latentia's loop, in float32 by default."""
     rows = Rows(x, DataSpec((784,), Support("binary")))
-    recipe = lt.recipes["vae"](rows.spec, latent_dim=LATENT, hidden=HIDDEN)
+    recipe = lt.recipes["vae"](rows.spec, latent_dim=LATENT, network="mlp", hidden=HIDDEN)
     states = lt.train(recipe.objective, Batches(rows, BATCH), optim=recipe.optim, **how)  # type: ignore[arg-type]
 
     def run() -> int:

@@ -55,7 +55,7 @@ def theirs(x: Tensor, folder: str) -> Callable[[], int]:
 def ours(x: Tensor, **how: object) -> Callable[[], int]:
     """Latentia's recipe in Latentia's loop; one epoch a turn."""
     rows = Rows(x, DataSpec((784,), Support("binary")))
-    recipe = lt.recipes["vae"](rows.spec, latent_dim=LATENT, hidden=HIDDEN)
+    recipe = lt.recipes["vae"](rows.spec, latent_dim=LATENT, network="mlp", hidden=HIDDEN)
     states = lt.train(recipe.objective, Batches(rows, BATCH), optim=recipe.optim, **how)  # type: ignore[arg-type]
 
     def run() -> int:

@@ -23,7 +23,9 @@ BATCH, LATENT, HIDDEN, PSEUDO_INPUTS = 100, 40, 300, 500
 def training(x: Tensor, steps: int, **options: object) -> Callable[[], int]:
     """Latentia's recipe in Latentia's loop."""
     rows = Rows(x, DataSpec((784,), Support("binary")))
-    recipe = lt.recipes["vae"](rows.spec, latent_dim=LATENT, hidden=HIDDEN, layers=2, **options)
+    recipe = lt.recipes["vae"](
+        rows.spec, latent_dim=LATENT, network="mlp", hidden=HIDDEN, layers=2, **options
+    )
     states = lt.train(recipe.objective, Batches(rows, BATCH), optim=recipe.optim)
 
     def run() -> int:

@@ -256,14 +256,22 @@ def image_to_image_factory(name: str) -> ImageToImageFactory:
     return _filled(name, "image_to_image", NETWORKS[name].image_to_image)
 
 
-def network_name(name: str, data: DataSpec, slots: Sequence[str] = ("encoder", "decoder")) -> str:
+def network_name(
+    name: str, data: DataSpec, slots: Sequence[str] = ("encoder", "decoder"), *, smallest: int = SMALLEST
+) -> str:
     """Return the name that ``auto`` stands for with this data, and other names as they are.
+
+    Args:
+        name: of a network, or auto.
+        data: what a row is.
+        slots: that the network has to fill.
+        smallest: shorter side of images from which auto is conv.
 
     Raises:
         UsageError: for an unknown name, with near matches, and for a network that does not fill the slots.
     """
     if name == "auto":
-        return "conv" if data.is_image and min(data.event_shape[1:]) >= SMALLEST else "mlp"
+        return "conv" if data.is_image and min(data.event_shape[1:]) >= smallest else "mlp"
     name = NETWORKS.name_of(name)
     if name not in NETWORKS:
         raise UsageError(unknown("network", name, [*networks_with(*slots), "auto"]))

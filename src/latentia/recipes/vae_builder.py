@@ -26,6 +26,7 @@ from latentia.networks.scaling import Scaling
 from latentia.options import Above, AtLeast, Count, Having, Needs, OneOf, Positive, Whole
 from latentia.registry import likelihoods, posteriors, priors
 
+_SMALLEST_CONV = 16  # side of images from which auto is conv
 _SUPPORTS = ("binary", "discrete", "count", "unit", "real", "categorical", "table")
 
 
@@ -56,7 +57,7 @@ def build_vae(
     data: DataSpec,
     *,
     latent_dim: Count = 16,
-    network: Annotated[str, OneOf("auto", Having(NETWORKS, "encoder", "decoder"))] = "mlp",
+    network: Annotated[str, OneOf("auto", Having(NETWORKS, "encoder", "decoder"))] = "auto",
     hidden: Annotated[int, AtLeast(1), Needs("network", Having(NETWORKS, "encoder", "hidden"))] = 400,
     layers: Annotated[int, AtLeast(0), Needs("network", Having(NETWORKS, "encoder", "layers"))] = 1,
     width: Annotated[int, AtLeast(1), Needs("network", Having(NETWORKS, "encoder", "width"))] = 32,
@@ -65,6 +66,7 @@ def build_vae(
     likelihood_components: Annotated[
         int | None, AtLeast(1), Needs("likelihood", "discretised-logistic-mixture")
     ] = None,
+    discretise: bool = False,
     posterior: Annotated[str, OneOf(posteriors)] = "diagonal",
     posterior_transforms: Annotated[
         int, AtLeast(1), Needs("posterior", Having(posteriors, "transforms"))
@@ -86,7 +88,7 @@ def build_vae(
         data: what a row is.
         latent_dim: entries of the code z
         network: of encoder and decoder; gated-mlp has units a σ(b), conv and resnet are for images from 8×8, and auto
-            is conv for images and mlp for other rows
+            is conv for images from 16×16, and mlp for smaller ones, on which it learns faster, and other rows
         hidden: units of each hidden layer
         layers: hidden layers; 0 makes encoder and decoder linear
         width: feature maps at the widest image, doubled at each halving
@@ -94,6 +96,7 @@ def build_vae(
             relaxed-bernoulli is a loss that is not scored as a likelihood
         sigma: fixed standard deviation of the Gaussian likelihood, in units of the scaled data; default: learned
         likelihood_components: logistics of the mixture at each entry; default: 5
+        discretise: score numbers of a table whose step is known, such as whole ones, by the probability of their cell
         posterior: q(z|x): a Gaussian with diagonal or full covariance, or a flow; maf is slow to sample
         posterior_transforms: invertible layers of the posterior's flow
         posterior_hidden: units of the two hidden layers in each of them
@@ -120,7 +123,7 @@ def build_vae(
         missing=True,
     )
     context = context_encoder(data, conditional)
-    network = network_name(network, data)
+    network = network_name(network, data, smallest=_SMALLEST_CONV)
     size = size_of(network, Size(hidden, layers, width), build_vae)
     scaling = Scaling(model_spec)
     codes_law = make_prior(
@@ -134,7 +137,14 @@ def build_vae(
             f"prior={prior!r} has rows without a class, which a conditional encoder needs: choose another"
         )
     inferred = make_posterior(posterior, latent_dim, Flows(posterior_transforms, posterior_hidden))
-    law = make_likelihood(likelihood, model_spec, scaling, sigma=sigma, components=likelihood_components)
+    law = make_likelihood(
+        likelihood,
+        model_spec,
+        scaling,
+        sigma=sigma,
+        components=likelihood_components,
+        discretise=discretise,
+    )
     model = (RelaxedLatentVariable if law.measure is None else LatentVariable)(
         model_spec,
         prior=codes_law,

@@ -90,6 +90,20 @@ def draw(run: Run, n: int, given: Given = None) -> Tensor:
     return run.tensors.sample(n, given, SEED).cpu()
 
 
+def pictures(run: Run, n: int, given: Given = None) -> Tensor:
+    """Return n samples as `draw` does, as means of p(x | z) where the model offers them in the place of draws."""
+    if not shows_means(run):
+        return draw(run, n, given)
+    if run.recipe.conditional and given is None:
+        given = random_conditions(run.model_spec, n, SEED)
+    return run.tensors.sample(n, given, SEED, mean=True).cpu()
+
+
+def shows_means(run: Run) -> bool:
+    """Whether the pictures of a run's samples are means of p(x | z), without the likelihood's noise."""
+    return "mean" in run.sampling_options
+
+
 def named(given: Given) -> str:
     """Return the conditions of one row as text: the class by its name alone.
 

@@ -13,11 +13,12 @@ from latentia.figures.mixtures import components_plot
 from latentia.models.mixture import MixtureModel
 from latentia.report.codes import code_sections
 from latentia.report.elements import Exhibit, Section, Strip, bounds_of, exhibits, strip, value_range
-from latentia.report.report_rows import SEED, Given, HeldOut, draw, seen, seen_spec
+from latentia.report.report_rows import SEED, Given, HeldOut, draw, pictures, seen, seen_spec, shows_means
 from latentia.runs.run import Run
 
 _POINTS = 2000  # samples of points and tables
 _GRID, _A_CLASS, _CLASSES = 64, 8, 20  # images: in a grid; of each class; classes shown
+_MEANS = " Pictures are the means of p(x | z); run.sample draws the pixels too."
 
 MOST_ROWS = _POINTS
 
@@ -30,10 +31,13 @@ def sections(run: Run, held: HeldOut | None) -> Iterator[Section]:
 
 
 def samples_png(run: Run, held: HeldOut | None) -> bytes:
-    """Return samples as one picture: a grid of images, by class for a conditional model, or plots."""
+    """Return samples as one picture: a grid of images, by class for a conditional model, or plots.
+
+    Images are means of p(x | z) where the model offers them; points and tables are draws.
+    """
     if drawable(run.spec):
         n, labels, given = _images_to_draw(run, held)
-        images, columns = draw(run, n, given), None if labels is None else _A_CLASS
+        images, columns = pictures(run, n, given), None if labels is None else _A_CLASS
         return png_of(image_grid(images, seen_spec(run), columns, bounds=bounds_of(run, held)))
     drawn, _ = _sample_plots(run, held)
     return png(together(drawn, square=run.spec.size == 2))
@@ -42,7 +46,8 @@ def samples_png(run: Run, held: HeldOut | None) -> bytes:
 def _samples(run: Run, held: HeldOut | None) -> Section:
     lead = f"The first samples drawn with seed {SEED}, not selected."
     if drawable(run.spec):
-        return Section("Samples", lead + _given_note(run, held), tuple(_image_samples(run, held)))
+        note = _MEANS if shows_means(run) else ""
+        return Section("Samples", lead + note + _given_note(run, held), tuple(_image_samples(run, held)))
     drawn, note = _sample_plots(run, held)
     given = "" if _by_class_alone(run) else _given_note(run, held)
     return Section("Samples", lead + given + note, exhibits(drawn, square=run.spec.size == 2))
@@ -50,7 +55,7 @@ def _samples(run: Run, held: HeldOut | None) -> Section:
 
 def _image_samples(run: Run, held: HeldOut | None) -> Iterator[Exhibit]:
     n, labels, given = _images_to_draw(run, held)
-    images = draw(run, n, given)
+    images = pictures(run, n, given)
     bounds = bounds_of(run, held) or value_range(images)
     if labels is None:
         yield Exhibit("Samples", strips=(strip("", images, run, bounds, columns=8),))

@@ -1,7 +1,7 @@
 """The likelihood of tables with columns of different kinds: a distribution for each column."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal, constraints
 from torch.distributions.constraints import Constraint
 
-from latentia.data.spec import DataSpec, Support
+from latentia.data.spec import DataSpec, Measure, Support
 from latentia.distributions.likelihoods.base import DEFAULTS, Likelihood, check_sigma, refuse_unused
+from latentia.distributions.likelihoods.discretised import Discretised, Grid, grids_of
 from latentia.distributions.likelihoods.heteroscedastic import soft_floor
 from latentia.errors import UsageError
 from latentia.networks.scaling import Affine, Columns, Scaling
@@ -99,6 +100,7 @@ class TableLikelihood(Likelihood):
         data: what a row is.
         scaling: of the whole table.
         columns: the likelihood of the columns whose support it has, instead of their default.
+        discretise: whether real columns whose step is known have the probability of a cell in the place of a density.
         given: options of the columns' likelihoods.
 
     Raises:
@@ -112,20 +114,35 @@ class TableLikelihood(Likelihood):
     options = ("sigma", "components")
     order: Tensor
 
-    def __init__(self, data: DataSpec, scaling: Scaling, *, columns: str = "auto", **given: Any) -> None:
+    def __init__(
+        self,
+        data: DataSpec,
+        scaling: Scaling,
+        *,
+        columns: str = "auto",
+        discretise: bool = False,
+        **given: Any,
+    ) -> None:
         super().__init__(data, scaling)
-        self.measure = data.support.measure
+        grids = _grids(data) if discretise else {}
         if columns != "auto" and likelihoods[columns].measure is None:
             raise UsageError(f"likelihood={columns!r} is a loss; the columns of a table need distributions")
-        indices = _columns_by_support(data.support)
-        names = {support: _name(support, columns) for support in indices}
+        indices = _groups_of(data.support, grids)
+        names = {support: _name(support, columns) for support, _ in indices}
         if columns not in ("auto", *names.values()):
             raise UsageError(
                 f"likelihood={columns!r} is no distribution on any column of {data.support} data"
             )
         refuse_unused(given, list(dict.fromkeys(names.values())))
-        groups = [_group(names[each], each, Columns(scaling, own), given) for each, own in indices.items()]
+        groups = [
+            _group(
+                names[support], support, Columns(scaling, own), [grids[j] for j in own if j in grids], given
+            )
+            for (support, _), own in indices.items()
+        ]
         self.groups = nn.ModuleList(groups)
+        measures: set[Measure | None] = {group.measure for group in groups}
+        self.measure = measures.pop() if len(measures) == 1 else "mixed"
         self.shapes = [group.param_shape for group in groups]
         order = torch.tensor([j for own in indices.values() for j in own])
         self.register_buffer("order", order, persistent=False)
@@ -143,12 +160,27 @@ class TableLikelihood(Likelihood):
         return TabularDistribution(groups, self.order)
 
 
-def _columns_by_support(support: Support) -> dict[Support, list[int]]:
-    """Return the indices of the columns of each support, which form a group."""
-    columns: dict[Support, list[int]] = {}
+def _groups_of(support: Support, grids: Collection[int]) -> dict[tuple[Support, bool], list[int]]:
+    """Return the indices of the columns of each group: those of one support, on grids or not."""
+    columns: dict[tuple[Support, bool], list[int]] = {}
     for j, column in enumerate(support.columns):
-        columns.setdefault(column, []).append(j)
+        columns.setdefault((column, j in grids), []).append(j)
     return columns
+
+
+def _grids(data: DataSpec) -> dict[int, Grid]:
+    """Return the grids of a table's columns.
+
+    Raises:
+        UsageError: where none is known.
+    """
+    grids = grids_of(data)
+    if not grids:
+        raise UsageError(
+            "discretise=True needs a column of numbers whose step is known, and these rows have none: rows from a CSV "
+            "file or a frame, with whole numbers or few decimals, do"
+        )
+    return grids
 
 
 def _name(support: Support, requested: str) -> str:
@@ -157,7 +189,11 @@ def _name(support: Support, requested: str) -> str:
     return requested if fits else DEFAULTS[support.kind]
 
 
-def _group(name: str, support: Support, scaling: Columns, given: dict[str, Any]) -> Likelihood:
+def _group(
+    name: str, support: Support, scaling: Columns, grids: Sequence[Grid], given: dict[str, Any]
+) -> Likelihood:
     member = ColumnGaussian if name == "gaussian" else likelihoods[name]
     own = {option: value for option, value in given.items() if option in member.options}
-    return member(DataSpec((len(scaling.indices),), support), scaling, **own)
+    data = DataSpec((len(scaling.indices),), support)
+    law = member(data, scaling, **own)
+    return Discretised(data, scaling, law, grids) if grids else law
