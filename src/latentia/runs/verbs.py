@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 import torch
@@ -96,15 +96,16 @@ class Verbs:
             )
         return model
 
-    def rows(self, x: ArrayLike, *, one: bool = False) -> Tensor:
+    def rows(self, x: ArrayLike, *, one: bool = False, gaps: bool = False) -> Tensor:
         """Return rows as the model takes them: checked, in floating point, transformed as in training.
 
         Args:
             x: (n, *event) rows of the data as it was given; a single row where ``one``.
             one: whether x is to be one row, with or without the first dimension.
+            gaps: whether any cell may be missing, also where the data has no gaps.
         """
         values = numbers_of(x, self.spec, one=one)
-        self.spec.check(values)
+        (replace(self.spec, support=self.spec.support.or_missing) if gaps else self.spec).check(values)
         return transformed(self.recipe, self.spec, self.spec.coded(values)).to(self.device)
 
     def sample(
@@ -177,7 +178,7 @@ class Verbs:
         seed: int | torch.Generator | None = None,
     ) -> Tensor:
         """Return rows whose missing entries are drawn given the others: (n, *event)."""
-        model, rows = self.require(Imputes), self.rows(x)
+        model, rows = self.require(Imputes), self.rows(x, gaps=True)
         filled = model.impute(rows, self.context(len(rows), given), generator=self._generator(seed))
         return self.spec.natural(filled)
 
