@@ -109,6 +109,7 @@ def test_missing_extras_are_named(tmp_path, monkeypatch):
         raise ImportError("no pyarrow")
 
     monkeypatch.setattr("pandas.read_parquet", refuse)
+    (tmp_path / "a.parquet").touch()
     with pytest.raises(UsageError, match=r'pyarrow reads: pip install "latentia\[parquet\]"'):
         formats.read_parquet(tmp_path / "a.parquet")
 

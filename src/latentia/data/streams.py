@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from itertools import count, islice
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, default_collate
 
 from latentia.core.objective import Batch, Blocks
 from latentia.core.randomness import using_generator
@@ -109,6 +111,61 @@ class Stream:
             raise DataError(f"{self.name} has class number {low if low < 0 else high}, but {classes} classes")
 
 
+@dataclass(frozen=True)
+class Batched:
+    """Batches of what gives single rows: an ``IterableDataset``, or a ``DataLoader`` whose ``batch_size`` is None.
+
+    Args:
+        items: gives single rows, or pairs (row, class number).
+        name: what to call the data in messages.
+        size: the number of rows in a batch; the last may be smaller.
+
+    Raises:
+        DataError: (while reading) for rows of different shapes.
+
+    Example:
+        >>> [len(batch) for batch in Batched([torch.zeros(2)] * 5, size=2)]
+        [2, 2, 1]
+    """
+
+    items: Iterable[Any]
+    name: str = "data"
+    size: int = 128
+
+    def __iter__(self) -> Iterator[Any]:
+        items = iter(self.items)
+        while batch := list(islice(items, self.size)):
+            try:
+                yield default_collate(batch)
+            except (RuntimeError, TypeError, ValueError) as error:
+                reason = str(error).partition("\n")[0]
+                raise DataError(f"rows of {self.name} do not make a batch: {reason}") from error
+
+    def __len__(self) -> int:
+        return -(-len(self.items) // self.size)  # pyright: ignore[reportArgumentType]
+
+
+def _unbatched(loader: Iterable[Any]) -> bool:
+    """Whether a loader gives what its data set gives, which may be single rows."""
+    if isinstance(loader, DataLoader):
+        return loader.batch_size is None and loader.batch_sampler is None
+    return isinstance(loader, IterableDataset)
+
+
+def _is_single(item: Any) -> bool:
+    """Whether an item is a row and not a batch of rows.
+
+    A label for itself, a number, a vector and an image of 1 or 3 channels are single; (B, D) is a batch.
+    """
+    if isinstance(item, Batch):
+        return False
+    x, label = split_item(item)
+    if label is not None:
+        return np.ndim(label) == 0
+    shape = np.shape(x)
+    return len(shape) < 2 or (len(shape) == 3 and shape[0] in (1, 3))
+
+
 def stream_of(
     loader: Iterable[Any], support: Support | None, labels: Sequence[Any] | None, name: str
 ) -> Stream:
@@ -127,6 +184,8 @@ def stream_of(
     first = next(loaded(loader, seed=0), None)
     if first is None:
         raise DataError(f"{name} is empty: its loader gives no batch")
+    if _unbatched(loader) and _is_single(first):
+        return stream_of(Batched(loader, name), support, labels, name)
     known = first.attributes if isinstance(first, Batch) else {}
     x = first.x if isinstance(first, Batch) else as_events(as_tensor(split_item(first)[0], name), name)
     check_size((2, *x.shape[1:]), name)

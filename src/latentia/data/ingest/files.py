@@ -108,7 +108,7 @@ def is_text(data: Any) -> bool:
 
 def is_folder(data: Any) -> bool:
     """Whether data is a path at which there is no file."""
-    return _is_path(data) and not Path(data).is_file()
+    return _is_path(data) and kind_of(Path(data)) != "file"
 
 
 def _is_path(data: Any) -> bool:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -10,12 +13,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from latentia.data.ingest.regular import check_regular, open_regular
 from latentia.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _NPY = b"\x93NUMPY"
+_MOST_DIMENSIONS = 32
+_DAMAGED = (  # what NumPy, zipfile and pyarrow raise for files that are damaged, encrypted or not theirs
+    OSError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    SyntaxError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
@@ -29,17 +49,17 @@ def read_bytes(path: Path, *, partial: bool = False) -> bytes:
     Raises:
         DataError: for a file that is not there, or whose gzip data is damaged or truncated.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    with open_regular(path) as file:
+        raw = file.read()
     if raw[:2] != b"\x1f\x8b":
         return raw
     unzip = zlib.decompressobj(wbits=31)
     try:
-        content = unzip.decompress(raw)
-    except zlib.error as error:
+        content = unzip.decompress(raw, most_bytes())
+    except (zlib.error, MemoryError) as error:
         raise DataError(f"{path} is damaged gzip data ({error}): fetch it again") from error
+    if unzip.unconsumed_tail:
+        raise DataError(f"{path} does not fit into memory: it unzips to more than {most_bytes()} bytes")
     if not unzip.eof and not partial:
         raise DataError(f"{path} is truncated: its gzip data ends after {len(raw)} bytes; fetch it again")
     return content
@@ -61,6 +81,8 @@ def read_idx(path: Path) -> np.ndarray:
     dtype, header = np.dtype(_IDX_TYPES[raw[2]]), 4 + 4 * raw[3]
     if len(raw) < header:
         raise DataError(f"{path} is truncated: expected a header of {header} bytes, found {len(raw)}")
+    if raw[3] > _MOST_DIMENSIONS:
+        raise DataError(f"{path} has {raw[3]} dimensions; arrays have at most {_MOST_DIMENSIONS}")
     shape = np.frombuffer(raw, ">u4", count=raw[3], offset=4).tolist()
     expected = header + math.prod(shape) * dtype.itemsize
     if len(raw) != expected:
@@ -77,14 +99,14 @@ def read_npy(path: Path) -> np.ndarray:
         DataError: for a file that is truncated, holds Python objects, or is none.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             begins = file.read(len(_NPY))
         if begins != _NPY:
             raise DataError(
                 f"{path} is no .npy file: it begins with {begins.hex(' ') or 'nothing'}, not {_NPY.hex(' ')}"
             )
         return np.lib.format.open_memmap(path, mode="c")
-    except (OSError, ValueError, EOFError) as error:
+    except _DAMAGED as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"cannot map {path}: {_one_line(error)}") from error
@@ -97,16 +119,26 @@ def read_npz(path: Path, *names: str) -> dict[str, np.ndarray]:
         DataError: for a name that is not there, for an array of Python objects, and for a damaged file.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            there = [member.removesuffix(".npy") for member in archive.namelist()]
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            there = array_names(archive)
             if missing := [name for name in names if name not in there]:
                 raise DataError(f"{path} has no array {missing[0]!r}; there are: {', '.join(there)}")
             wanted = names or [name for name in there if _is_numeric(archive, name)]
-            return {name: _member(archive, name) for name in wanted}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            return {name: _member(archive, name, path) for name in wanted}
+    except _DAMAGED as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"cannot read {path}: {_one_line(error)}") from error
+
+
+def array_names(archive: zipfile.ZipFile) -> list[str]:
+    """Return the names of the arrays of a .npz file; other members are no arrays."""
+    return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+
+
+def most_bytes() -> int:
+    """Return how many bytes may be read at once: half of the memory that the machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def read_sparse(path: Path) -> np.ndarray:
@@ -117,9 +149,10 @@ def read_sparse(path: Path) -> np.ndarray:
     """
     from scipy.sparse import load_npz
 
+    check_regular(path)
     try:
         return load_npz(path).toarray()
-    except (OSError, ValueError, KeyError, IndexError, MemoryError) as error:
+    except _DAMAGED as error:
         raise DataError(f"cannot read {path} as a sparse array: {_one_line(error)}") from error
 
 
@@ -199,21 +232,26 @@ def read_parquet(path: Path) -> pd.DataFrame:
     """
     import pandas as pd
 
+    check_regular(path)
     try:
         return pd.read_parquet(path)
     except ImportError as error:
         raise UsageError(
             f'{path.name} is Parquet, which pyarrow reads: pip install "latentia[parquet]"'
         ) from error
-    except (OSError, ValueError) as error:
+    except _DAMAGED as error:
         raise DataError(f"cannot read {path}: {_one_line(error)}") from error
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    if not _is_numeric(archive, name):
+def _member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
+    size = archive.getinfo(f"{name}.npy").file_size
+    if size > most_bytes():
         raise DataError(
-            f"{archive.filename} holds Python objects or text in its array {name!r}; save it as numbers"
+            f"the array {name!r} of {path} has {size} bytes, more than half of the memory: save it as a .npy file, "
+            "which is read in parts"
         )
+    if not _is_numeric(archive, name):
+        raise DataError(f"{path} holds Python objects or text in its array {name!r}; save it as numbers")
     with archive.open(f"{name}.npy") as file:
         return np.lib.format.read_array(file, allow_pickle=False)
 
@@ -221,10 +259,10 @@ def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
 def _is_numeric(archive: zipfile.ZipFile, name: str) -> bool:
     """Whether an array holds numbers, and not Python objects or text, according to its header."""
     with archive.open(f"{name}.npy") as file:
-        if np.lib.format.read_magic(file) == (1, 0):
-            return np.lib.format.read_array_header_1_0(file)[2].kind in "biuf"
-        return np.lib.format.read_array_header_2_0(file)[2].kind in "biuf"
+        first = np.lib.format.read_magic(file) == (1, 0)
+        read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+        return read(file)[2].kind in "biuf"
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+    return " ".join(str(error).split()) or type(error).__name__

@@ -33,7 +33,7 @@ def check_regular(path: Path) -> None:
     """Raise `DataError` for what is no regular file, or cannot be looked at, without opening it."""
     kind = kind_of(path)
     if kind is None:
-        raise DataError(f"there is no file {path}")
+        raise DataError(f"cannot read {path}: there is no such file")
     if kind != "file":
         raise DataError(f"{path} is {kind}, not a file: copy its content into a file, and give that")
 
