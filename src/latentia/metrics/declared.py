@@ -25,6 +25,8 @@ class Declared:
         factors: how many factors of the rows must be known; the class is one.
         labels: whether the rows' classes must be known.
         modes: whether the rows' modes must be known.
+        table: whether the rows must be a table's.
+        gaps: whether a metric of samples takes tables with missing values.
         training: whether it also reads the rows that the model was fitted to.
         settings: the dataclass of its own settings, whose names begin with the metric's.
         reads: other metrics whose settings it reads too.
@@ -38,6 +40,8 @@ class Declared:
     factors: int = 0
     labels: bool = False
     modes: bool = False
+    table: bool = False
+    gaps: bool = False
     training: bool = False
     settings: type[MetricSettings] | None = None
     reads: tuple[str, ...] = ()

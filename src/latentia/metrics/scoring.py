@@ -10,6 +10,7 @@ from latentia.data.spec import DataSpec
 from latentia.errors import LatentiaError
 from latentia.metrics.declared import Declared, declared
 from latentia.metrics.evaluation import Evaluation, measure_of
+from latentia.metrics.points import is_table
 from latentia.metrics.score import Score
 from latentia.registry import metrics
 
@@ -96,7 +97,9 @@ def _unknown(needs: Declared, spec: DataSpec) -> str:
 
 def _unlike(needs: Declared, model: nn.Module, spec: DataSpec) -> str:
     """Return why a metric is not defined for a model's densities or samples of such rows, or an empty line."""
-    if spec.support.missing and Generative in needs.capabilities:
+    if needs.table and not is_table(spec):
+        return "the rows are not a table's: it is for frames, CSV and Parquet files"
+    if spec.support.missing and Generative in needs.capabilities and not (needs.gaps and is_table(spec)):
         return "the rows have missing values, between which it has no distance"
     measure = measure_of(model, spec)
     if needs.counting and measure != "counting":

@@ -17,16 +17,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from latentia.checks import checked, hints_of
 from latentia.errors import RenamedWarning, UsageError
 from latentia.metrics.declared import declared
-from latentia.options import Count, Seed
+from latentia.options import Count, OneOf, Seed
 from latentia.registry import metrics, unknown
 from latentia.signatures import Option, signature_of
 
 S = TypeVar("S", bound="MetricSettings")
+
+DISTANCES = ("standardised", "raw")
 
 RENAMED: Mapping[str, str] = {"permutations": "mmd_test_permutations"}
 """Settings that had another name in earlier versions: old to new."""
@@ -52,6 +54,8 @@ class CommonSettings:
         seed: of every draw: bounds, samples, the choice of rows, permutations
         batch_size: rows that the model reads at once
         max_rows: rows and samples that metrics of samples read, since the cost of some is quadratic
+        distances: how a table's columns are measured where rows are compared: standardised, each divided by its
+            standard deviation in the training rows, or raw, in their own units
 
     Raises:
         UsageError: for a value that is out of range.
@@ -60,6 +64,7 @@ class CommonSettings:
     seed: Seed = 0
     batch_size: Count = 500
     max_rows: Count = 2000
+    distances: Annotated[str, OneOf(DISTANCES)] = "standardised"
 
     def __post_init__(self) -> None:
         _check_fields(self, COMMON)

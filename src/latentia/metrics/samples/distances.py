@@ -2,14 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
-
-from torch import Tensor
 
 from latentia.core.model import Generative
 from latentia.functional.kernel.energy import energy_estimate
 from latentia.metrics.evaluation import Evaluation
-from latentia.metrics.features import coordinates
+from latentia.metrics.samples.compared import compared
 from latentia.metrics.score import Score
 from latentia.metrics.settings import MetricSettings
 from latentia.metrics.two_sample import two_sample_test
@@ -28,29 +25,38 @@ class MMDTestSettings(MetricSettings):
     permutations: Count = 500
 
 
-@metrics.register("energy-distance", needs=Generative, default=True)
+@metrics.register("energy-distance", needs=Generative, default=True, gaps=True)
 def energy_distance(evaluation: Evaluation) -> Score:
-    """Energy distance between samples and held-out rows, unbiased, in data units; two categories are 1 apart."""
-    samples, rows = _points(evaluation)
-    estimate = energy_estimate(samples.double(), rows.double())
+    """Energy distance between samples and held-out rows, unbiased; two categories are 1 apart.
+
+    The columns of tables are divided by their standard deviation in the training rows (``distances="raw"``: they are
+    not), other rows are taken as they are.
+    """
+    points = compared(evaluation)
+    estimate = energy_estimate(points.samples.double(), points.rows.double())
     return Score(
         "energy-distance",
         float(estimate.value),
         float(estimate.stderr),
-        unit="data units",
+        unit=points.unit,
         kind="estimate",
-        n=len(rows),
-        settings=_compared(evaluation),
+        n=len(points.rows),
+        settings=points.settings,
         direction="lower",
     )
 
 
-@metrics.register("mmd-test", needs=Generative, default=True, settings=MMDTestSettings)
+@metrics.register("mmd-test", needs=Generative, default=True, gaps=True, settings=MMDTestSettings)
 def mmd_test(evaluation: Evaluation) -> Score:
-    """p-value of a permutation MMD test between samples and held-out rows (MMD² is in the settings)."""
-    samples, rows = _points(evaluation)
+    """p-value of a permutation MMD test between samples and held-out rows (MMD² is in the settings).
+
+    Rows are points as for the energy distance.
+    """
+    points = compared(evaluation)
     permutations = evaluation.settings.of(MMDTestSettings).permutations
-    result = two_sample_test(samples, rows, method="mmd", permutations=permutations, seed=evaluation.seed)
+    result = two_sample_test(
+        points.samples, points.rows, method="mmd", permutations=permutations, seed=evaluation.seed
+    )
     p = result.p_value
     return Score(
         "mmd-test",
@@ -60,24 +66,10 @@ def mmd_test(evaluation: Evaluation) -> Score:
         kind="test",
         n=result.m,
         settings={
-            **_compared(evaluation),
+            **points.settings,
             **result.settings,
             "statistic": result.statistic,
             "level": result.level,
             "decision": result.decision,
         },
     )
-
-
-def _points(evaluation: Evaluation) -> tuple[Tensor, Tensor]:
-    """Return samples and held-out rows as points."""
-    support = evaluation.rows.spec.support
-    return coordinates(evaluation.samples, support), coordinates(evaluation.heldout.x, support)
-
-
-def _compared(evaluation: Evaluation) -> dict[str, Any]:
-    return {
-        "samples": len(evaluation.samples),
-        "seed": evaluation.seed,
-        "conditional": evaluation.conditional,
-    }

@@ -1,16 +1,19 @@
 """Whether a model's samples are copies of the rows that it was fitted to."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import torch
 from torch import Tensor
 
 from latentia.core.model import Generative
 from latentia.functional.memorisation import nearness
 from latentia.functional.neighbours import nearest
 from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.points import is_table
+from latentia.metrics.samples.compared import read, table_points
 from latentia.metrics.score import Score
 from latentia.metrics.settings import MetricSettings
 from latentia.networks.scaling import Scaling
@@ -34,6 +37,7 @@ class MemorisationSettings(MetricSettings):
 @metrics.register(
     "memorisation",
     needs=Generative,
+    gaps=True,
     training=True,
     settings=MemorisationSettings,
     no_stderr={
@@ -45,15 +49,16 @@ def memorisation(evaluation: Evaluation) -> list[Score]:
     """Samples nearer to a training row than 95 % of held-out rows: their fraction, the ratio of medians, a p-value.
 
     Distances are Euclidean between rows as networks read them: real entries over their standard deviation in the
-    training rows. Samples of the rows' own distribution have a fraction of 5 % on average and a ratio of 1; copies have
+    training rows. In tables any two categories are 1 apart, and ``distances="raw"`` leaves numbers as they are.
+
+    Samples of the rows' own distribution have a fraction of 5 % on average and a ratio of 1; copies have
     100 % and 0. The p-value is of a Mann-Whitney test of equal distributions of distances, against nearer samples.
 
     Reference: Meehan, Chaudhuri & Dasgupta (2020), A non-parametric test to detect data-copying in generative models.
     """
-    scaling, quantile = Scaling(evaluation.rows.spec), evaluation.settings.of(MemorisationSettings).quantile
-    scaling.fit(evaluation.training)
+    quantile, as_points = evaluation.settings.of(MemorisationSettings).quantile, _points(evaluation)
     samples, rows = (
-        nearest(scaling(x).flatten(1), _training(evaluation, scaling))[0]
+        nearest(as_points(x), _training(evaluation, as_points))[0]
         for x in (evaluation.samples, evaluation.heldout.x)
     )
     found = nearness(samples, rows, quantile=quantile)
@@ -64,6 +69,7 @@ def memorisation(evaluation: Evaluation) -> list[Score]:
         "quantile": quantile,
         "seed": evaluation.seed,
         "conditional": evaluation.conditional,
+        **({"distances": evaluation.settings.distances} if is_table(evaluation.rows.spec) else {}),
     }
     facts: dict[str, Any] = {"n": m, "settings": settings}
     # The quantile is an estimate too: at equal distributions its error is that of a fraction of the m rows.
@@ -89,5 +95,17 @@ def memorisation(evaluation: Evaluation) -> list[Score]:
     ]
 
 
-def _training(evaluation: Evaluation, scaling: Scaling) -> Iterator[Tensor]:
-    return (scaling(block.x).flatten(1) for block in evaluation.training.blocks(_AT_ONCE))
+def _points(evaluation: Evaluation) -> Callable[[Tensor], Tensor]:
+    """Return what makes points of rows."""
+    if is_table(evaluation.rows.spec):
+        points = table_points(
+            evaluation, torch.cat([block.x for block in evaluation.training.blocks(_AT_ONCE)])
+        )
+        return lambda x: points(read(evaluation, x))
+    scaling = Scaling(evaluation.rows.spec)
+    scaling.fit(evaluation.training)
+    return lambda x: scaling(x).flatten(1)
+
+
+def _training(evaluation: Evaluation, as_points: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
+    return (as_points(block.x) for block in evaluation.training.blocks(_AT_ONCE))
