@@ -271,7 +271,7 @@ def test_a_missing_value_is_an_error_unless_the_support_allows_it():
     with pytest.raises(
         UsageError, match=r"^gaussian cannot take rows with missing values: .*gaussian-mixture"
     ):
-        lt.fit("gaussian", x, support="real or missing", progress=False)
+        lt.recipes["gaussian"](with_missing)
 
 
 def test_an_entry_that_no_row_has_is_an_error():

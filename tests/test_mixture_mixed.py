@@ -239,6 +239,26 @@ def test_online_em_reaches_the_likelihood_of_em():
     assert -0.01 < gap.item() < 0.03
 
 
+def test_a_step_of_online_em_is_the_recursion_of_the_paper_for_categories_too():
+    """Three steps against s ← (1 − γ) s + γ ŝ with plain sums of r and r 1[job = j]."""
+    x = rows_of(planted("full", WHOLE), 300).double()
+    game = OnlineEM(planted("full", WHOLE, seed=5), batch_size=100, step_decay=0.8, tol=0.0, pseudo_count=0.3)
+    torch.manual_seed(0)
+    game.begin(Batch(x))
+    model = game.model
+    s = model.weights[:, None] * model.probabilities[:, JOBS]
+    for number, batch in enumerate(x.split(100)):
+        r = model.responsibilities(batch)
+        gamma = (3 + number + 1) ** -0.8  # the start saw 300 rows, 3 batches
+        jobs = torch.nn.functional.one_hot(batch[:, 1].long(), 3).double()
+        s = (1 - gamma) * s + gamma * r.T @ jobs / 100
+        game.clock.fill_(number)
+        with pytest.raises(StopIteration):
+            next(game.step(Batch(batch)))
+        theta = s + 0.3 / 300
+        assert torch.allclose(model.probabilities[:, JOBS], theta / theta.sum(1, keepdim=True), atol=1e-12)
+
+
 def test_no_gaussian_is_left_where_all_columns_are_categories():
     generator = torch.Generator().manual_seed(0)
     x = torch.randint(2, (200, 5), generator=generator).float()
