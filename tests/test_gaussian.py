@@ -420,3 +420,19 @@ def test_the_gradient_trains_in_half_precision_and_is_loaded(tmp_path):
     again = lt.load(tmp_path / "run")
     assert torch.equal(run.model.log_prob(torch.from_numpy(x)), again.model.log_prob(torch.from_numpy(x)))
     assert run.model.covariance.isfinite().all()
+
+
+def test_with_missing_values_it_reaches_the_maximum_of_the_likelihood_of_those_that_are_there():
+    """Where the second entry may be missing the maximum is known: regression of it on the first, over complete rows."""
+    rng = np.random.default_rng(0)
+    x = rng.multivariate_normal([5.0, -3.0], [[2.0, 1.2], [1.2, 1.5]], 400)
+    x[rng.random(400) < 0.4, 1] = np.nan
+    model = lt.fit("gaussian", x, support="real or missing", variance_floor=0).model
+    there = ~np.isnan(x[:, 1])
+    slope, start = np.polyfit(x[there, 0], x[there, 1], 1)
+    mean = [x[:, 0].mean(), start + slope * x[:, 0].mean()]
+    residual = np.mean((x[there, 1] - start - slope * x[there, 0]) ** 2)
+    variance = x[:, 0].var()
+    covariance = [[variance, slope * variance], [slope * variance, residual + slope**2 * variance]]
+    np.testing.assert_allclose(model.mean, mean, atol=2e-3)
+    np.testing.assert_allclose(model.components.covariances[0], covariance, atol=5e-3)

@@ -261,14 +261,14 @@ def test_a_frame_with_mixed_columns_is_fitted_sampled_scored_loaded_and_reported
         "vae", frame, out=out, epochs=25, validation=0.2, latent_dim=2, hidden=24, lr=1e-2, progress=False
     )
     assert str(run.spec.support) == "table(real, binary, categorical(3))"
-    sample = run.sample(2000, seed=0)
+    sample = run.tensors.sample(2000, seed=0)
     run.spec.check(sample)
     scores = lt.evaluate(run).set_index("metric")
     assert scores.loc["elbo", "measure"] == scores.loc["iwae", "measure"] == "mixed"
     assert "bits-per-dim" not in scores.index  # a density's bits depend on the unit
     assert scores["value"].notna().all()
     again = lt.load(out)
-    assert torch.equal(again.sample(5, seed=1), run.sample(5, seed=1))
+    assert torch.equal(again.tensors.sample(5, seed=1), run.tensors.sample(5, seed=1))
     assert "table(real, binary, categorical(3))" in lt.write_report(run).read_text()
     # Pines are tall and evergreen, elms are small and not: the columns hang together in samples as in rows.
     height, evergreen, kind = sample.T
@@ -335,7 +335,7 @@ def test_a_file_with_counts_is_declared(tmp_path, out):
     assert lt.load(out).spec.support == Support.parse("table(real, count)")
     assert table([]).shape[0] == 0
     assert lt.evaluate(lt.load(out), metrics="elbo")["measure"].tolist() == ["mixed"]
-    sample = run.sample(100, seed=0)
+    sample = run.tensors.sample(100, seed=0)
     assert (sample[:, 1] >= 0).all()
     assert torch.equal(sample[:, 1], sample[:, 1].round())
 
@@ -345,4 +345,4 @@ def test_pseudo_inputs_of_rows_with_categories_are_as_the_encoder_reads_them(pri
     run = lt.fit("vae", people(30), prior=prior, prior_components=5, latent_dim=2, steps=1, progress=False)
     inputs = run.model.prior.inputs
     assert inputs.shape == (5, *run.model.scaling.out_shape)
-    run.model.data.check(run.sample(20, seed=0))
+    run.model.data.check(run.tensors.sample(20, seed=0))

@@ -6,7 +6,9 @@ from latentia.core.player import Optim
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec, require
 from latentia.models.gaussian import COVARIANCES, Gaussian, TrainableGaussian
+from latentia.models.mixture import GaussianWithGaps
 from latentia.objectives.closed_form.gaussian import SHRINKAGES, GaussianMLE
+from latentia.objectives.em.mixture import MixtureEM
 from latentia.objectives.likelihood import MaximumLikelihood
 from latentia.options import Above, Between, Needs, NonNegative, OneOf
 from latentia.registry import recipes
@@ -28,7 +30,8 @@ def gaussian(
     """One Gaussian: an exact density, fitted by maximum likelihood in closed form or by gradient.
 
     max (1/N) Σ_i log N(x_i; μ, Σ), whose maximum is μ = x̄ and Σ = (1/N) Σ_i (x_i − x̄)(x_i − x̄)ᵀ. Both ways reach it:
-    the closed form in one step that reads all rows in blocks, the gradient in batches.
+    the closed form in one step that reads all rows in blocks, the gradient in batches. Of rows with missing values it
+    is fitted by expectation-maximisation, which integrates them out; whether a value is there is a variable of its own.
 
     Args:
         data: what a row is.
@@ -40,10 +43,18 @@ def gaussian(
         lr: learning rate of Adam
 
     References:
-        Anderson (2003), An Introduction to Multivariate Statistical Analysis, theorem 3.2.1; Ledoit and Wolf (2004),
+        Anderson (2003), An Introduction to Multivariate Statistical Analysis, theorem 3.2.1; Little and Rubin (2002),
+        Statistical Analysis with Missing Data, section 11.2, for missing values; Ledoit and Wolf (2004),
         A well-conditioned estimator for large-dimensional covariance matrices; Chen et al. (2010), for oas.
     """
-    require(data, "gaussian", ("real", "unit", "discrete"))
+    require(
+        data, "gaussian", ("real", "unit", "discrete"), missing=by == "closed-form" and shrinkage == "none"
+    )
+    if data.support.missing:
+        gaps = GaussianWithGaps(data, covariance=covariance)
+        return Recipe(
+            MixtureEM(gaps, tol=1e-6, regularisation=variance_floor), {}, batch_size=None, epochs=500
+        )
     if by == "closed-form":
         model = Gaussian(data, covariance=covariance)
         objective = GaussianMLE(

@@ -47,7 +47,7 @@ def _reconstructions(run: Run, held: HeldOut) -> Section:
     lead = "Held-out rows encoded and decoded, both by their means."
     spec = seen_spec(run)
     held = held.first(2 * _STEPS) if drawable(spec) else held
-    real, again = seen(run, held), with_own(held, run.reconstruct)
+    real, again = seen(run, held), with_own(held, run.tensors.reconstruct)
     if drawable(spec):
         bounds = bounds_of(run, held)
         strips = tuple(

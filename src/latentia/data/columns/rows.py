@@ -117,8 +117,8 @@ def _are_tuples(labels: Sequence[Any]) -> bool:
 def matched(frame: pd.DataFrame, spec: DataSpec, name: str = "data") -> pd.DataFrame:
     """Return the columns of a frame that a spec's table has, by name and in its order.
 
-    Columns beyond these are left out with a note. Ids, constants and other columns that are not modelled may be
-    missing, and so may labels and conditions.
+    Columns beyond these are left out with a note, and another order is noted too. Ids, constants and other columns that
+    are not modelled may be missing, and so may the label.
 
     Raises:
         DataError: for a frame without one of the columns, or with another value of one that is constant.
@@ -127,7 +127,7 @@ def matched(frame: pd.DataFrame, spec: DataSpec, name: str = "data") -> pd.DataF
         >>> import pandas as pd
         >>> from latentia.data.read import read_rows
         >>> frame = pd.DataFrame({"a": [1.5, 2.5], "b": [3.0, 1.0]})
-        >>> list(matched(frame[["b", "a"]], read_rows(frame).spec))
+        >>> list(matched(frame, read_rows(frame).spec))
         ['a', 'b']
     """
     places = {found: place for place, found in enumerate(column_names(frame))}
@@ -137,6 +137,10 @@ def matched(frame: pd.DataFrame, spec: DataSpec, name: str = "data") -> pd.DataF
     foreign = [each for each in places if each not in ours]
     if absent:
         raise DataError(_other(absent, foreign, name))
+    kept = [each for each in places if each in ours]
+    if kept != [each for each in ours if each in places]:
+        note = f"the columns of {name} stand in another order than the run's: they are matched by name"
+        warnings.warn(note, DataWarning, stacklevel=2)
     if foreign:
         note = f"{name} has columns that were not fitted, which are left out: {', '.join(foreign)}"
         warnings.warn(note, DataWarning, stacklevel=2)

@@ -1,0 +1,97 @@
+"""What a run gives back has the form of what went in."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import latentia as lt
+from latentia.errors import DataError, DataWarning, UsageError
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is read as an id:latentia.errors.DataWarning")
+
+
+def frame(n: int = 300) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    size = rng.normal(40, 5, n).round(1)
+    size[rng.random(n) < 0.1] = np.nan
+    return pd.DataFrame(
+        {
+            "id": [f"N{i:04d}" for i in range(n)],
+            "species": pd.Categorical(rng.choice(["ant", "bee", "cat"], n, p=[0.5, 0.3, 0.2])),
+            "size": size,
+            "legs": rng.integers(2, 9, n),
+            "wild": rng.random(n) < 0.3,
+            "seen": pd.Timestamp("2023-06-01") + pd.to_timedelta(rng.integers(0, 300, n), unit="D"),
+            "site": "Ulm",
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return lt.fit("gaussian-mixture", frame(), components=2, progress=False)
+
+
+def test_samples_of_a_frame_are_a_frame_with_its_columns_and_types(fitted):
+    given, made = frame(), fitted.sample(100, seed=0)
+    assert list(made.columns) == list(given.columns)
+    assert dict(made.dtypes) == dict(given.dtypes)
+    assert set(made["species"].dropna()) <= {"ant", "bee", "cat"}
+    assert made["id"].is_unique
+    assert made["id"].str.fullmatch(r"N\d{4}").all()
+    assert not set(made["id"]) & set(given["id"])
+    assert made["legs"].between(2, 8).all()
+    assert (made["site"] == "Ulm").all()
+    assert np.allclose(made["size"].dropna(), made["size"].dropna().round(1))
+    pd.testing.assert_frame_equal(made, fitted.sample(100, seed=0))
+
+
+def test_filled_rows_change_where_a_value_is_missing_and_nowhere_else(fitted):
+    holes = frame().set_index(np.arange(300) + 7)
+    filled = fitted.impute(holes, seed=1)
+    assert list(filled.index) == list(holes.index)
+    assert filled["size"].notna().all()
+    there = holes["size"].notna()
+    pd.testing.assert_frame_equal(filled[there], holes[there])
+    assert not filled.equals(fitted.impute(holes, seed=2))
+
+
+def test_likelihoods_are_matched_by_name_and_say_their_kind(fitted):
+    rows = frame().head(50)
+    nats = fitted.log_prob(rows)
+    assert nats.shape == (50,)
+    assert nats.dtype == torch.float64
+    assert fitted.log_prob_kind() == "exact"
+    with pytest.warns(DataWarning, match="another order"):
+        turned = fitted.log_prob(rows[rows.columns[::-1]])
+    assert torch.equal(nats, turned)
+    with pytest.raises(DataError, match="'size'"):
+        fitted.log_prob(rows.rename(columns={"size": "length"}))
+
+
+def test_codes_and_walks_of_frames():
+    rows = frame().drop(columns=["seen"])
+    run = lt.fit("vae", rows, latent_dim=2, epochs=1, progress=False)
+    assert run.encode(rows.head(5)).shape == (5, 2)
+    back = run.reconstruct(rows.head(5))
+    assert list(back.index) == list(rows.head(5).index)
+    walk = run.interpolate(rows.iloc[[0]], rows.iloc[[1]], steps=4)
+    assert walk.shape == (4, rows.shape[1])
+    moved = run.traverse(rows.iloc[[0]], steps=3)
+    assert moved.index.names == ["entry", "value"]
+    assert len(moved) == 6
+
+
+def test_who_cannot_fill_says_so():
+    run = lt.fit("kernel-density", np.random.default_rng(0).normal(size=(50, 2)), progress=False)
+    with pytest.raises(UsageError, match="does not fill missing entries; it can sample"):
+        run.impute(np.zeros((1, 2)))
+
+
+def test_a_million_rows_are_drawn_in_blocks(monkeypatch):
+    run = lt.fit("gaussian", np.random.default_rng(0).normal(size=(50, 2)), progress=False)
+    monkeypatch.setattr("latentia.runs.verbs._ROWS", 10)
+    blocks = list(run.tensors.samples(25, seed=0))
+    assert [len(block) for block in blocks] == [10, 10, 5]
+    assert torch.equal(torch.cat(blocks), run.tensors.sample(25, seed=0))
