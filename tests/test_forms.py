@@ -95,3 +95,27 @@ def test_a_million_rows_are_drawn_in_blocks(monkeypatch):
     blocks = list(run.tensors.samples(25, seed=0))
     assert [len(block) for block in blocks] == [10, 10, 5]
     assert torch.equal(torch.cat(blocks), run.tensors.sample(25, seed=0))
+
+
+def test_a_training_on_a_frame_resumes_to_the_same_bytes(tmp_path):
+    path = tmp_path / "rows.csv"
+    frame().to_csv(path, index=False)
+    options = {"latent_dim": 2, "batch_size": 50, "progress": False, "seed": 3}
+    whole = lt.fit("vae", path, out=tmp_path / "whole", epochs=4, **options)
+    lt.fit("vae", path, out=tmp_path / "parts", epochs=2, **options)
+    parts = lt.fit("vae", path, out=tmp_path / "parts", epochs=4, resume=True, **options)
+    ours, theirs = (each.recipe.objective.state_dict() for each in (whole, parts))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    again = lt.load(tmp_path / "parts")
+    pd.testing.assert_frame_equal(again.sample(20, seed=1), whole.sample(20, seed=1))
+
+
+@pytest.mark.parametrize("recipe", ["flow", "gan", "autoencoder"])
+def test_encoded_tables_load_and_resume(recipe, tmp_path):
+    options = {"batch_size": 50, "progress": False, "seed": 3}
+    whole = lt.fit(recipe, frame(), out=tmp_path / "whole", epochs=3, **options)
+    lt.fit(recipe, frame(), out=tmp_path / "parts", epochs=1, **options)
+    parts = lt.fit(recipe, frame(), out=tmp_path / "parts", epochs=3, resume=True, **options)
+    ours, theirs = (each.recipe.objective.state_dict() for each in (whole, parts))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert type(lt.load(tmp_path / "parts").model).__name__ == "EncodedTable"

@@ -23,7 +23,7 @@ class Margin:
 
     def to_json(self) -> dict[str, Any]:
         """Return the margin as JSON values."""
-        return asdict(self)
+        return asdict(self) | {"rates": list(self.rates)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Margin":
