@@ -16,6 +16,7 @@ from latentia.core.objective import Batch
 from latentia.data.domains import in_domains
 from latentia.data.ingest.files import ACCEPTED, FileOptions, is_folder, is_table, is_text, read_file
 from latentia.data.ingest.layout import TextOptions
+from latentia.data.ingest.parts import chosen_part, parts_of
 from latentia.data.ingest.raw import Raw
 from latentia.data.ingest.tables import TableReading, declared_columns, read_table
 from latentia.data.ingest.torch_dataset import read_items
@@ -64,7 +65,8 @@ def read_rows(
         like: the spec of rows that a table's are to be like: its columns are found by name, and its categories
             numbered as there.
         split: train, validation, test or all. A named set without an official split, and own data, are split
-            by seed into 80, 10 and 10 %. None: the training part of a named set, all of own data.
+            by seed into 80, 10 and 10 %. None: the training part of a named set, all of own data. A folder of images
+            with subfolders train and test, and a .npz file with x_train and x_test, have these parts.
         seed: of the split, and of toy sets.
         resize: (height, width), or one number for both, for folders of images.
         channels: 1 or 3, for folders of images.
@@ -119,8 +121,9 @@ def read_rows(
         return stream_of(data, declared, labels, name or "data")
     like = like if like is not None and len(like.event_shape) == 1 else None
     reading = TableReading(declared, labels, context, kinds, like)
-    rows = _own(data, reading, files, name or _title(data))
-    return rows if split is None else seeded_part(rows, split, seed)
+    part = chosen_part(parts_of(data), split, _title(data))
+    rows = _own(data, reading, replace(files, part=part), name or _title(data))
+    return rows if split is None or part is not None else seeded_part(rows, split, seed)
 
 
 def _domains(data: Mapping[str, Any], name: str, files: Mapping[str, Any], **reading: Any) -> Rows:

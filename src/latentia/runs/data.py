@@ -12,6 +12,7 @@ from torch import Tensor
 
 from latentia.data.encoding.margins import in_units_of, with_margins
 from latentia.data.encoding.table import can_encode
+from latentia.data.ingest.parts import parts_of
 from latentia.data.read import read_rows
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec
@@ -29,7 +30,10 @@ def is_named(data: Any) -> bool:
 
 
 def read_parts(data: Any, training: Training, **reading: Any) -> tuple[Rows | Stream, Rows | None]:
-    """Return the rows to train on and those held out: the parts of a named set, or a fraction (``validation``)."""
+    """Return the rows to train on and those held out: the parts of a named set, or a fraction (``validation``).
+
+    Of a folder or file that comes in parts, and no fraction, the validation part, or else the test part, is held out.
+    """
     seed = training.split_seed
     if is_named(data):
         if training.validation is not None:
@@ -38,11 +42,21 @@ def read_parts(data: Any, training: Training, **reading: Any) -> tuple[Rows | St
         return _known(parts[0], _called(parts[1], "validation", data) if isinstance(parts[1], Rows) else None)
     rows = read_rows(data, **reading)
     if training.validation is None:
-        return _known(rows, None)
+        return _known(rows, _official(data, rows, reading))
     if isinstance(rows, Stream):
         raise UsageError("validation needs rows that can be chosen by number; a DataLoader's cannot")
     kept, held_out = rows.split((1 - training.validation, training.validation), seed=seed)
     return _known(kept, _called(held_out, "held-out", rows.name))
+
+
+def _official(data: Any, rows: Rows | Stream, reading: Mapping[str, Any]) -> Rows | None:
+    """Return the validation part, or else the test part, of a folder or file that comes in parts; None of others."""
+    part = next((part for part in ("validation", "test") if part in parts_of(data)), None)
+    if part is None or isinstance(rows, Stream):
+        return None
+    alike: dict[str, Any] = {**reading, "support": str(rows.spec.support)}
+    held_out = read_rows(data, split=part, **alike)
+    return _called(held_out, "held-out", rows.name) if isinstance(held_out, Rows) else None
 
 
 def _known(rows: Rows | Stream, held_out: Rows | None) -> tuple[Rows | Stream, Rows | None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentia.data.encoding.margins import in_units_of
+from latentia.data.ingest.parts import parts_of
 from latentia.data.read import read_rows
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec
@@ -123,6 +124,8 @@ def held_out_rows(run: Run, data: Any = None, **reading: Any) -> Rows:
         data = run.data["name"] if run.data["named"] else _rows_held_out(run)
     if is_named(data):
         reading |= {"split": "test", "seed": run.data["split_seed"], "name": part_name("test", data)}
+    elif "test" in parts_of(data):
+        reading |= {"split": "test"}
     if run.spec.conditions and not isinstance(data, Rows):
         reading |= {"context": [condition.name for condition in run.spec.conditions]}
     try:
@@ -174,7 +177,8 @@ def _unlike(run: Run, rows: Rows | Stream) -> str:
 
 def _rows_held_out(run: Run) -> Rows:
     """Return the rows that ``fit`` has held out of the user's own data."""
-    if run.training.validation is None:
+    official = parts_of(run.data.get("path"))
+    if run.training.validation is None and run.held_out is None and not official:
         raise UsageError(
             f"the run was fitted to data of your own, {run.data['name']}, of which nothing was held out: "
             "give rows with data="

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from latentia.data.ingest import formats
 from latentia.data.ingest.csv import read_csv
 from latentia.data.ingest.layout import TextOptions
+from latentia.data.ingest.parts import array_parts, folder_parts
 from latentia.data.ingest.raw import Raw
 from latentia.data.ingest.regular import check_regular, kind_of
 from latentia.errors import DataError, UnknownNameError, UsageError
@@ -35,11 +40,13 @@ class FileOptions:
         text: of a table of text.
         resize: (height, width), or one number for both, of a folder's images.
         channels: 1 or 3, of a folder's images.
+        part: train, validation, test or all, of a file or folder that has parts.
     """
 
     text: TextOptions = field(default_factory=TextOptions)
     resize: int | tuple[int, int] | None = None
     channels: int | None = None
+    part: str | None = None
 
     def check(self, data: Any, title: str) -> None:
         """Raise `UsageError` where there is an option for other data than this."""
@@ -68,15 +75,13 @@ def read_file(path: Path, options: FileOptions) -> pd.DataFrame | Raw:
     if kind_of(path) is None:
         raise UnknownNameError(_absent(path))
     if path.is_dir():
-        from latentia.data.ingest.image_folder import read_images
-
-        return Raw(*read_images(path, options.resize, options.channels))
+        return _folder(path, options)
     check_regular(path)
     match ending(path):
         case ".npy":
             return Raw(formats.read_npy(path))
         case ".npz":
-            return _archive(path)
+            return _archive(path, options.part)
         case each if each in _TEXT:
             return _table(path, options.text)
         case ".parquet":
@@ -138,7 +143,17 @@ def _absent(path: Path) -> str:
     return f"{unknown('data set', str(path), datasets)}; and no file has this path"
 
 
-def _archive(path: Path) -> Raw:
+def _folder(path: Path, options: FileOptions) -> Raw:
+    from latentia.data.ingest.image_folder import read_images
+
+    folders = folder_parts(path) if options.part else {}
+    wanted = folders.values() if options.part == "all" else [folders.get(options.part or "", path)]
+    return _joined([Raw(*read_images(each, options.resize, options.channels)) for each in wanted], path)
+
+
+def _archive(path: Path, part: str | None) -> Raw:
+    if part is not None:
+        return _archived_parts(path, part)
     arrays = formats.read_npz(path)
     if {"data", "shape"} < arrays.keys() and {"indices", "row", "offsets"} & arrays.keys():
         return Raw(formats.read_sparse(path))
@@ -150,3 +165,31 @@ def _archive(path: Path) -> Raw:
             f"{path} holds {', '.join(arrays) or 'no numbers'}; name its array of rows x, its labels y"
         )
     return Raw(arrays[rows], next((arrays[key] for key in _LABEL_NAMES if key in arrays), None))
+
+
+def _archived_parts(path: Path, part: str) -> Raw:
+    """Read a part of a .npz file, or all of them, one after the other."""
+    with zipfile.ZipFile(path) as archive:
+        parts = array_parts(formats.array_names(archive))
+    wanted = parts.values() if part == "all" else [parts[part]]
+    raws = list[Raw]()
+    for rows, labels in wanted:
+        arrays = formats.read_npz(path, *filter(None, (rows, labels)))
+        raws.append(Raw(arrays[rows], arrays.get(labels or "")))
+    return _joined(raws, path)
+
+
+def _joined(parts: Sequence[Raw], path: Path) -> Raw:
+    """Return the rows of parts as those of one set.
+
+    Raises:
+        DataError: for rows of different shapes, and for labels of some parts only.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    arrays = [np.asarray(part.values) for part in parts]  # noqa: PD011  (no frame's)
+    labelled = {part.labels is not None for part in parts}
+    if len({array.shape[1:] for array in arrays}) > 1 or len(labelled) > 1:
+        raise DataError(f"the parts of {path} have rows of different shapes, or labels in some only")
+    labels = np.concatenate([np.asarray(part.labels) for part in parts]) if labelled == {True} else None
+    return Raw(np.concatenate(arrays), labels)
