@@ -187,7 +187,7 @@ def _joined(parts: Sequence[Raw], path: Path) -> Raw:
     """
     if len(parts) == 1:
         return parts[0]
-    arrays = [np.asarray(part.values) for part in parts]  # noqa: PD011  (no frame's)
+    arrays = [np.asarray(part.values) for part in parts]
     labelled = {part.labels is not None for part in parts}
     if len({array.shape[1:] for array in arrays}) > 1 or len(labelled) > 1:
         raise DataError(f"the parts of {path} have rows of different shapes, or labels in some only")

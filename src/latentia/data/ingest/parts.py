@@ -11,8 +11,12 @@ from latentia.data.ingest import formats
 from latentia.errors import DataWarning, UsageError
 from latentia.registry import datasets, unknown
 
-_PARTS = {"train": "train", "training": "train", "val": "validation", "valid": "validation"}
-_PARTS |= {"validation": "validation", "dev": "validation", "test": "test", "testing": "test"}
+_WORDS = {
+    "train": ("train", "training"),
+    "validation": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+_PARTS = {word: part for part, words in _WORDS.items() for word in words}
 _ROWS = r"x|imgs|images|data|features"
 _LABELS = r"y|labels?|targets?"
 _PART = "|".join(_PARTS)
