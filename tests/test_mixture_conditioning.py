@@ -269,9 +269,9 @@ def test_a_missing_value_is_an_error_unless_the_support_allows_it():
     with pytest.raises(DataError, match=r"NaN .* in 52 of 100 rows.*declare support='real or missing'"):
         lt.fit("gaussian-mixture", x, components=2, progress=False)
     with pytest.raises(
-        UsageError, match=r"^gaussian cannot take rows with missing values: .*gaussian-mixture"
+        UsageError, match=r"gradient cannot take rows with missing values: .*gaussian-mixture"
     ):
-        lt.recipes["gaussian"](with_missing)
+        lt.recipes["gaussian-mixture-gradient"](with_missing)
 
 
 def test_an_entry_that_no_row_has_is_an_error():
