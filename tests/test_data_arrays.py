@@ -18,10 +18,14 @@ from latentia.errors import DataError, DataWarning
 X = np.random.default_rng(0).normal(size=(30, 3))
 
 
+@pytest.mark.filterwarnings("ignore:.* masked, and read as missing:latentia.errors.DataWarning")
 def test_masked_entries_are_missing(tmp_path: Path):
     masked = np.ma.masked_array(X.copy(), mask=X > 1)
     masked.data[masked.mask] = -9999.0
-    rows = read_rows(masked)
+    with pytest.warns(
+        DataWarning, match=rf"data: {masked.mask.sum()} of 90 entries are masked, and read as missing"
+    ):
+        rows = read_rows(masked)
     assert str(rows.spec.support) == "real or missing"
     np.testing.assert_allclose(np.asarray(rows), np.where(X > 1, np.nan, X), rtol=1e-6)
     assert np.isfinite(masked).all()  # what was given is left as it is
@@ -31,6 +35,7 @@ def test_masked_entries_are_missing(tmp_path: Path):
         read_rows(np.ma.masked_all((4, 2)))
 
 
+@pytest.mark.filterwarnings("ignore:.* masked, and read as missing:latentia.errors.DataWarning")
 def test_a_masked_image_keeps_its_support():
     images = np.random.default_rng(0).integers(0, 256, (5, 4, 4), dtype=np.uint8)
     rows = read_rows(np.ma.masked_equal(images, images[0, 0, 0]))

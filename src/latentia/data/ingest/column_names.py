@@ -80,7 +80,7 @@ def has_names(first: Sequence[str], columns: Sequence[Sequence[str]], look: Look
     Example:
         >>> has_names(["age", "sex"], [["31", "45"], ["f", "m"]], Look())
         (True, True)
-        >>> has_names(["2019", "2020", "2021"], [["1.5"], ["2.5"], ["3.5"]], Look())
+        >>> has_names(["2019", "2020", "2021"], [["1.5"], ["0.5"], ["3.5"]], Look())
         (True, False)
         >>> has_names(["31", "f"], [["45", "27"], ["m", "f"]], Look())
         (False, True)

