@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from latentia.core.player import Optim
     from latentia.core.recipe import Recipe
     from latentia.core.train import train
+    from latentia.data.look import describe
     from latentia.data.spec import DataSpec, Support
     from latentia.metrics.two_sample import TestResult, two_sample_test
     from latentia.report.page import write_report
@@ -55,6 +56,7 @@ _HOMES = {
     "latentia.core.player": ("Optim",),
     "latentia.core.recipe": ("Recipe",),
     "latentia.core.train": ("train",),
+    "latentia.data.look": ("describe",),
     "latentia.data.spec": ("DataSpec", "Support"),
     "latentia.metrics.two_sample": ("TestResult", "two_sample_test"),
     "latentia.report.page": ("write_report",),
@@ -68,7 +70,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022  (in the order in which a reader meets them)
     "fit", "load", "evaluate", "doctor", "write_report", "two_sample_test", "train", "Run", "TestResult", "Recipe",
-    "Objective", "Batch", "Optim", "DataSpec", "Support",
+    "Objective", "Batch", "Optim", "DataSpec", "Support", "describe",
     "Generative", "Pathwise", "Density", "Bounded", "Encodes", "Decodes", "Translates", "Imputes", "SamplesContext",
     "recipes", "datasets", "metrics", "likelihoods", "priors", "posteriors", "divergences",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from latentia.cli.commands import default_folder, verbs
-from latentia.cli.tables import print_scores
+from latentia.cli.tables import print_columns, print_scores
 from latentia.errors import UsageError
 from latentia.options import Count, OneOf
 from latentia.registry import datasets
@@ -66,7 +66,16 @@ def fit(
     before = _stamp(path)
     reading = {"support": support, "labels": labels, "context": context, "columns": columns, "resize": resize}
     reading |= {"header": header, "index": index, "separator": separator}
-    run = fit_run(recipe, data, out=path, resume=resume, overwrite=overwrite, **reading, **options)
+    run = fit_run(
+        recipe,
+        data,
+        out=path,
+        resume=resume,
+        overwrite=overwrite,
+        on_start=_show_columns,
+        **reading,
+        **options,
+    )
     if run.interrupted:
         how = "with --resume in the place of --overwrite" if overwrite else "with --resume"
         raise KeyboardInterrupt(f"{path} is saved: the same command {how} goes on")
@@ -77,6 +86,14 @@ def fit(
     _judge(run, rows)
     print(path)
     return 0
+
+
+def _show_columns(run: Run) -> None:
+    """Print what the columns of a run's table are taken for."""
+    from latentia.data.columns.describe import HEADINGS, described
+
+    if run.spec.table:
+        print_columns(HEADINGS, described(run.spec.table))
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -70,6 +70,20 @@ def print_test(result: TestResult) -> None:
         _print(_points(result))
 
 
+def print_columns(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print what the columns of a table are, a line each: names and kinds, then numbers, then notes."""
+    first, kind, dtype, *numbers, notes = headings
+    table = _columns([], first=first)
+    for heading in (kind, dtype):
+        table.add_column(heading, no_wrap=True)
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column(notes)
+    for row in rows:
+        table.add_row(*row)
+    _print(table)
+
+
 def print_findings(findings: Sequence[Finding]) -> None:
     """Print what a diagnosis found, a line each."""
     table = _columns([], first="finding")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from latentia.core.model import Generative
+from latentia.data.columns.describe import HEADINGS, described
 from latentia.data.spec import DataSpec
 from latentia.errors import LatentiaError, RunError
 from latentia.figures.learning_curves import curves
@@ -103,6 +104,8 @@ def render(run: Run, held: HeldOut | None, note: str = "") -> str:
         title=f"{run.name or type(run.recipe.objective).__name__} on {run.data['name']}",
         about=_about(recipes[run.name] if run.name else type(run.recipe.objective)),
         facts=list(_facts(run, held)),
+        column_headings=HEADINGS,
+        columns=described(run.spec.table),
         note=note,
         findings=findings_of(run),
         scores=[_cells(score) for score in scores],
@@ -153,7 +156,7 @@ def _facts(run: Run, held: HeldOut | None) -> Iterator[tuple[str, str]]:
         yield "Classes", _listed(spec.classes)
     if spec.conditions:
         yield "Context", "; ".join(f"{each.name}, {each.choices}" for each in spec.conditions)
-    if spec.columns:
+    if spec.columns and not spec.table:
         yield "Columns", _listed(spec.columns)
     yield "Model", f"{type(run.model).__name__}, {_size(run)}"
     yield "Training", _training_done(run)

@@ -55,6 +55,7 @@ def fit(
     header: str = "auto",
     index: str = "auto",
     separator: str | None = None,
+    on_start: Callable[[Run], object] | None = None,
     on_epoch: OnEpoch | None = None,
     **options: Any,
 ) -> Run:
@@ -84,6 +85,7 @@ def fit(
         header: whether the first line of a table of text, such as CSV, holds the columns' names: auto, yes or no.
         index: whether its first column holds row names or row numbers, which are left out: auto, yes or no.
         separator: what stands between its fields: a character, ``tab`` or ``space``; None to find it.
+        on_start: is called with the run before its first step, once its data is read and its model is made.
         on_epoch: is called after each epoch with the run and the epoch's row of the history (epoch, step, the means
             of what was logged, the monitor's value). True stops the training there: what is written and returned is
             that of a training which ended; a density of codes that the recipe fits afterwards still follows. False or
@@ -120,6 +122,8 @@ def fit(
         return run
     if path is not None and resume and checkpoint is None:
         refuse_existing(path, overwrite=True)  # there is nothing to go on from: it begins anew
+    if on_start is not None:
+        on_start(run)
     called = None if on_epoch is None else partial(on_epoch, run)
     _train(run, rows, checkpoint, overwrite=overwrite or resume, progress=progress, on_epoch=called)
     while run.recipe.then is not None and not run.interrupted:
