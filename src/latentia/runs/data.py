@@ -155,11 +155,14 @@ def read_again(data: Mapping[str, Any], training: Training) -> tuple[Rows, Rows 
         reading |= data.get("text") or {}
         reading["context"] = [each.name for each in spec.conditions]
     try:
-        kept, held_out = read_parts(source, training, **reading)
+        kept, held_out = (
+            in_units_of(spec, part) if isinstance(part, Rows) else None
+            for part in read_parts(source, training, **reading)
+        )
     except LatentiaError:  # it was read once, so it is another file
         return None
-    same = isinstance(kept, Rows) and (len(kept), fingerprint(kept)) == (data["n"], data["fingerprint"])
-    return (kept, held_out) if same and isinstance(kept, Rows) else None
+    same = kept is not None and (len(kept), fingerprint(kept)) == (data["n"], data["fingerprint"])
+    return (kept, held_out) if same and kept is not None else None
 
 
 def _path(data: Any) -> Any:

@@ -98,6 +98,24 @@ def _table(path: Path, options: TextOptions) -> pd.DataFrame:
     table = read_csv(path, options)
     if table.shape[0] == 0:
         raise DataError(f"{path} is empty: as a table it has no rows; data is {ACCEPTED}")
+    return whole_beside_gaps(table)
+
+
+def whole_beside_gaps(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose columns of whole numbers are of whole numbers also where some are missing.
+
+    Example:
+        >>> import pandas as pd
+        >>> whole_beside_gaps(pd.DataFrame({"a": [1.0, None], "b": [1.5, None]})).dtypes.astype(str).tolist()
+        ['Int64', 'float64']
+    """
+    floats = [name for name, dtype in enumerate(table.dtypes) if dtype == "float64"]
+    for place in floats:
+        column = table.iloc[:, place].to_numpy()
+        gaps = np.isnan(column)
+        there = column[~gaps]
+        if gaps.any() and len(there) and (there == np.round(there)).all() and np.abs(there).max() < 2**53:
+            table.isetitem(place, table.iloc[:, place].astype("Int64"))
     return table
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from latentia.data.ingest.arrays import as_events, as_tensor, check_size, number_labels
+from latentia.data.ingest.units import in_own_units
 from latentia.data.ingest.unusual import without_mask
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support, infer_support
@@ -48,7 +49,7 @@ class Raw:
         labels, classes = self._labels(name)
         shape = tuple(x.shape[1:])
         spec = DataSpec(shape, support, columns=self.columns, categories=self.categories)
-        rows = Rows(x, spec, name=name)
+        rows = in_own_units(Rows(x, spec, name=name))
         return rows if labels is None else rows.with_labels(labels, classes)
 
     def _labels(self, name: str) -> tuple[Tensor | None, tuple[str, ...]]:
