@@ -93,7 +93,7 @@ def _show_columns(run: Run) -> None:
     from latentia.data.columns.describe import HEADINGS, described
 
     if run.spec.table:
-        print_columns(HEADINGS, described(run.spec.table))
+        print_columns(HEADINGS, described(run.spec.table), note=True)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

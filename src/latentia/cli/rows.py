@@ -85,7 +85,7 @@ def chosen(run: Run, rows: Rows, numbers: Sequence[int]) -> HeldOut:
         except DataError:  # the user may say what is given
             pass
     labels = some.labels if some.spec.classes == run.spec.classes else None
-    x = some.take(torch.arange(len(some))).x
+    x = some.spec.natural(some.take(torch.arange(len(some))).x)
     return HeldOut(x, labels, None, len(rows), conditions)
 
 

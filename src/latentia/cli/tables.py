@@ -70,8 +70,14 @@ def print_test(result: TestResult) -> None:
         _print(_points(result))
 
 
-def print_columns(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print what the columns of a table are, a line each: names and kinds, then numbers, then notes."""
+def print_columns(headings: Sequence[str], rows: Iterable[Sequence[str]], *, note: bool = False) -> None:
+    """Print what the columns of a table are, a line each: names and kinds, then numbers, then notes.
+
+    Args:
+        headings: of the columns.
+        rows: their cells.
+        note: print them beside the output, as notes are.
+    """
     first, kind, dtype, *numbers, notes = headings
     table = _columns([], first=first)
     for heading in (kind, dtype):
@@ -81,7 +87,7 @@ def print_columns(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Non
     table.add_column(notes)
     for row in rows:
         table.add_row(*row)
-    _print(table)
+    _print(table, note=note)
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
@@ -124,8 +130,8 @@ def _short(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _print(table: Table) -> None:
-    console = Console(markup=False, highlight=False, emoji=False)
+def _print(table: Table, *, note: bool = False) -> None:
+    console = Console(markup=False, highlight=False, emoji=False, stderr=note)
     if not console.is_terminal:
         console.width = _PIPED
     console.print(table)

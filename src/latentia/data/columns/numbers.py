@@ -113,7 +113,9 @@ def bounds(x: Numbers) -> dict[str, Any]:
     if not len(x):
         return {}
     low, high = x.min(), x.max()
-    walls = [side for side, end in (("low", low), ("high", high)) if (x == end).mean() >= _SEVERAL]
+    walls = [
+        side for side, end in (("low", low), ("high", high)) if (x == end).sum() >= max(2, _SEVERAL * len(x))
+    ]
     return {"low": _number(low), "high": _number(high)} | ({"walls": walls} if walls else {})
 
 
