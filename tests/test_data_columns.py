@@ -139,7 +139,7 @@ def test_columns_are_given_back_under_the_names_that_they_had():
 
 
 def test_moments_of_columns_far_from_zero_are_exact():
-    x = RNG.normal(size=(500, 2)) + [1.7e12, 0]
+    x = RNG.normal([1.7e12, 0], size=(500, 2))
     x[3, 1] = np.nan
     mean, spread, _ = moments(torch.from_numpy(x))
     offset = np.array([1.7e12, 0])
