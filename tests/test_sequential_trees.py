@@ -165,8 +165,10 @@ def test_probabilities_are_those_of_a_loop_over_rows():
         log_p = 0.0
         for i, (tree, cells) in enumerate(zip(model.trees, (2, 4, 4), strict=True)):
             same = tree.find(rows[:, :i]) == tree.find(row[None, :i])
-            inside = Counter(rows[same, i].nan_to_num(-1).tolist())
-            log_p += math.log((inside[float(row[i].nan_to_num(-1))] + 0.5) / (int(same.sum()) + cells / 2))
+            value = float(row[i].nan_to_num(-1))
+            inside, column = (Counter(each[:, i].nan_to_num(-1).tolist()) for each in (rows[same], rows))
+            q = (column[value] + 0.5) / (len(rows) + cells / 2)
+            log_p += math.log((inside[value] + cells / 2 * q) / (int(same.sum()) + cells / 2))
         expected.append(log_p)
     assert model.log_prob(every).tolist() == pytest.approx(expected, abs=1e-12)
 

@@ -19,9 +19,11 @@ class ColumnTree(nn.Module):
 
     A gap is a value as any other. In the order of a leaf's cells, n_c of its n values are in cell c, and
 
-        p(c | leaf) = (n_c + ½) / (n + C/2)
+        p(c | leaf) = (n_c + ½ C q_c) / (n + ½ C),  q_c = (N_c + ½) / (N + ½ C)
 
-    with C cells: a column's categories or bins, and one of gaps where it has them. Trees read categories by their
+    with C cells: a column's categories or bins, and one of gaps where it has them; N_c of all N rows are in c. A
+    leaf's pseudo-counts are ½ on average, and as frequent as the cells in the whole column: ½ in each would drown the
+    few rows of a leaf where a column has many categories. Trees read categories by their
     scores, gaps as a number below all others.
 
     Args:
@@ -35,7 +37,7 @@ class ColumnTree(nn.Module):
         threshold: (N,) where.
         leaf: (N,) number of a leaf, −1 of other nodes.
         starts: (L + 1,) where the values of each leaf begin in ``values``.
-        values: (n,) of the column, by leaf and then in ascending order, gaps last.
+        values: (n,) of the column, by leaf and then in ascending order; a gap is infinite, so that it is last.
         scores: (Σ K,) for the categories of each unordered predictor a number to split by.
     """
 
@@ -90,12 +92,13 @@ class ColumnTree(nn.Module):
         for name, value in nodes.items():
             setattr(self, name, value)
         leaf = self.find(x)
-        order = torch.argsort(values, stable=True)  # NaN is last
+        values = values.nan_to_num(torch.inf)
+        order = torch.argsort(values, stable=True)
         order = order[torch.argsort(leaf[order], stable=True)]
         self.values = values[order].contiguous()
         sizes = torch.bincount(leaf, minlength=int(self.leaf.max()) + 1)
         self.starts = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
-        self.cells.place(values[~values.isnan()])
+        self.cells.place(values[values.isfinite()])
 
     def features(self, x: Tensor) -> Tensor:
         """Return predictors (B, P) as the tree compares them, in float32."""
@@ -126,29 +129,36 @@ class ColumnTree(nn.Module):
         u = torch.rand(len(leaf), dtype=torch.float64, device=leaf.device)
         drawn = self.values[first + (u * size).long()]
         if not present:
-            return drawn
-        known = self.values[~self.values.isnan()]  # of all leaves, for one that holds gaps alone
+            return torch.where(drawn.isinf(), torch.nan, drawn)
+        known = self.values[~self.values.isinf()]  # of all leaves, for one that holds gaps alone
         return torch.where(size > 0, drawn, known[(u * len(known)).long()])
 
     def draw_from_cells(self, leaf: Tensor, *, present: bool = False) -> Tensor:
         """Draw a cell of each leaf (B,) by its probability, and a value in it; ``present``: not a gap."""
-        count = self.cells.count if present else self.cell_count
-        size = self._range(leaf, present)[1]
+        size, prior = self._range(leaf, present)[1], self._prior()
+        prior = prior[: self.cells.count] if present else prior
         u = torch.rand(len(leaf), dtype=torch.float64, device=leaf.device)
-        pseudo = torch.randint(count, (len(leaf),), device=leaf.device)
         seen = self._cell_of(self.draw_value(leaf, present=present))
-        cell = torch.where(u * (size + _PSEUDO_COUNT * count) < size, seen, pseudo)
+        pseudo = torch.multinomial(prior, len(leaf), replacement=True)
+        cell = torch.where(u * (size + prior.sum()) < size, seen, pseudo)
         inside = self.cells.draw(cell.clamp_max(self.cells.count - 1)).to(self.values)
         return torch.where(cell < self.cells.count, inside, torch.nan)
 
     def log_prob(self, x: Tensor, leaf: Tensor) -> Tensor:
-        """Return log p(x_j | leaf) of values (B,): log (n_c + ½)/(n + C/2), and that of x in its cell c; (B,) nats."""
+        """Return log p(x_j | leaf) of values (B,): log p(c | leaf), and that of x in its cell c; (B,) nats."""
         cell = self._cell_of(x)
         held, key = self._keys(), leaf * self.cell_count + cell
         counts = (torch.searchsorted(held, key, right=True) - torch.searchsorted(held, key)).double()
-        total = self._range(leaf, False)[1] + _PSEUDO_COUNT * self.cell_count
+        prior = self._prior()
+        total = self._range(leaf, False)[1] + prior.sum()
         within = self.cells.log_within(x.nan_to_num(0), cell.clamp_max(self.cells.count - 1))
-        return ((counts + _PSEUDO_COUNT) / total).log() + torch.where(x.isnan(), 0.0, within)
+        return ((counts + prior[cell]) / total).log() + torch.where(x.isnan(), 0.0, within)
+
+    def _prior(self) -> Tensor:
+        """Return the pseudo-counts of a leaf's cells, ½ C q: (C,)."""
+        counts = torch.bincount(self._cell_of(self.values), minlength=self.cell_count).double()
+        counts += _PSEUDO_COUNT
+        return counts * (_PSEUDO_COUNT * self.cell_count / counts.sum())
 
     def _keys(self) -> Tensor:
         """Return leaf · C + cell of each held value, in ascending order: (n,)."""
@@ -156,13 +166,13 @@ class ColumnTree(nn.Module):
         return leaf * self.cell_count + self._cell_of(self.values)
 
     def _cell_of(self, x: Tensor) -> Tensor:
-        return torch.where(x.isnan(), self.cells.count, self.cells.of(x.nan_to_num(0)))
+        return torch.where(x.isfinite(), self.cells.of(x.nan_to_num(0, 0, 0)), self.cells.count)
 
     def _range(self, leaf: Tensor, present: bool) -> tuple[Tensor, Tensor]:
         """Return where each leaf's values begin, and their number, without gaps where they must be present."""
         first, size = self.starts[leaf], self.starts[leaf + 1] - self.starts[leaf]
         if present:
-            gaps = torch.cat([self.starts[:1], self.values.isnan().cumsum(0)])
+            gaps = torch.cat([self.starts[:1], self.values.isinf().cumsum(0)])
             size = size - (gaps[first + size] - gaps[first])
         return first, size
 

@@ -131,7 +131,7 @@ class ParametricMargin(DensityMargin):
 
     Attributes:
         family: place of the family in `FAMILIES`.
-        constants: (4,) two shapes of the family, its location and scale, as SciPy has them; NaN where it has no shape.
+        constants: (4,) two shapes of the family, its location and scale, as SciPy has them; 0 where it has no shape.
     """
 
     family: Tensor
@@ -141,7 +141,7 @@ class ParametricMargin(DensityMargin):
         super().__init__()
         self.candidates = _OF_UNIT if support.kind == "unit" else _OF_REAL
         self.register_buffer("family", torch.tensor(FAMILIES.index(self.candidates[0])))
-        constants = torch.tensor([math.nan, math.nan, 0.0, 1.0], dtype=torch.float64)
+        constants = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64)
         self.register_buffer("constants", constants)
 
     def place(self, values: Tensor) -> None:
@@ -157,7 +157,7 @@ class ParametricMargin(DensityMargin):
             if fit is not None and math.isfinite(value) and value > best:
                 best = value
                 self.family.fill_(FAMILIES.index(name))
-                shapes = [*fit[:-2], math.nan, math.nan][:2]
+                shapes = [*fit[:-2], 0.0, 0.0][:2]
                 self.constants.copy_(torch.tensor([*shapes, *fit[-2:]], dtype=torch.float64))
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -178,7 +178,7 @@ class ParametricMargin(DensityMargin):
     def _computed(self, function: str, x: Tensor) -> Tensor:
         from scipy import stats
 
-        shapes = [each for each in self.constants[:2].tolist() if not math.isnan(each)]
+        shapes = [each for each in self.constants[:2].tolist() if each > 0]
         family: Any = getattr(stats, FAMILIES[int(self.family)])
         found = getattr(family, function)(x.double().cpu().numpy(), *shapes, *self.constants[2:].tolist())
         return torch.from_numpy(found).to(self.constants)

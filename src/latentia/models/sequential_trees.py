@@ -112,8 +112,8 @@ class SequentialTreesModel(Generative, Imputes):
         for i, (j, tree) in enumerate(zip(self.order, self._trees(), strict=True)):
             missing, leaf = many[:, j].isnan(), tree.find(many[:, self.order[:i]])
             drawn = self.draw(tree, leaf, present=True)
-            log_weights += torch.where(missing, 0.0, tree.log_prob(many[:, j], leaf))
             many[:, j] = torch.where(missing, drawn.to(many), many[:, j])
+            log_weights += torch.where(missing, 0.0, tree.log_prob(many[:, j], leaf))
         chosen = torch.multinomial(log_weights.view(-1, _DRAWS).softmax(1), 1)[:, 0]
         return many[chosen + torch.arange(len(x), device=x.device) * _DRAWS]
 

@@ -24,7 +24,8 @@ def sequential_trees(
     """Sequential trees: each column is drawn from the leaf of a tree on the columns before it.
 
     p(x) = Π_j p(x_j | leaf of tree j that x_1, …, x_{j−1} reach); with numbers=binned,
-    p(x_j ∈ c | leaf) = (n_c + ½)/(n + C/2) for the n values in the leaf, n_c of them in cell c of C
+    p(x_j ∈ c | leaf) = (n_c + ½ C q_c)/(n + ½ C) for the n values in the leaf, n_c of them in cell c of C, and q_c the
+    frequency of c in the column with a pseudo-count of ½
 
     Args:
         data: what a row is.
