@@ -105,6 +105,7 @@ PLANTED: dict[str, list[tuple[dict, Facts]]] = {
         (VAE, Facts(epochs=EPOCHS, active_units=0.0)),
     ],
     "components-unused": [({}, Facts(held=(50.0, 0.4, 49.6)))],
+    "density-on-spikes": [({}, Facts(spikes=("gain: 90 % are 0",)))],
 }
 CASES = [(name, *case) for name, cases in PLANTED.items() for case in cases]
 

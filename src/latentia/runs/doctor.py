@@ -8,14 +8,15 @@ from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latentia.core.model import Generative, HasCritic
+from latentia.core.model import Bounded, Density, Generative, HasCritic
 from latentia.core.objective import Objective
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec
+from latentia.metrics.evaluation import measure_of
 from latentia.models.mixture import MixtureModel
 from latentia.networks.critic import batch_norm_layers
 from latentia.runs.conditioning import random_conditions
-from latentia.runs.diagnostics import adversarial, latent, learning
+from latentia.runs.diagnostics import adversarial, density, latent, learning
 from latentia.runs.diagnostics.finding import (
     Facts,
     Finding,
@@ -35,7 +36,7 @@ from latentia.runs.run import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-SYMPTOMS = (*learning.SYMPTOMS, *adversarial.SYMPTOMS, *latent.SYMPTOMS)
+SYMPTOMS = (*learning.SYMPTOMS, *adversarial.SYMPTOMS, *latent.SYMPTOMS, *density.SYMPTOMS)
 """What can be found while a training goes on."""
 
 _CHECKS = 20  # times that a training is examined in all; each takes a fraction of a millisecond
@@ -172,6 +173,7 @@ def facts_of(run: Run) -> Facts:
         active_units=_active_units(run),
         held=_held(run),
         strange_samples=_strange_samples(run),
+        spikes=_spikes(run),
     )
 
 
@@ -253,6 +255,22 @@ def _held(run: Run) -> tuple[float, ...]:
     if not isinstance(run.model, MixtureModel) or run.data["n"] is None:
         return ()
     return tuple((run.model.components.weights * run.data["n"]).tolist())
+
+
+def _spikes(run: Run) -> tuple[str, ...]:
+    """Return columns of numbers with one value in many rows, as "gain: 90 % are 0", of a model with a density."""
+    model = run.model
+    if not isinstance(model, Density | Bounded) or measure_of(model, run.spec) == "counting":
+        return ()
+    supports = dict(
+        zip(run.spec.columns, run.spec.support.columns or [run.spec.support] * run.spec.size, strict=False)
+    )
+    found = ((column.name, column.facts.get("spike")) for column in run.spec.table if column.name in supports)
+    return tuple(
+        f"{name}: {spike[1]:.0%} are {spike[0]}".replace("%", " %")
+        for name, spike in found
+        if spike and supports[name].measure == "Lebesgue"
+    )
 
 
 def _strange_samples(run: Run) -> float:

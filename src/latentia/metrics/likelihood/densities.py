@@ -1,6 +1,7 @@
 """Scores from densities and their bounds, always at β = 1, for the data as the user gave it."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from latentia.core.model import Bounded, Density
 from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.likelihood.repeats import unbounded
 from latentia.metrics.score import Score, mean_score
 from latentia.metrics.settings import MetricSettings
 from latentia.options import Count
@@ -78,8 +80,13 @@ def bits_per_dim(evaluation: Evaluation) -> Score:
     )
 
 
-def _nats(metric: str, rows: Tensor, evaluation: Evaluation, **facts: Any) -> Score:
-    return mean_score(metric, rows, unit="nats", measure=evaluation.measure, direction="higher", **facts)
+def _nats(
+    metric: str, rows: Tensor, evaluation: Evaluation, settings: Mapping[str, Any] | None = None, **facts: Any
+) -> Score:
+    said = {**(settings or {}), **unbounded(evaluation)}
+    return mean_score(
+        metric, rows, unit="nats", measure=evaluation.measure, direction="higher", settings=said, **facts
+    )
 
 
 def _drawn(evaluation: Evaluation, samples: int) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class Facts:
         active_units: entries of the code that move with the row, where that was scored.
         held: rows that each component of a mixture holds.
         strange_samples: fraction of samples with an entry that is not finite.
+        spikes: of a model with a density, columns of numbers of which many rows have exactly one value, and how many.
     """
 
     epochs: int = 0
@@ -76,6 +77,7 @@ class Facts:
     active_units: float | None = None
     held: tuple[float, ...] = ()
     strange_samples: float = 0.0
+    spikes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
