@@ -5,6 +5,7 @@ from torch import Tensor
 from latentia.metrics.evaluation import Evaluation
 
 _SPIKE = 0.1  # of the rows, that have one value
+_FEW = 3  # rows: fewer are chance
 _DISTINCT = 0.5  # distinct values, of the rows
 
 
@@ -40,7 +41,7 @@ def _said(x: Tensor) -> str:
         return ""
     counts = there.unique(return_counts=True)[1]
     most, distinct = float(counts.max()) / len(there), len(counts)
-    if most >= _SPIKE:
+    if most >= _SPIKE and counts.max() >= _FEW:
         return f"{most:.0%} of the rows have one value".replace("%", " %")
     return f"{distinct} values in {len(there)} rows" if distinct <= _DISTINCT * len(there) else ""
 
