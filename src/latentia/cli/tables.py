@@ -45,6 +45,12 @@ def print_scores(scores: Sequence[Score]) -> None:
         kind = f"{score.kind}: {score.reason}" if score.reason else score.kind
         table.add_row(score.metric, value, stderr, score.unit, kind, str(score.n))
     _print(table)
+    from latentia.data.copies import repeats_text
+    from latentia.metrics.score import REPEATS
+
+    repeats = [score.settings[REPEATS] for score in scores if REPEATS in score.settings]
+    if repeats:
+        print(repeats_text(repeats[0]))
 
 
 def print_test(result: TestResult) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
+from latentia.checks import keyword_options
 from latentia.core.objective import Batch
 from latentia.data.domains import in_domains
 from latentia.data.ingest.files import ACCEPTED, FileOptions, is_folder, is_table, is_text, read_file
@@ -39,6 +40,7 @@ def read_rows(
     like: DataSpec | None = None,
     split: str | None = None,
     seed: int = 0,
+    copies: str = "auto",
     resize: int | tuple[int, int] | None = None,
     channels: int | None = None,
     header: str = "auto",
@@ -68,6 +70,8 @@ def read_rows(
             by seed into 80, 10 and 10 %. None: the training part of a named set, all of own data. A folder of images
             with subfolders train and test, and a .npz file with x_train and x_test, have these parts.
         seed: of the split, and of toy sets.
+        copies: what a split by seed does with copies of rows: keep, group in one part, drop, or auto, which groups
+            those that chance does not explain. Official splits stay as they are.
         resize: (height, width), or one number for both, for folders of images.
         channels: 1 or 3, for folders of images.
         header: whether the first line of a table of text, such as CSV, holds the columns' names: auto, yes or no.
@@ -98,18 +102,19 @@ def read_rows(
             "index": index,
             "separator": separator,
         }
-        reading = {"support": support, "split": split, "seed": seed}
+        reading = {"support": support, "split": split, "seed": seed, "copies": copies}
         return _domains(data, name or " and ".join(map(str, data)), files, **reading, **options)
     declared = Support.parse(support) if isinstance(support, str) else support
     files = FileOptions(TextOptions(header, index, separator), resize, channels)
     files.check(data, _title(data))
     context, kinds = (context,) if isinstance(context, str) else tuple(context), declared_columns(columns)
-    if (context or kinds) and not (_is_frame(data) or is_table(data)):
+    if (context or kinds) and not (is_frame(data) or is_table(data)):
         said = f"context={list(context)}" if context else f"columns={kinds}"
         raise UsageError(
             f"{said} names columns, but {_title(data)} is no DataFrame and no CSV or parquet file"
         )
     if isinstance(data, str) and data in datasets:
+        options |= _treating(data, copies)
         return _named(data, declared, labels, split or "train", seed, name, options)
     if options:
         raise UsageError(
@@ -123,7 +128,7 @@ def read_rows(
     reading = TableReading(declared, labels, context, kinds, like)
     part = chosen_part(parts_of(data), split, _title(data))
     rows = _own(data, reading, replace(files, part=part), name or _title(data))
-    return rows if split is None or part is not None else seeded_part(rows, split, seed)
+    return rows if split is None or part is not None else seeded_part(rows, split, seed, copies)
 
 
 def _domains(data: Mapping[str, Any], name: str, files: Mapping[str, Any], **reading: Any) -> Rows:
@@ -140,6 +145,22 @@ def _domains(data: Mapping[str, Any], name: str, files: Mapping[str, Any], **rea
         parts[key] = rows
         first = first or (rows.spec if rows.spec.table and rows.spec.support.columns else None)
     return in_domains(parts, name)
+
+
+def _treating(name: str, copies: str) -> dict[str, str]:
+    """Return the option of a named set that says what a split does with copies; those with official parts have none.
+
+    Raises:
+        UsageError: where it would change a split that is official, or of images or draws.
+    """
+    if "copies" in keyword_options(datasets[name]):
+        return {"copies": copies}
+    if copies in ("group", "drop"):
+        raise UsageError(
+            f"copies={copies!r} is for tables without parts of their own; those of {name} stay as they are",
+            options=["copies"],
+        )
+    return {}
 
 
 def _named(
@@ -183,7 +204,7 @@ def _own(
             return read_items(data, support, name)
         case str() | Path():
             return _file(Path(data), reading, options, name)
-        case _ if _is_frame(data):
+        case _ if is_frame(data):
             return read_table(data if hasattr(data, "columns") else data.to_frame(), name, reading)
         case _ if is_structured(data):
             return read_table(frame_of_records(data, name), name, reading)
@@ -221,7 +242,7 @@ def _is_loader(data: Any) -> bool:
     if isinstance(data, IterableDataset) or (isinstance(data, list) and data and isinstance(data[0], Batch)):
         return True
     known = isinstance(data, Rows | Dataset | np.ndarray | Tensor | str | Path | list | tuple | dict)
-    if known or _is_frame(data) or is_sparse(data) or not isinstance(data, Iterable):
+    if known or is_frame(data) or is_sparse(data) or not isinstance(data, Iterable):
         return False
     if isinstance(data, Iterator):
         raise UsageError(
@@ -230,7 +251,8 @@ def _is_loader(data: Any) -> bool:
     return True
 
 
-def _is_frame(data: Any) -> bool:
+def is_frame(data: Any) -> bool:
+    """Whether data is a frame or a series of pandas, which is not imported for that."""
     pandas = sys.modules.get("pandas")  # a frame exists only where pandas has been imported
     return pandas is not None and isinstance(data, pandas.DataFrame | pandas.Series)
 

@@ -23,6 +23,9 @@ COLUMNS = (
 )  # fmt: skip
 """Of a table of scores: what is read first comes first, the settings, which may be long, last."""
 
+REPEATS = "repeats_of_training_rows"
+"""The setting that says which fraction of the rows that were scored repeats a row that was trained on."""
+
 
 @dataclass(frozen=True)
 class Score:

@@ -129,7 +129,7 @@ def _held_out(run: Run, rows: Any) -> tuple[HeldOut | None, str]:
     """Return the rows to show, or the reason why there are none, with which the page is still written."""
     if rows is not None:
         return choose(run, held_out_rows(run, rows), MOST_ROWS), ""
-    if not run.data["named"] and run.training.validation is None:
+    if not run.data["named"] and not run.training.validation:
         return None, "No held-out rows were given, so the page shows samples only."
     try:
         return choose(run, held_out_rows(run), MOST_ROWS), ""

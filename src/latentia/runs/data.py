@@ -1,7 +1,6 @@
 """The data of a run: read in parts, described in config.json, and the part held out found again."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -10,71 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentia.data.encoding.margins import in_units_of, with_margins
-from latentia.data.encoding.table import can_encode
-from latentia.data.ingest.parts import parts_of
-from latentia.data.read import read_rows
+from latentia.data.encoding.margins import in_units_of
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec
 from latentia.data.streams import Stream
-from latentia.errors import LatentiaError, UsageError
-from latentia.registry import datasets
+from latentia.errors import LatentiaError
 from latentia.runs.options import Training
+from latentia.runs.parts import is_named, part_name, read_parts
 
 _MOST = 1000  # rows whose values identify a set
-
-
-def is_named(data: Any) -> bool:
-    """Whether data is the name of a set."""
-    return isinstance(data, str) and data in datasets
-
-
-def read_parts(data: Any, training: Training, **reading: Any) -> tuple[Rows | Stream, Rows | None]:
-    """Return the rows to train on and those held out: the parts of a named set, or a fraction (``validation``).
-
-    Of a folder or file that comes in parts, and no fraction, the validation part, or else the test part, is held out.
-    """
-    seed = training.split_seed
-    if is_named(data):
-        if training.validation is not None:
-            raise UsageError(f"validation is for data without a validation part; {data!r} has one")
-        parts = [read_rows(data, split=part, seed=seed, **reading) for part in ("train", "validation")]
-        return _known(parts[0], _called(parts[1], "validation", data) if isinstance(parts[1], Rows) else None)
-    rows = read_rows(data, **reading)
-    if training.validation is None:
-        return _known(rows, _official(data, rows, reading))
-    if isinstance(rows, Stream):
-        raise UsageError("validation needs rows that can be chosen by number; a DataLoader's cannot")
-    kept, held_out = rows.split((1 - training.validation, training.validation), seed=seed)
-    return _known(kept, _called(held_out, "held-out", rows.name))
-
-
-def _official(data: Any, rows: Rows | Stream, reading: Mapping[str, Any]) -> Rows | None:
-    """Return the validation part, or else the test part, of a folder or file that comes in parts; None of others."""
-    part = next((part for part in ("validation", "test") if part in parts_of(data)), None)
-    if part is None or isinstance(rows, Stream):
-        return None
-    alike: dict[str, Any] = {**reading, "support": str(rows.spec.support)}
-    held_out = read_rows(data, split=part, **alike)
-    return _called(held_out, "held-out", rows.name) if isinstance(held_out, Rows) else None
-
-
-def _known(rows: Rows | Stream, held_out: Rows | None) -> tuple[Rows | Stream, Rows | None]:
-    """Return training and held-out rows of a table that know the margins of the first."""
-    if isinstance(rows, Stream) or not can_encode(rows.spec):
-        return rows, held_out
-    rows = with_margins(rows)
-    return rows, None if held_out is None else in_units_of(rows.spec, held_out)
-
-
-def part_name(part: str, name: str) -> str:
-    """Return what a part of a set is called, in messages and with scores.
-
-    Example:
-        >>> part_name("test", "digits"), part_name("held-out", "photos/cats.npy")
-        ('the test part of digits', 'the held-out part of cats.npy')
-    """
-    return f"the {part} part of {Path(name).name}"
 
 
 def own_part(data: Mapping[str, Any]) -> str:
@@ -102,6 +45,7 @@ def description(
         "n": len(rows) if isinstance(rows, Rows) else None,
         "fingerprint": fingerprint(rows) if isinstance(rows, Rows) else None,
         "split_seed": training.split_seed,
+        **({"split_rule": reading["split_rule"]} if reading["split_rule"] else {}),
         "spec": rows.spec.to_json(),
         **({"columns": reading["columns"]} if reading["columns"] else {}),
     }
@@ -150,6 +94,7 @@ def read_again(data: Mapping[str, Any], training: Training) -> tuple[Rows, Rows 
         return None
     spec = DataSpec.from_json(data["spec"])
     reading: dict[str, Any] = {"support": data["spec"]["support"], "like": spec}
+    reading |= {"split_rule": data.get("split_rule")}
     if not data["named"]:
         reading |= {"labels": data["labels"], "resize": data["resize"] and tuple(data["resize"])}
         reading |= data.get("text") or {}
@@ -157,7 +102,7 @@ def read_again(data: Mapping[str, Any], training: Training) -> tuple[Rows, Rows 
     try:
         kept, held_out = (
             in_units_of(spec, part) if isinstance(part, Rows) else None
-            for part in read_parts(source, training, **reading)
+            for part in read_parts(source, training, **reading)[:2]
         )
     except LatentiaError:  # it was read once, so it is another file
         return None
@@ -171,7 +116,3 @@ def _path(data: Any) -> Any:
         sources = {str(key): each if is_named(each) else _path(each) for key, each in data.items()}
         return None if None in sources.values() else sources
     return str(Path(data).resolve()) if isinstance(data, str | Path) and not is_named(data) else None
-
-
-def _called(rows: Rows, part: str, name: str) -> Rows:
-    return replace(rows, name=part_name(part, name))

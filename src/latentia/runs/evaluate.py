@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from latentia.data.copies import repeated
 from latentia.data.encoding.margins import in_units_of
 from latentia.data.ingest.parts import parts_of
 from latentia.data.read import read_rows
@@ -15,15 +16,17 @@ from latentia.data.spec import DataSpec
 from latentia.data.streams import Stream
 from latentia.errors import DataError, RunError, UsageError
 from latentia.metrics.evaluation import Evaluation
-from latentia.metrics.score import Score, table
+from latentia.metrics.score import REPEATS, Score, table
 from latentia.metrics.scoring import score
 from latentia.metrics.settings import EvaluationSettings
 from latentia.runs.build import seen_by
 from latentia.runs.conditioning import in_context_of
-from latentia.runs.data import fingerprint, is_named, own_part, part_name, read_again
+from latentia.runs.data import fingerprint, own_part, read_again
 from latentia.runs.entries import CONFIG, SCORES
 from latentia.runs.files import read_json, write_json
 from latentia.runs.load import load
+from latentia.runs.options import Training
+from latentia.runs.parts import copies_in, is_named, part_name
 from latentia.runs.run import Run
 
 if TYPE_CHECKING:
@@ -101,10 +104,23 @@ def scores(
         train_rows=lambda: _as_seen(run, train_rows(run)),
     )
     names = [metrics] if isinstance(metrics, str) else metrics
-    result = [replace(each, **about) for each in score(evaluation, names)]
+    repeats = _repeats(run, rows)
+    found = (replace(each, **about) for each in score(evaluation, names))
+    result = [replace(each, settings={**each.settings, **repeats}) for each in found]
     if folder is not None:
         write_scores(_with_new(before, result), folder)
     return result
+
+
+def _repeats(run: Run, rows: Rows) -> dict[str, float]:
+    """Return which fraction of a table's rows repeats a training row, where some do and it can be found out."""
+    if rows.spec.is_image:
+        return {}
+    try:
+        fraction = repeated(rows, train_rows(run))
+    except UsageError:  # the training rows are not there any more
+        return {}
+    return {REPEATS: fraction} if fraction else {}
 
 
 def _identity(run: Run) -> dict[str, Any]:
@@ -124,6 +140,8 @@ def held_out_rows(run: Run, data: Any = None, **reading: Any) -> Rows:
         data = run.data["name"] if run.data["named"] else _rows_held_out(run)
     if is_named(data):
         reading |= {"split": "test", "seed": run.data["split_seed"], "name": part_name("test", data)}
+        same = run.training if data == run.data["name"] else Training()
+        reading |= {"copies": copies_in(same, run.data.get("split_rule"))}
     elif "test" in parts_of(data):
         reading |= {"split": "test"}
     if run.spec.conditions and not isinstance(data, Rows):
@@ -178,7 +196,7 @@ def _unlike(run: Run, rows: Rows | Stream) -> str:
 def _rows_held_out(run: Run) -> Rows:
     """Return the rows that ``fit`` has held out of the user's own data."""
     official = parts_of(run.data.get("path"))
-    if run.training.validation is None and run.held_out is None and not official:
+    if not run.training.validation and run.held_out is None and not official:
         raise UsageError(
             f"the run was fitted to data of your own, {run.data['name']}, of which nothing was held out: "
             "give rows with data="

@@ -20,7 +20,7 @@ from latentia.errors import NonFiniteError, UsageError
 from latentia.registry import recipes
 from latentia.runs.build import build, with_training
 from latentia.runs.costs import Meter, read_costs
-from latentia.runs.data import description, read_parts
+from latentia.runs.data import description
 from latentia.runs.diagnostics.finding import Facts, TrainingLog, columns_of
 from latentia.runs.distributed import device_named, rank, world
 from latentia.runs.doctor import noticing, training_facts, why_not_finite
@@ -30,6 +30,7 @@ from latentia.runs.history import Row, read_rows
 from latentia.runs.loop import Loop
 from latentia.runs.monitor import make_monitor
 from latentia.runs.options import Training, split_options
+from latentia.runs.parts import read_parts, split_rule_of, tell_parts
 from latentia.runs.progress import print_finding, print_note, progress_bar
 from latentia.runs.renamed import current_options
 from latentia.runs.resume import as_begun, check_length, check_names, is_over, last_checkpoint, restore
@@ -116,7 +117,8 @@ def fit(
     kinds = declared_columns(columns)
     reading = {"support": support, "labels": labels, "context": context, "columns": kinds, "resize": resize}
     reading |= {"header": header, "index": index, "separator": separator}
-    run, rows = _prepared(recipe, data, path, reading, options)
+    reading["split_rule"] = split_rule_of(path if resume else None)
+    run, rows = _prepared(recipe, data, path, reading, options, progress=progress)
     checkpoint = last_checkpoint(run) if resume else None
     if checkpoint is not None and path is not None and _is_done(run, rows, checkpoint, path):
         return run
@@ -145,12 +147,21 @@ def _place(out: str | Path | None, *, overwrite: bool, resume: bool) -> Path | N
 
 
 def _prepared(
-    recipe: str | Recipe, data: Any, path: Path | None, reading: dict[str, Any], options: dict[str, Any]
+    recipe: str | Recipe,
+    data: Any,
+    path: Path | None,
+    reading: dict[str, Any],
+    options: dict[str, Any],
+    *,
+    progress: bool,
 ) -> tuple[Run, Rows | Stream]:
     """Return a run before its first step, and the rows to train on."""
     name = recipe if isinstance(recipe, str) else None
-    training, recipe_options = split_options(None if name is None else recipes[name], options)
-    rows, held_out = read_parts(data, training, **reading)
+    asked, recipe_options = split_options(None if name is None else recipes[name], options)
+    rows, held_out, validation = read_parts(data, asked, **reading)
+    training = replace(asked, validation=validation)
+    if progress:
+        tell_parts(rows, held_out, training, asked)
     made = build(recipe, rows.spec, recipe_options, training.seed) if isinstance(recipe, str) else recipe
     run = Run(
         name=name,

@@ -37,8 +37,11 @@ class Training:
             energy-distance
         patience: epochs without a better monitor after which to stop and restore the best weights
         stop_on: the monitor to stop by; patience is then 10 epochs by default
-        validation: fraction of the rows to hold out, for data that comes without a validation part
+        validation: fraction of the rows to hold out, for data that comes without a validation part; default: 0.1 of
+            files and frames with 200 rows or more, to score the run on; 0 holds out none
         split_seed: of the split into training, validation and test rows, for data that comes without one
+        copies: of rows, in such a split: keep them where the seed puts them, group those of one row in one part, drop
+            all but the first; default: group them where chance does not explain them
         checkpoint_every: steps between checkpoints; default: the first after three seconds, then one every half minute
     """
 
@@ -57,8 +60,9 @@ class Training:
     monitor: Annotated[str | None, OneOf("none", metrics)] = None
     patience: Count | None = None
     stop_on: Annotated[str | None, OneOf(metrics)] = None
-    validation: Annotated[float | None, Between(0, 1, "()")] = None
+    validation: Annotated[float | None, Between(0, 1, "[)")] = None
     split_seed: Seed = 0
+    copies: Annotated[str | None, OneOf("keep", "group", "drop")] = None
     checkpoint_every: Count | None = None
 
     def __post_init__(self) -> None:

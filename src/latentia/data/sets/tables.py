@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
@@ -12,12 +12,15 @@ from latentia.data.ingest.download import PublishedFile, fetch, side_by_side
 from latentia.data.ingest.raw import Raw
 from latentia.data.rows import Rows
 from latentia.data.spec import Support
-from latentia.data.splits import seeded_part
+from latentia.data.splits import COPIES, seeded_part
 from latentia.errors import DataError, UsageError
+from latentia.options import OneOf
 from latentia.registry import check_name, datasets, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Copies = Annotated[str, OneOf(*COPIES)]
 
 _FREMONT = "https://data.seattle.gov/api/views/65db-xm6k/rows.csv?accessType=DOWNLOAD"
 # A live export, which grows: its bytes cannot be known beforehand.
@@ -29,7 +32,7 @@ _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
 
 
 @datasets.register("fremont")
-def fremont(split: str = "train", seed: int = 0, *, export: str = "2019") -> Rows:
+def fremont(split: str = "train", seed: int = 0, *, export: str = "2019", copies: Copies = "auto") -> Rows:
     """Bicycles an hour over Seattle's Fremont Bridge, 24 counts a day and sidewalk, 7 classes (weekdays).
 
     Complete days only: days on which the clocks go forward lack an hour and are left out. From 21 April 2015
@@ -40,12 +43,13 @@ def fremont(split: str = "train", seed: int = 0, *, export: str = "2019") -> Row
         split: train, validation, test or all.
         seed: of the split.
         export: 2019 (the file of many textbooks) or 2025 (today's columns); it may be a later one of that form.
+        copies: of rows: keep, group in one part, drop, or auto.
     """
     check_name("export", export, _EXPORTS)
     counts, weekdays = daily_counts(fetch(_EXPORTS[export]))
     hours = tuple(f"{hour:02}:00" for hour in range(24))
     raw = Raw(counts, weekdays, Support("real"), _WEEKDAYS, hours)
-    return seeded_part(raw.rows("fremont"), split, seed)
+    return seeded_part(raw.rows("fremont"), split, seed, copies)
 
 
 _WINE = side_by_side(
@@ -59,7 +63,9 @@ _WINE = side_by_side(
 
 
 @datasets.register("wine-quality")
-def wine_quality(split: str = "train", seed: int = 0, *, label: str = "colour") -> Rows:
+def wine_quality(
+    split: str = "train", seed: int = 0, *, label: str = "colour", copies: Copies = "auto"
+) -> Rows:
     """Portuguese wines, 6,497 rows of 11 physical and chemical measurements; classes red and white.
 
     Split 80, 10 and 10 % by seed. Cortez and others (2009), UCI repository.
@@ -68,6 +74,7 @@ def wine_quality(split: str = "train", seed: int = 0, *, label: str = "colour") 
         split: train, validation, test or all.
         seed: of the split.
         label: what the classes are: colour, or the tasters' quality mark.
+        copies: of rows: keep, group in one part, drop, or auto.
     """
     if label not in ("colour", "quality"):
         raise UsageError(unknown("label", label, ("colour", "quality")))
@@ -78,7 +85,7 @@ def wine_quality(split: str = "train", seed: int = 0, *, label: str = "colour") 
     kinds = np.repeat(colours, [len(table) for table in tables])
     columns = tuple(str(column) for column in tables[0].columns if column != "quality")
     raw = Raw(values, kinds if label == "colour" else marks, Support("real"), columns=columns)
-    return seeded_part(raw.rows("wine-quality"), split, seed)
+    return seeded_part(raw.rows("wine-quality"), split, seed, copies)
 
 
 _GEYSER = PublishedFile(
@@ -89,15 +96,20 @@ _GEYSER = PublishedFile(
 
 
 @datasets.register("old-faithful")
-def old_faithful(split: str = "train", seed: int = 0) -> Rows:
+def old_faithful(split: str = "train", seed: int = 0, *, copies: Copies = "auto") -> Rows:
     """Eruptions of the Old Faithful geyser, 272 rows of duration and waiting time, classes long and short.
 
     In minutes. Split 80, 10 and 10 % by seed. Azzalini and Bowman (1990).
+
+    Args:
+        split: train, validation, test or all.
+        seed: of the split.
+        copies: of rows: keep, group in one part, drop, or auto.
     """
     table = read_csv(fetch(_GEYSER))
     columns = ("duration", "waiting")
     raw = Raw(table[list(columns)].to_numpy(), table["kind"].to_numpy(), Support("real"), columns=columns)
-    return seeded_part(raw.rows("old-faithful"), split, seed)
+    return seeded_part(raw.rows("old-faithful"), split, seed, copies)
 
 
 def daily_counts(path: Path) -> tuple[np.ndarray, np.ndarray]:
