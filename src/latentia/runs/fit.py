@@ -118,7 +118,9 @@ def fit(
     reading = {"support": support, "labels": labels, "context": context, "columns": kinds, "resize": resize}
     reading |= {"header": header, "index": index, "separator": separator}
     reading["split_rule"] = split_rule_of(path if resume else None)
-    run, rows = _prepared(recipe, data, path, reading, options, progress=progress)
+    run, rows = _prepared(recipe, data, path, reading, options)
+    if progress:
+        tell_parts(rows, run.held_out, run.training, options.get("validation"))
     checkpoint = last_checkpoint(run) if resume else None
     if checkpoint is not None and path is not None and _is_done(run, rows, checkpoint, path):
         return run
@@ -147,21 +149,13 @@ def _place(out: str | Path | None, *, overwrite: bool, resume: bool) -> Path | N
 
 
 def _prepared(
-    recipe: str | Recipe,
-    data: Any,
-    path: Path | None,
-    reading: dict[str, Any],
-    options: dict[str, Any],
-    *,
-    progress: bool,
+    recipe: str | Recipe, data: Any, path: Path | None, reading: dict[str, Any], options: dict[str, Any]
 ) -> tuple[Run, Rows | Stream]:
     """Return a run before its first step, and the rows to train on."""
     name = recipe if isinstance(recipe, str) else None
-    asked, recipe_options = split_options(None if name is None else recipes[name], options)
-    rows, held_out, validation = read_parts(data, asked, **reading)
-    training = replace(asked, validation=validation)
-    if progress:
-        tell_parts(rows, held_out, training, asked)
+    training, recipe_options = split_options(None if name is None else recipes[name], options)
+    rows, held_out, validation = read_parts(data, training, **reading)
+    training = replace(training, validation=validation)
     made = build(recipe, rows.spec, recipe_options, training.seed) if isinstance(recipe, str) else recipe
     run = Run(
         name=name,

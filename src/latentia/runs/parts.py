@@ -125,7 +125,7 @@ def _undivided(rows: Rows, training: Training) -> Rows:
 
 
 def notes_of(
-    rows: Rows | Stream, held_out: Rows | None, training: Training, asked: Training
+    rows: Rows | Stream, held_out: Rows | None, training: Training, asked: float | None
 ) -> Iterator[str]:
     """Yield what is to be said of a split: rows that are held out unasked, and copies.
 
@@ -133,11 +133,11 @@ def notes_of(
         rows: to train on.
         held_out: the others.
         training: as it is recorded.
-        asked: as it was given.
+        asked: the fraction that was given.
     """
     if held_out is None or isinstance(rows, Stream):
         return
-    if asked.validation != training.validation:
+    if asked is None and training.validation:
         yield (
             f"{len(held_out):,} of {len(rows) + len(held_out):,} rows are held out to score the run on "
             "(validation=0, or --validation 0, fits to all of them)"
@@ -154,7 +154,7 @@ def notes_of(
         yield "copies of a row are in one part (copies='keep', or --copies keep, splits all rows at random)"
 
 
-def tell_parts(rows: Rows | Stream, held_out: Rows | None, training: Training, asked: Training) -> None:
+def tell_parts(rows: Rows | Stream, held_out: Rows | None, training: Training, asked: float | None) -> None:
     """Print `notes_of` these, where this process is the one that prints."""
     if rank() == 0:
         for note in notes_of(rows, held_out, training, asked):
