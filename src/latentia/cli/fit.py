@@ -54,7 +54,7 @@ def fit(
 
     Examples:
         latentia fit RECIPE --data digits
-        latentia fit RECIPE --data rows.csv --validation 0.1 --out runs/mine
+        latentia fit RECIPE --data rows.csv --out runs/mine
         latentia fit RECIPE --data digits --resume
     """
     from latentia.runs.evaluate import held_out_rows

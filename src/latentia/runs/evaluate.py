@@ -113,8 +113,8 @@ def scores(
 
 
 def _repeats(run: Run, rows: Rows) -> dict[str, float]:
-    """Return which fraction of a table's rows repeats a training row, where some do and it can be found out."""
-    if rows.spec.is_image:
+    """Return which fraction of the held-out rows of the run's own table repeats a training row, where some do."""
+    if rows.spec.is_image or rows.name != own_part(run.data):
         return {}
     try:
         fraction = repeated(rows, train_rows(run))
