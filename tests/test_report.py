@@ -157,7 +157,9 @@ def mixture(folder: Path) -> Run:
 @pytest.fixture
 def bare(tmp_path: Path) -> Run:
     out = tmp_path / "bare"
-    return lt.fit("gaussian-mixture", table()[["a", "b"]], components=1, out=out, validation=0, progress=False)
+    return lt.fit(
+        "gaussian-mixture", table()[["a", "b"]], components=1, out=out, validation=0, progress=False
+    )
 
 
 @pytest.fixture(params=["vae", "conditional", "gan", "mixture"])
