@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
+import os
 import time
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +16,7 @@ import pytest
 import torch
 
 import latentia as lt
+from latentia.data.columns.rows import frame_of
 from latentia.data.copies import copy_numbers, expected_repeats, repeated, treatment
 from latentia.data.read import read_rows
 from latentia.data.rows import Rows
@@ -290,3 +294,55 @@ def test_copies_that_would_do_nothing_are_refused():
         UsageError, match="copies='group' is for tables without parts of their own; those of digits"
     ):
         lt.fit("gaussian", "digits", support="real", copies="group")
+
+
+# --- named tables -----------------------------------------------------------------------------------------------
+
+
+def published(name: str, split: str) -> Rows:
+    try:
+        return lt.datasets[name](split=split)
+    except DataError as error:
+        if "is not there" not in str(error):
+            raise
+        pytest.skip(f"{name}: {error}")
+
+
+def test_penguins_come_with_the_package_and_are_what_pandas_reads():
+    rows = lt.datasets["penguins"](split="all")
+    path = Path(lt.__file__).parent / "data/sets/penguins.csv"
+    assert hashlib.sha256(path.read_bytes()).hexdigest().startswith("f204db2c753b0937")
+    frame = pd.read_csv(path)
+    assert (len(rows), rows.spec.columns) == (344, tuple(frame.columns))
+    assert int(rows.x.isnan().sum()) == int(frame.isna().sum().sum()) == 19
+    assert frame_of(rows.x, rows.spec).equals(frame)
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "columns"),
+    [
+        ("adult", (29_305, 3_256, 16_281), 15),
+        ("nltcs", (16_181, 2_157, 3_236), 16),
+        ("dna", (1_600, 400, 1_186), 180),
+        ("mushrooms", (2_000, 500, 5_624), 112),
+        ("plants", (17_412, 2_321, 3_482), 69),
+    ],
+)
+@pytest.mark.skipif(
+    not os.environ.get("LATENTIA_DATA"), reason="LATENTIA_DATA names no folder of published files"
+)
+def test_official_parts_have_their_published_sizes(name, sizes, columns):
+    parts = [published(name, split) for split in ("train", "validation", "test")]
+    assert tuple(map(len, parts)) == sizes
+    assert {part.spec.size for part in parts} == {columns}
+
+
+@pytest.mark.skipif(
+    not os.environ.get("LATENTIA_DATA"), reason="LATENTIA_DATA names no folder of published files"
+)
+def test_adult_has_two_classes_and_gaps_and_nltcs_repeats_itself():
+    rows = published("adult", "test")
+    assert rows.spec.categories[-1] in ((), ("<=50K", ">50K"))
+    assert rows.spec.support.missing
+    assert int(published("adult", "all").x.isnan().sum()) == 6_465
+    assert 0.85 < repeated(published("nltcs", "test"), published("nltcs", "train")) < 0.95
