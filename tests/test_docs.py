@@ -62,7 +62,7 @@ def test_the_readmes_commands_can_be_typed(command):
 
 
 def test_the_readmes_python_runs_and_its_scores_are_printed_whole(tmp_path, monkeypatch, capsys):
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    block, table = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     exec(block.replace("epochs=60", "epochs=1, hidden=16, progress=False"), {})
     lines = capsys.readouterr().out.splitlines()
@@ -70,6 +70,10 @@ def test_the_readmes_python_runs_and_its_scores_are_printed_whole(tmp_path, monk
     assert {line.split()[0] for line in lines[1:]} >= {"elbo", "iwae", "mmd-test", "reconstruction-error"}
     assert max(map(len, lines)) <= 90
     assert {each.name for each in (tmp_path / "runs/digits").iterdir()} >= {"report.html", "scores.json"}
+    exec(f"import latentia as lt\n{table}", {})
+    made = (tmp_path / "made.csv").read_text().splitlines()
+    assert len(made) == 1001
+    assert made[0].startswith("species,island,bill_length_mm")
 
 
 MISTAKES = (ROOT / "docs/known-mistakes.md").read_text(encoding="utf-8")
