@@ -163,7 +163,10 @@ def test_bad_data_and_options_are_one_line_and_leave_nothing(
         ("sample RUN --given class=3", "gaussian-mixture is not conditional; it cannot be given class"),
         ("sample RUN --given three", "--given takes name=value, such as class=3; got 'three'"),
         ("sample RUN --n 0", "n must be at least 1; got 0"),
-        ("sample RUN --out rows.jpg", "rows.jpg must end in .png, for a picture, or .npy, for an array"),
+        (
+            "sample RUN --out rows.jpg",
+            "rows.jpg must end in .png, .csv, .parquet or .npy, or be a new folder for images",
+        ),
         ("evaluate RUN --data ROWS --metrics elbow", "unknown metric name 'elbow'; did you mean 'elbo'?"),
     ],
 )

@@ -36,7 +36,9 @@ def sample(
     out: Path | None = None,
     **options: Any,
 ) -> None:
-    """Draw samples: a grid of images, a scatter plot of points, or an array.
+    """Draw samples: a grid of images, a scatter plot of points, a table like the data, or an array.
+
+    Tables, arrays and folders of images are written in blocks: any number of rows takes little memory.
 
     A run may have sampling options of its own, such as rejection by the critic of an adversarial training:
     `latentia sample RUN --help` shows them.
@@ -44,21 +46,22 @@ def sample(
     Args:
         run: the run folder
         n: how many
-        given: what to condition on, such as class=3 or, of a number or angle, azimuth=0:90, the way from one to another
+        given: what to condition on, such as class=3 or, of a number or angle, azimuth=0:90, the way from one to
+            another; of a table also values of columns, such as age=40
         seed: of the draw; default: new samples each time
-        out: FILE.png or FILE.npy; default: sample.png or sample.npy in the run folder
+        out: FILE.png, FILE.csv, FILE.parquet, FILE.npy, or a new folder for single images; default: sample.png,
+            sample.csv or sample.npy in the run folder
 
     Examples:
         latentia sample runs/vae-digits
         latentia sample runs/vae-digits --n 1000 --seed 0 --out samples.npy
+        latentia sample runs/vae-penguins --n 100000 --given species=Adelie --out made.csv
         latentia sample runs/gan-ring --help
     """
-    from latentia.cli.pictures import write_rows
+    from latentia.cli.pictures import write_samples
     from latentia.runs.load import load
 
-    loaded = load(run)
-    rows = loaded.tensors.sample(n, conditions(given), seed, **options)
-    print(write_rows(rows, loaded, "sample", out))
+    print(write_samples(load(run), n, conditions(given), seed, out, options))
 
 
 @verbs.register("encode", group="Use a run")
@@ -71,14 +74,14 @@ def encode(
     layer: str | None = None,
     out: Path | None = None,
 ) -> None:
-    """Write the mean code of every row, as an array (n, d).
+    """Write the mean code of every row, as an array (n, d) or a table.
 
     Args:
         run: the run folder
         given: what to condition on, such as class=3, for conditional models; default: each row's own
         critic: encode by the critic of an adversarial run: what its last layer reads
         layer: the critic's layer to encode by instead, then implied, such as layers.2
-        out: FILE.npy; default: encode.npy in the run folder
+        out: FILE.npy, FILE.csv or FILE.parquet; default: encode.npy in the run folder
 
     Examples:
         latentia encode runs/vae-digits --data digits --out codes.npy
@@ -86,7 +89,7 @@ def encode(
     """
     import torch
 
-    from latentia.cli.pictures import write_array
+    from latentia.cli.pictures import write_numbers
     from latentia.cli.rows import chosen
     from latentia.report.report_rows import with_own
     from latentia.runs.load import load
@@ -95,8 +98,8 @@ def encode(
     rows = source.rows(loaded)
     blocks = (chosen(loaded, rows, block.tolist()) for block in torch.arange(len(rows)).split(1000))
     encode_rows = partial(loaded.features, layer=layer) if critic or layer else loaded.encode
-    codes = [with_own(block, lambda x, c: encode_rows(x, asked or c)) for block in blocks]
-    print(write_array(torch.cat(codes), out or run / "encode.npy"))
+    codes = torch.cat([with_own(block, lambda x, c: encode_rows(x, asked or c)) for block in blocks])
+    print(write_numbers(codes, [f"z{j}" for j in range(codes.shape[1])], out or run / "encode.npy"))
 
 
 @verbs.register("reconstruct", group="Use a run")
@@ -108,15 +111,15 @@ def reconstruct(
     given: tuple[str, ...] = (),
     out: Path | None = None,
 ) -> None:
-    """Encode rows and decode them again: a picture with the rows on top, or an array.
+    """Encode rows and decode them again: a picture with the rows on top, a table, or an array.
 
-    The array is (2, n, ...): the rows, and their reconstructions.
+    A table has the reconstructions; an array is (2, n, ...): the rows, and their reconstructions.
 
     Args:
         run: the run folder
         n: how many, from the first
         given: what to condition on, such as class=3, for conditional models; default: each row's own
-        out: FILE.png or FILE.npy; default: reconstruct.png or .npy in the run folder
+        out: FILE.png, FILE.csv, FILE.parquet or FILE.npy; default: reconstruct.png, .csv or .npy in the run folder
 
     Examples:
         latentia reconstruct runs/vae-digits
@@ -124,7 +127,7 @@ def reconstruct(
     """
     import torch
 
-    from latentia.cli.pictures import write_rows
+    from latentia.cli.pictures import table_of, write_rows
     from latentia.cli.rows import first
     from latentia.figures.plots import Frame, displacements
     from latentia.report.report_rows import seen, seen_spec, with_own
@@ -135,7 +138,9 @@ def reconstruct(
     x_hat = with_own(picked, lambda x, c: loaded.tensors.reconstruct(x, asked or c))
     x = seen(loaded, picked)
     plot = displacements(x, x_hat, Frame.around(x), seen_spec(loaded)) if x.shape[1:] == (2,) else None
-    print(write_rows(torch.stack([x, x_hat]), loaded, "reconstruct", out, columns=len(x), plot=plot))
+    table = partial(table_of, loaded, x_hat, asked or picked.conditions)
+    pair = torch.stack([x, x_hat])
+    print(write_rows(pair, loaded, "reconstruct", out, table=table, columns=len(x), plot=plot))
 
 
 @verbs.register("interpolate", group="Use a run")
@@ -149,7 +154,7 @@ def interpolate(
     given: tuple[str, ...] = (),
     out: Path | None = None,
 ) -> None:
-    """Walk from one row to another through their codes: a strip of images, a plot, or an array.
+    """Walk from one row to another through their codes: a strip of images, a plot, a table, or an array.
 
     Args:
         run: the run folder
@@ -157,12 +162,12 @@ def interpolate(
         steps: rows in the walk, both ends included
         path: of the codes
         given: what to condition on, such as class=3, for conditional models; default: the row's own
-        out: FILE.png or FILE.npy; default: interpolate.png or .npy in the run folder
+        out: FILE.png, FILE.csv, FILE.parquet or FILE.npy; default: interpolate.png, .csv or .npy in the run folder
 
     Examples:
         latentia interpolate runs/vae-digits --rows 3 14 --steps 12
     """
-    from latentia.cli.pictures import write_rows
+    from latentia.cli.pictures import table_of, write_rows
     from latentia.cli.rows import chosen, condition
     from latentia.runs.load import load
 
@@ -170,7 +175,8 @@ def interpolate(
     picked = chosen(loaded, source.rows(loaded), rows)
     asked = condition(picked, conditions(given))
     walk = loaded.tensors.interpolate(picked.given[0], picked.given[1], steps=steps, path=path, given=asked)
-    print(write_rows(walk, loaded, "interpolate", out, columns=steps))
+    table = partial(table_of, loaded, walk, asked)
+    print(write_rows(walk, loaded, "interpolate", out, table=table, columns=steps))
 
 
 @verbs.register("traverse", group="Use a run")
@@ -184,7 +190,7 @@ def traverse(
     given: tuple[str, ...] = (),
     out: Path | None = None,
 ) -> None:
-    """Move each entry of a row's code in turn: a grid with a line for each entry, a plot, or an array.
+    """Move each entry of a row's code in turn: a grid with a line for each entry, a plot, a table, or an array.
 
     Args:
         run: the run folder
@@ -192,20 +198,23 @@ def traverse(
         steps: values that each entry takes
         span: they go from -span to span
         given: what to condition on, such as class=3, for conditional models; default: the row's own
-        out: FILE.png or FILE.npy; default: traverse.png or .npy in the run folder
+        out: FILE.png, FILE.csv, FILE.parquet or FILE.npy; default: traverse.png, .csv or .npy in the run folder
 
     Examples:
         latentia traverse runs/vae-digits --row 5 --span 2
     """
     from latentia.cli.pictures import write_rows
     from latentia.cli.rows import chosen, condition
+    from latentia.runs.forms import moved
     from latentia.runs.load import load
 
     loaded = load(run)
     picked = chosen(loaded, source.rows(loaded), [row])
     asked = condition(picked, conditions(given))
     grid = loaded.tensors.traverse(picked.given[0], steps=steps, span=span, given=asked)
-    print(write_rows(grid, loaded, "traverse", out, columns=steps))
+    print(
+        write_rows(grid, loaded, "traverse", out, table=lambda: moved(grid, loaded.spec, span), columns=steps)
+    )
 
 
 @verbs.register("translate", group="Use a run")
@@ -218,23 +227,23 @@ def translate(
     domain: str | None = None,
     out: Path | None = None,
 ) -> None:
-    """Carry rows into another domain: a picture with the rows on top, or an array.
+    """Carry rows into another domain: a picture with the rows on top, a table, or an array.
 
-    The array is (2, n, ...): the rows, and their translations.
+    A table has the translations; an array is (2, n, ...): the rows, and their translations.
 
     Args:
         run: the run folder
         n: how many, from the first
         given: the domain to carry them into, such as domain=zebra, and what else the model is conditioned on
         domain: the old way to write --given domain=...
-        out: FILE.png or FILE.npy; default: translate.png or .npy in the run folder
+        out: FILE.png, FILE.csv, FILE.parquet or FILE.npy; default: translate.png, .csv or .npy in the run folder
 
     Examples:
         latentia translate runs/summer-winter --data summer/ --given domain=winter
     """
     import torch
 
-    from latentia.cli.pictures import write_rows
+    from latentia.cli.pictures import table_of, write_rows
     from latentia.cli.rows import first
     from latentia.report.report_rows import seen
     from latentia.runs.load import load
@@ -245,7 +254,8 @@ def translate(
     loaded, asked = load(run), conditions(given)
     picked = first(loaded, source.rows(loaded), n)
     pair = torch.stack([seen(loaded, picked), loaded.tensors.translate(picked.given, asked).cpu()])
-    print(write_rows(pair, loaded, "translate", out, columns=pair.shape[1]))
+    table = partial(table_of, loaded, pair[1], asked)
+    print(write_rows(pair, loaded, "translate", out, table=table, columns=pair.shape[1]))
 
 
 def conditions(given: Sequence[str]) -> dict[str, str]:

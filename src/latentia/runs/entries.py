@@ -16,8 +16,8 @@ COSTS = "costs.json"  # of the training: time, steps, parameters, operations
 STOPPED = "stopped.json"  # of a training that could not go on: why
 JUDGED = (SCORES, SAMPLES, REPORT, STOPPED)
 """What is said of a model; a new model makes it untrue."""
-SHOWN = ("sample", "encode", "reconstruct", "interpolate", "traverse", "translate")
-"""The verbs whose picture or array goes into the run's folder unless another file is named."""
+SHOWN = ("sample", "encode", "reconstruct", "interpolate", "traverse", "translate", "score", "impute")
+"""The verbs whose picture, table or array goes into the run's folder unless another file is named."""
 
 _FILES = {
     CONFIG,
@@ -25,7 +25,7 @@ _FILES = {
     METRICS,
     COSTS,
     *JUDGED,
-    *(f"{verb}.{end}" for verb in SHOWN for end in ("png", "npy")),
+    *(f"{verb}.{end}" for verb in SHOWN for end in ("png", "npy", "csv")),
 }
 _CLUTTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # of programs that show folders
 _CHECKPOINT = re.compile(r"\d{10,}\.safetensors")

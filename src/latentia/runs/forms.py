@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -71,6 +71,34 @@ def given_back(
     return frame
 
 
+def framed(
+    x: Tensor, spec: DataSpec, known: Mapping[str, Tensor] | None = None, draws: Draws | None = None
+) -> pd.DataFrame:
+    """Return natural rows (n, D) as a frame: of arrays too, whose columns without a name are called x0, x1, ...
+
+    Raises:
+        UsageError: for rows that are no vectors.
+    """
+    if spec.table:
+        return frame_of(x, spec, known, draws)
+    if len(spec.event_shape) != 1:
+        raise UsageError(f"rows of shape {spec.event_shape} are no table: write .npy or .png")
+    import pandas as pd
+
+    names = spec.columns or [f"x{j}" for j in range(spec.size)]
+    return pd.DataFrame(x.cpu().numpy(), columns=list(names))
+
+
+def joined(blocks: Iterable[Any]) -> Any:
+    """Return blocks of rows as one: frames, or tensors."""
+    parts = list(blocks)
+    if not is_frame(parts[0]):
+        return torch.cat(parts)
+    import pandas as pd
+
+    return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+
+
 def draws_of(seed: int | torch.Generator | None) -> Draws:
     """Return where what is made anew comes from: a stream of its own for a seed, or the generator."""
     if isinstance(seed, torch.Generator):
@@ -82,10 +110,21 @@ def traversed(x: Tensor, spec: DataSpec, span: float) -> pd.DataFrame:
     """Return natural rows (d, steps, D) as a frame, its index the entry of the code and the value that it takes."""
     import pandas as pd
 
-    frame = given_back(x.flatten(0, 1), spec, {})
+    frame = framed(x.flatten(0, 1), spec)
     values = torch.linspace(-span, span, x.shape[1]).tolist()
     frame.index = pd.MultiIndex.from_product([range(len(x)), values], names=["entry", "value"])
     return frame
+
+
+def moved(x: Tensor, spec: DataSpec, span: float) -> pd.DataFrame:
+    """Return natural rows (d, steps, D) as a frame whose first two columns are the entry and the value that it takes.
+
+    They are called so in the frame, unless the rows have columns of these names.
+    """
+    frame = traversed(x, spec, span)
+    taken = {str(each) for each in frame.columns}
+    names = [f"code {name}" if name in taken else name for name in frame.index.names]
+    return frame.rename_axis(index=names).reset_index()
 
 
 def filled(frame: pd.DataFrame, imputed: pd.DataFrame) -> pd.DataFrame:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, TypeVar
 
 from latentia.core.state import State
 from latentia.runs.diagnostics.finding import Finding
@@ -23,6 +23,9 @@ _SHOWN = {  # what is logged: how it is called here, for a bar has to fit into 8
     "loss": "loss",
 }
 _EVERY = 0.1  # seconds between redraws
+_LONG = 2.0  # seconds, after which work that goes on is shown
+
+S = TypeVar("S", bound=Sized)
 
 
 @contextmanager
@@ -62,6 +65,32 @@ def progress_bar(
             bar.update(task, completed=state.step, total=total, epoch=epoch, numbers="  ".join(numbers[:2]))
 
         yield move
+
+
+def counted(blocks: Iterable[S], total: int, title: str) -> Iterator[S]:
+    """Yield blocks of rows, and show on standard error how many there were once that takes more than two seconds."""
+    begun, done, move = time.monotonic(), 0, None
+    with ExitStack() as stack:
+        for block in blocks:
+            yield block
+            done += len(block)
+            if move is None and done < total and time.monotonic() - begun > _LONG:
+                move = stack.enter_context(_row_bar(title, total))
+            if move is not None:
+                move(done)
+
+
+@contextmanager
+def _row_bar(title: str, total: int) -> Generator[Callable[[int], None]]:
+    """Show a bar of rows, and yield the function that moves it to a number of them."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=16), MofNCompleteColumn())
+    bar = Progress(*columns, TextColumn("rows"), TimeRemainingColumn(), console=Console(stderr=True))
+    with _shown(bar):
+        task = bar.add_task(title, total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
 @contextmanager

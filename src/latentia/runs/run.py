@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,7 +19,7 @@ from latentia.data.spec import DataSpec
 from latentia.runs.build import model_of_rows, seen_spec
 from latentia.runs.costs import Costs
 from latentia.runs.folder import FORMAT, RunFolder
-from latentia.runs.forms import draws_of, filled, given_back, is_frame, traversed
+from latentia.runs.forms import draws_of, filled, given_back, is_frame, joined, traversed
 from latentia.runs.history import Row, table_of
 from latentia.runs.options import Training
 from latentia.runs.outside import by_name, outside_parts
@@ -129,9 +129,24 @@ class Run:
             UsageError: for a model that does not sample, a condition or an option that it does not take, an option's
                 value that is not allowed, a critic without a ratio.
         """
-        verbs = self.tensors
-        rows = verbs.sample(n, given, seed, **options)
-        return given_back(rows, self.spec, verbs.known(n, given), draws_of(seed))
+        return joined(self.samples(n, given, seed=seed, **options))
+
+    def samples(
+        self,
+        n: int,
+        given: Mapping[str, Any] | None = None,
+        *,
+        seed: int | torch.Generator | None = None,
+        **options: Any,
+    ) -> Iterator[Any]:
+        """Yield what ``sample`` returns, block by block, so that any number of rows takes little memory."""
+        verbs, draws = self.tensors, draws_of(seed)
+        known = verbs.known(n, given)
+        for rows in verbs.samples(n, given, seed, **options):
+            first, end = draws.first, draws.first + len(rows)
+            part = {name: values[first:end] for name, values in known.items()}
+            yield given_back(rows, self.spec, part, draws)
+            draws = replace(draws, first=end)
 
     @property
     def sampling_options(self) -> dict[str, Option]:

@@ -27,6 +27,7 @@ from latentia.models.encoded_table import EncodedTable
 from latentia.networks.conditioning import encoder_of
 from latentia.registry import check_name
 from latentia.runs.build import model_of_rows, seen_spec, transformed
+from latentia.runs.capable import capable
 from latentia.runs.conditioning import conditions_by_factor, values_of
 from latentia.runs.critic_ratio import CriticReading
 from latentia.runs.forms import numbers_of
@@ -178,9 +179,15 @@ class Verbs:
         seed: int | torch.Generator | None = None,
     ) -> Tensor:
         """Return rows whose missing entries are drawn given the others: (n, *event)."""
-        model, rows = self.require(Imputes), self.rows(x, gaps=True)
-        filled = model.impute(rows, self.context(len(rows), given), generator=self._generator(seed))
-        return self.spec.natural(filled)
+        model, rows = self._imputer(), self.rows(x, gaps=True)
+        context, generator = self.context(len(rows), given), self._generator(seed)
+        filled = [
+            model.impute(
+                part, None if context is None else context[start : start + len(part)], generator=generator
+            )
+            for start, part in zip(range(0, len(rows), _ROWS), rows.split(_ROWS), strict=True)
+        ]
+        return self.spec.natural(torch.cat(filled))
 
     @torch.no_grad()
     def decode(self, z: Tensor, given: Mapping[str, Any] | None = None) -> Tensor:
@@ -269,6 +276,13 @@ class Verbs:
         """Return rows as critics take them: encoded, where the rows of a table are."""
         rows, model = self.rows(x), self.model
         return model.encoding.likeliest(rows) if isinstance(model, EncodedTable) else rows
+
+    def _imputer(self) -> Imputes:
+        try:
+            return self.require(Imputes)
+        except UsageError as error:
+            others = ", ".join(capable(Imputes, self.spec)) or "none"
+            raise UsageError(f"{error}; recipes that fill missing entries of such rows: {others}") from None
 
     def _sampler(self) -> Sampler:
         self.require(Generative)

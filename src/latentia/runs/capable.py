@@ -1,0 +1,30 @@
+"""Which recipes can do something with data of a kind, found by making each of them for it."""
+
+from collections.abc import Iterator
+
+from latentia.data.spec import DataSpec
+from latentia.errors import LatentiaError
+from latentia.registry import recipes
+from latentia.runs.build import build, model_of_rows
+
+
+def capable(capability: type, spec: DataSpec) -> Iterator[str]:
+    """Yield the names of recipes whose models, with the default options and for these rows, have a capability.
+
+    Args:
+        capability: such as `latentia.core.model.Imputes`.
+        spec: what the rows are.
+
+    Example:
+        >>> from latentia.core.model import Imputes
+        >>> from latentia.data.spec import Support
+        >>> "gaussian-mixture" in capable(Imputes, DataSpec((2,), Support("real")))
+        True
+    """
+    for name in recipes:
+        try:
+            model = model_of_rows(build(name, spec, {}, 0))
+        except LatentiaError:  # it is for other rows
+            continue
+        if isinstance(model, capability):
+            yield name
