@@ -8,11 +8,13 @@ import pytest
 import torch
 from scipy import stats
 
+import latentia as lt
 from latentia.data.encoding.margins import with_margins
-from latentia.data.encoding.parts import Interval, OneHot, Sticks
+from latentia.data.encoding.parts import Interval, OneHot, Quantile, Sticks
 from latentia.data.encoding.table import STYLES, TableEncoding, can_encode
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
+from latentia.errors import UsageError
 from latentia.models.encoded_table import of_tables
 from latentia.models.gaussian import Gaussian
 
@@ -128,3 +130,52 @@ def test_only_tables_are_encoded():
     assert not can_encode(DataSpec((3,), Support("real")))
     assert can_encode(DataSpec((3,), Support.parse("real or missing")))
     assert not can_encode(DataSpec((1, 8, 8), Support.parse("unit or missing")))
+
+
+def skewed(n: int = 2000) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return np.stack([rng.lognormal(0, 1, n), rng.normal(0, 1, n) ** 3], axis=1)
+
+
+def test_quantile_normal_numbers_are_standard_normal_and_come_back():
+    """Kolmogorov's test of two margins of rows that the knots were not made of, at level 1e-4 each."""
+    spec = DataSpec((2,), Support("real"))
+    rows = with_margins(Rows(torch.tensor(skewed()), spec), quantiles=True)
+    encoding = TableEncoding("normal").on(rows.spec)
+    x = torch.tensor(skewed(4000)[2000:])
+    z = encoding.likeliest(x)
+    assert torch.allclose(encoding.inverse(z), x)
+    assert all(stats.kstest(column.numpy(), "norm").pvalue > 1e-4 for column in z.T)
+
+
+def test_the_density_of_a_quantile_normal_number_is_that_of_finite_differences():
+    part = Quantile(tuple(np.quantile(skewed()[:, 0], np.linspace(0, 1, 101)).tolist()))
+    x = torch.tensor([-1.0, 0.05, 0.7, 3.0, 40.0], dtype=torch.float64)
+    h = 1e-7
+    u = torch.full((5, 1), 0.5, dtype=torch.float64)
+    slope = (part.forward(x + h, u) - part.forward(x - h, u))[:, 0] / (2 * h)
+    assert torch.allclose(-part.log_noise(x, part.forward(x, u)), slope.log(), atol=1e-5)
+
+
+def test_a_value_of_many_rows_is_one_knot():
+    part = Quantile((0.0,) * 50 + tuple(np.linspace(0, 5, 51).tolist()))
+    zero = part.forward(torch.zeros(1, dtype=torch.float64), torch.full((1, 1), 0.5, dtype=torch.float64))
+    assert zero.item() == pytest.approx(stats.norm.ppf(25.5 / 101), abs=1e-9)  # the middle of 51 of 101
+
+
+def test_a_gaussian_of_skewed_numbers_is_better_by_quantiles_and_its_density_integrates_to_one():
+    x = skewed()[:, :1]
+    plain = lt.fit("gaussian", x, progress=False)
+    normal = lt.fit("gaussian", x, number_encoding="quantile-normal", progress=False)
+    assert normal.log_prob(x).mean() > plain.log_prob(x).mean() + 0.3
+    grid = torch.linspace(-30, 200, 400_001, dtype=torch.float64)[:, None]
+    assert torch.trapezoid(normal.log_prob(grid, samples=1).exp(), grid[:, 0]).item() == pytest.approx(
+        1, abs=2e-3
+    )
+    samples = np.asarray(normal.sample(2000, seed=0))[:, 0]
+    assert stats.ks_2samp(samples, x[:, 0]).pvalue > 1e-4
+
+
+def test_recipes_that_read_rows_as_they_are_refuse_another_form_of_numbers():
+    with pytest.raises(UsageError, match="number_encoding is for recipes of real vectors: vae reads"):
+        lt.fit("vae", np.eye(8, dtype=bool), number_encoding="quantile-normal", progress=False)

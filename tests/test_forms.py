@@ -119,3 +119,13 @@ def test_encoded_tables_load_and_resume(recipe, tmp_path):
     ours, theirs = (each.recipe.objective.state_dict() for each in (whole, parts))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert type(lt.load(tmp_path / "parts").model).__name__ == "EncodedTable"
+
+
+@pytest.mark.parametrize(("recipe", "metric"), [("flow", "elbo"), ("gan", "energy-distance")])
+def test_a_training_on_an_encoded_table_is_watched_by_scores_of_the_table(recipe, metric):
+    run = lt.fit(recipe, frame(), validation=0.3, epochs=2, progress=False, seed=1)
+    assert list(run.history.filter(like="validation_").columns) == [f"validation_{metric}"]
+    last = run.history[f"validation_{metric}"].iloc[-1]
+    assert np.isfinite(last)
+    scored = lt.evaluate(run, metrics=[metric]).iloc[0]
+    assert scored["value"] == pytest.approx(last, abs=4 * scored["stderr"] + 1e-6)

@@ -29,6 +29,7 @@ from latentia.models.critic_features import CriticFeatures
 from latentia.networks.critic import Critic
 from latentia.runs.build import build
 from latentia.runs.critic_ratio import CriticReading
+from latentia.runs.options import Training
 
 RESULTS = Path(__file__).parent / "results"
 METRICS = ("nearest-neighbour-accuracy", "linear-probe-accuracy")
@@ -52,7 +53,7 @@ def settle(critic: Critic, rows: Rows) -> None:
 
 def critics(recipe: str, train: Rows, epochs: int, seed: int) -> dict[str, Critic]:
     """Return a critic at the initialisation of a seed, and the same critic after training."""
-    first = build(recipe, train.spec, {}, seed).objective
+    first = build(recipe, train.spec, {}, Training(seed=seed)).objective
     first.begin(train)
     settle(CriticReading.of(first).critics[0], train)
     trained = lt.fit(recipe, train, epochs=epochs, seed=seed, progress=False)

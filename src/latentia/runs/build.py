@@ -19,10 +19,10 @@ from latentia.errors import UnfitError, UsageError
 from latentia.models.encoded_table import of_tables
 from latentia.networks.conditioning import encoder_of
 from latentia.registry import recipes
-from latentia.runs.options import Training
+from latentia.runs.options import NUMBER_ENCODINGS, Training
 
 
-def build(name: str, spec: DataSpec, options: Mapping[str, Any], seed: int) -> Recipe:
+def build(name: str, spec: DataSpec, options: Mapping[str, Any], training: Training) -> Recipe:
     """Make a registered recipe for data of a spec, its weights drawn from a seed.
 
     Where its model is not for a table's columns or gaps, it is made for their encoding as real vectors: with normal
@@ -30,9 +30,14 @@ def build(name: str, spec: DataSpec, options: Mapping[str, Any], seed: int) -> R
 
     Raises:
         UnfitError: for data that the recipe's model is not for, encoded or not.
+        UsageError: for an encoding of numbers, where none is needed.
     """
+    seed, unfit = training.seed, None
     try:
-        return _made(name, spec, options, seed)
+        plain = _made(name, spec, options, seed)
+        if training.number_encoding == NUMBER_ENCODINGS[0]:
+            return plain
+        _check_encoded(name, spec)
     except UnfitError as error:
         if not can_encode(spec):
             raise
@@ -40,10 +45,20 @@ def build(name: str, spec: DataSpec, options: Mapping[str, Any], seed: int) -> R
     try:
         one_hot = _encoded(name, spec, options, seed, TableEncoding("one-hot", seed))
     except UnfitError:
-        raise unfit from None
+        raise unfit or UnfitError(f"{name} does not take numbers in normal form") from None
     if not isinstance(one_hot.objective.model, Density):
         return one_hot
     return _encoded(name, spec, options, seed, TableEncoding("normal", seed))
+
+
+def _check_encoded(name: str, spec: DataSpec) -> None:
+    """Raise `UsageError` unless rows are real numbers that a recipe could read in another form."""
+    if len(spec.event_shape) != 1 or spec.support.kind != "real":
+        raise UsageError(
+            f"number_encoding is for recipes of real vectors: {name} reads {spec.support} rows as they are: leave it "
+            "out",
+            options=["number_encoding"],
+        )
 
 
 def _made(name: str, spec: DataSpec, options: Mapping[str, Any], seed: int) -> Recipe:

@@ -156,7 +156,7 @@ def _prepared(
     training, recipe_options = split_options(None if name is None else recipes[name], options)
     rows, held_out, validation = read_parts(data, training, **reading)
     training = replace(training, validation=validation)
-    made = build(recipe, rows.spec, recipe_options, training.seed) if isinstance(recipe, str) else recipe
+    made = build(recipe, rows.spec, recipe_options, training) if isinstance(recipe, str) else recipe
     run = Run(
         name=name,
         options=recipe_options,

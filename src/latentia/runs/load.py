@@ -95,5 +95,5 @@ def _rebuilt(config: Mapping[str, Any], recipe: Recipe | None) -> tuple[Training
     return (
         training,
         options,
-        build(str(config["recipe"]), spec, options, training.seed).after(config["stage"], training.seed),
+        build(str(config["recipe"]), spec, options, training).after(config["stage"], training.seed),
     )

@@ -15,6 +15,7 @@ from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.score import Score
 from latentia.metrics.scoring import default_metrics, score
 from latentia.metrics.settings import EvaluationSettings
+from latentia.models.encoded_table import EncodedTable, of_tables
 from latentia.registry import metrics
 from latentia.runs.build import model_of_rows, seen_by
 from latentia.runs.options import Training
@@ -55,7 +56,12 @@ class Monitor:
             model: the objective's, or its average.
             objective: what is kept with it: a critic, say, belongs to the generator that it was trained against.
         """
-        result = score(replace(self.evaluation, model=model), [self.name])[0]
+        scored = (
+            of_tables(model, known.encoding)
+            if isinstance(known := self.evaluation.model, EncodedTable)
+            else model
+        )
+        result = score(replace(self.evaluation, model=scored), [self.name])[0]
         if self.asked and self.best is None:
             self._check(result)
         if (

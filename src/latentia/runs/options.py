@@ -12,6 +12,7 @@ from latentia.registry import metrics, recipes, schedules, unknown
 from latentia.signatures import explanations as explanations
 from latentia.syntax import UnreadableError, signature_in
 
+NUMBER_ENCODINGS = ("standardised", "quantile-normal")
 PATIENCE = 10  # epochs; an adversary's samples may be worse for some, and recover
 
 
@@ -42,6 +43,8 @@ class Training:
         split_seed: of the split into training, validation and test rows, for data that comes without one
         copies: of rows, in such a split: keep them where the seed puts them, group those of one row in one part, drop
             all but the first; default: group them where chance does not explain them
+        number_encoding: of numbers, for recipes of real vectors; quantile-normal gives each column a standard normal
+            margin, which helps with skewed ones
         checkpoint_every: steps between checkpoints; default: the first after three seconds, then one every half minute
     """
 
@@ -63,6 +66,7 @@ class Training:
     validation: Annotated[float | None, Between(0, 1, "[)")] = None
     split_seed: Seed = 0
     copies: Annotated[str | None, OneOf("keep", "group", "drop")] = None
+    number_encoding: Annotated[str, OneOf(NUMBER_ENCODINGS)] = "standardised"
     checkpoint_every: Count | None = None
 
     def __post_init__(self) -> None:

@@ -43,6 +43,19 @@ def read_parts(
     large enough. Of a folder or file that comes in parts, and no fraction, the validation part, or else the test part,
     is held out.
     """
+    rows, held_out, fraction = _divided(data, training, split_rule, reading)
+    if isinstance(rows, Stream):
+        return rows, held_out, fraction
+    normal = training.number_encoding == "quantile-normal" and len(rows.spec.event_shape) == 1
+    if normal or can_encode(rows.spec):  # the margins of tables are known
+        rows = with_margins(rows, quantiles=normal)
+        held_out = None if held_out is None else in_units_of(rows.spec, held_out)
+    return rows, held_out, fraction
+
+
+def _divided(
+    data: Any, training: Training, split_rule: int | None, reading: dict[str, Any]
+) -> tuple[Rows | Stream, Rows | None, float | None]:
     seed, copies = training.split_seed, copies_in(training, split_rule)
     if is_named(data):
         return *_of_named(data, training, **reading, seed=seed, copies=copies), None
@@ -51,13 +64,13 @@ def read_parts(
         _refuse_split(training)
         return rows, None, fraction
     if fraction is None and parts_of(data):
-        return *_known(rows, _official(data, rows, reading)), None
+        return rows, _official(data, rows, reading), None
     if fraction is None and split_rule and _is_stored(data) and len(rows) >= LARGE:
         fraction = HELD_OUT
     if not fraction:
-        return *_known(_undivided(rows, training), None), fraction
+        return _undivided(rows, training), None, fraction
     parts = cut(rows, {"train": 1 - fraction, "held-out": fraction}, seed, copies)
-    return *_known(parts["train"], _called(parts["held-out"], "held-out", rows.name)), fraction
+    return parts["train"], _called(parts["held-out"], "held-out", rows.name), fraction
 
 
 def _of_named(data: str, training: Training, **reading: Any) -> tuple[Rows | Stream, Rows | None]:
@@ -65,7 +78,7 @@ def _of_named(data: str, training: Training, **reading: Any) -> tuple[Rows | Str
     if training.validation is not None:
         raise UsageError(f"validation is for data without a validation part; {data!r} has one")
     rows, held_out = (read_rows(data, split=part, **reading) for part in ("train", "validation"))
-    return _known(rows, _called(held_out, "validation", data) if isinstance(held_out, Rows) else None)
+    return rows, _called(held_out, "validation", data) if isinstance(held_out, Rows) else None
 
 
 def _official(data: Any, rows: Rows, reading: Mapping[str, Any]) -> Rows | None:
@@ -76,14 +89,6 @@ def _official(data: Any, rows: Rows, reading: Mapping[str, Any]) -> Rows | None:
     alike: dict[str, Any] = {**reading, "support": str(rows.spec.support)}
     held_out = read_rows(data, split=part, **alike)
     return _called(held_out, "held-out", rows.name) if isinstance(held_out, Rows) else None
-
-
-def _known(rows: Rows | Stream, held_out: Rows | None) -> tuple[Rows | Stream, Rows | None]:
-    """Return training and held-out rows of a table that know the margins of the first."""
-    if isinstance(rows, Stream) or not can_encode(rows.spec):
-        return rows, held_out
-    rows = with_margins(rows)
-    return rows, None if held_out is None else in_units_of(rows.spec, held_out)
 
 
 def split_rule_of(path: Path | None) -> int | None:

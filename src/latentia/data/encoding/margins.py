@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,11 +12,16 @@ from latentia.data.spec import DataSpec
 from latentia.data.support import Support
 
 _BLOCK = 65536
+_STEPS = 100  # of probability between the quantiles that are kept
 _PSEUDO = 0.5  # added to each count, so that no rate is 0
 
 
-def with_margins(rows: Rows) -> Rows:
+def with_margins(rows: Rows, *, quantiles: bool = False) -> Rows:
     """Return rows of a table whose spec knows the margins of its columns.
+
+    Args:
+        rows: of a table.
+        quantiles: whether those of numbers are to be known too.
 
     Example:
         >>> from latentia.data.spec import DataSpec
@@ -26,7 +32,8 @@ def with_margins(rows: Rows) -> Rows:
     """
     supports = rows.spec.support.columns or (rows.spec.support,) * rows.spec.size
     blocks = [batch.x.double() for batch in rows.blocks(_BLOCK)]
-    margins = [_margin(torch.cat([x[:, j] for x in blocks]), each) for j, each in enumerate(supports)]
+    columns = (torch.cat([x[:, j] for x in blocks]) for j in range(len(supports)))
+    margins = [_margin(x, each, quantiles) for x, each in zip(columns, supports, strict=True)]
     return replace(rows, spec=replace(rows.spec, margins=tuple(margins)))
 
 
@@ -41,7 +48,7 @@ def in_units_of(spec: DataSpec, rows: Rows) -> Rows:
     return replace(rows, spec=replace(rows.spec, **units))
 
 
-def _margin(x: Tensor, support: Support) -> Margin:
+def _margin(x: Tensor, support: Support, quantiles: bool) -> Margin:
     there = x[~x.isnan()]
     gaps = float((len(x) - len(there) + _PSEUDO) / (len(x) + 2 * _PSEUDO))
     levels = 2 if support.kind == "binary" else support.levels
@@ -50,4 +57,6 @@ def _margin(x: Tensor, support: Support) -> Margin:
         return Margin(gaps, rates=tuple((counts / counts.sum()).tolist()))
     if not len(there):
         return Margin(gaps)
-    return Margin(gaps, float(there.mean()), float(there.std(correction=0)) or 1.0)
+    # NumPy's, since torch.quantile takes at most 16 million numbers
+    known = tuple(np.quantile(there.numpy(), np.linspace(0, 1, _STEPS + 1)).tolist()) if quantiles else ()
+    return Margin(gaps, float(there.mean()), float(there.std(correction=0)) or 1.0, quantiles=known)

@@ -54,6 +54,44 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Quantile:
+    """A number as a standard normal one: z = Φ⁻¹(F(x)), with F the distribution over rows.
+
+    F is linear between known quantiles, and so is z between their normal scores; beyond the first and the last, z goes
+    on at the slope there. A value of many rows is one knot, at the middle of its probabilities.
+
+    Attributes:
+        quantiles: of the number, at equal steps of probability from 0 to 1; at least two differ.
+    """
+
+    quantiles: tuple[float, ...]
+    width: int = 1
+
+    def forward(self, x: Tensor, u: Tensor) -> Tensor:
+        """Return the normal score."""
+        knots, scores = self._knots(x.device)
+        return _linear(x.double(), knots, scores)[0][:, None].to(u.dtype)
+
+    def inverse(self, y: Tensor, u: Tensor | None) -> Tensor:  # noqa: ARG002
+        """Return the number that has a score."""
+        knots, scores = self._knots(y.device)
+        return _linear(y[:, 0].double(), scores, knots)[0].to(y.dtype)
+
+    def log_noise(self, x: Tensor, y: Tensor) -> Tensor:  # noqa: ARG002
+        """Return −log dz/dx, which turns the density of the score into the number's."""
+        knots, scores = self._knots(x.device)
+        return -_linear(x.double(), knots, scores)[1].log()
+
+    def _knots(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return distinct quantiles and their normal scores: (K,) each."""
+        q = torch.tensor(self.quantiles, dtype=torch.float64, device=device)
+        knots, which, counts = q.unique(return_inverse=True, return_counts=True)
+        grid = (torch.arange(len(q), dtype=torch.float64, device=device) + 0.5) / len(q)
+        middle = torch.zeros_like(knots).index_add(0, which, grid) / counts
+        return knots, ndtri(middle)
+
+
+@dataclass(frozen=True)
 class OneHot:
     """K categories as K numbers, 1 for the one that it is; two categories and ranks as one number.
 
@@ -218,6 +256,13 @@ class WithGaps:
         free = (_log_normal(z) - math.log(self.sd)).sum(1)
         there = self.value.log_noise(x.nan_to_num(), y[:, 1:]).double()
         return self.gap.log_noise(missing.to(x.dtype), y[:, :1]).double() + torch.where(missing, free, there)
+
+
+def _linear(x: Tensor, knots: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the piecewise linear function through (knots, values) at x, and its slope there: (B,) each."""
+    at = torch.bucketize(x.contiguous(), knots[1:-1], right=True)
+    slope = ((values[1:] - values[:-1]) / (knots[1:] - knots[:-1]))[at]
+    return values[at] + slope * (x - knots[at]), slope
 
 
 def _log_normal(z: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from latentia.data.encoding.parts import Interval, Number, OneHot, Part, Sticks, WithGaps
+from latentia.data.encoding.parts import Interval, Number, OneHot, Part, Quantile, Sticks, WithGaps
 from latentia.data.margins import Margin
 from latentia.data.randomness import uniforms
 from latentia.data.spec import DataSpec
@@ -23,7 +23,8 @@ class TableEncoding:
     to them. ``normal``: categories, ranks and gaps are standard normal numbers from intervals whose probabilities are
     their rates in the data, drawn anew each epoch; since the interval gives the value back, a density p of the vectors
     bounds that of the table: log p(x) ≥ E_q log p(y)/q(y | x). A column with gaps has a number more, which says
-    whether the value is missing; what stands for it is drawn.
+    whether the value is missing; what stands for it is drawn. Numbers are as they are, or standard normal where the
+    table's margins know their quantiles.
 
     Args:
         style: one of the two.
@@ -119,16 +120,18 @@ def _parts(spec: DataSpec, style: str) -> list[Part]:
 
 
 def _part(support: Support, margin: Margin, style: str) -> Part:
-    value = _value(replace(support, missing=False), margin.rates, style)
+    value = _value(replace(support, missing=False), margin, style)
     if not support.missing:
         return value
     gap = OneHot(2) if style == "one-hot" else Interval((1 - margin.gaps, margin.gaps))
-    return WithGaps(gap, value, margin.mean, margin.sd)
+    mean, sd = (0.0, 1.0) if isinstance(value, Quantile) else (margin.mean, margin.sd)
+    return WithGaps(gap, value, mean, sd)
 
 
-def _value(support: Support, rates: tuple[float, ...], style: str) -> Part:
+def _value(support: Support, margin: Margin, style: str) -> Part:
+    rates = margin.rates
     if support.levels is None and support.kind != "binary":
-        return Number()
+        return Quantile(margin.quantiles) if len(set(margin.quantiles)) > 1 else Number()
     if style == "one-hot":
         return OneHot(support.levels or 2, ordered=support.kind == "discrete")
     return Sticks(rates) if support.kind == "categorical" and len(rates) > 2 else Interval(rates)
