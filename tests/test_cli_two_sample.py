@@ -131,12 +131,11 @@ def test_the_help_names_every_method_and_correction(capsys: pytest.CaptureFixtur
         ("a.npy b.npy --correction none", 2, "unknown --correction 'none'"),
         ("a.npy b.npy --permutation 9", 2, "did you mean '--permutations'?"),
         ("a.npy b.csv --labels kind", 2, "a.npy is no table"),
-        ("a.csv b.csv", 1, "column 'kind' of b.csv holds 'q'; it is 'p' in all rows"),
         ("a.npy wide.npy", 2, "same number of dimensions; got x (30, 3), y (5, 4)"),
-        ("a.csv few.csv --labels kind", 1, "few.csv lacks the columns 'age', 'size'"),
+        ("a.csv few.csv --labels kind", 2, "only one of them has age, size"),
         ("a.npy nan.npy", 1, "nan.npy holds NaN or infinity in 1 of 5 rows"),
         ("a.npy b.npy --json nowhere/test.json", 1, "cannot write nowhere/test.json"),
-        ("codes.parquet codes.parquet", 1, "codes.parquet has columns of categories"),
+        ("a.csv b.npy --labels kind", 2, "b.npy is no table"),
     ],
 )
 @pytest.mark.usefixtures("tables")
@@ -146,7 +145,6 @@ def test_bad_input_is_one_line(
     np.save("wide.npy", np.random.default_rng(1).normal(size=(5, 4)))
     np.save("nan.npy", np.where(np.eye(5, 3) * np.eye(5)[:, :1], np.nan, 0.5))
     pd.DataFrame({"mass": [1.0, 2.0], "kind": ["p", "q"]}).to_csv("few.csv", index=False)
-    pd.DataFrame({"u": [1.0, 2.0], "v": pd.Categorical(["p", "q"])}).to_parquet("codes.parquet")
     assert main(["test", *words.split()]) == code
     complaint = capsys.readouterr().err
     assert message in complaint

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from latentia.errors import UsageError
@@ -9,8 +10,9 @@ from latentia.functional.checks import member
 from latentia.metrics.two_sample.classifier import classifier_test
 from latentia.metrics.two_sample.corrections import CORRECTIONS
 from latentia.metrics.two_sample.deep_kernel import deep_kernel
+from latentia.metrics.two_sample.frames import DISTANCES
 from latentia.metrics.two_sample.kernels import energy, mmd
-from latentia.metrics.two_sample.problem import Extractor, Sample, TwoSampleProblem, read_samples
+from latentia.metrics.two_sample.problem import Extractor, Sample, TwoSampleProblem, is_frame, read_samples
 from latentia.metrics.two_sample.ranks import kolmogorov_smirnov, mann_whitney
 from latentia.metrics.two_sample.result import TestOutcome, TestResult
 from latentia.metrics.two_sample.sliced import sliced_wasserstein
@@ -43,6 +45,7 @@ def two_sample_test(
     level: float = 0.05,
     *,
     correction: str = "holm",
+    distances: str | None = None,
     extractor: Extractor | None = None,
     **options: Any,
 ) -> TestResult:
@@ -55,13 +58,16 @@ def two_sample_test(
     Holm's adjusted p-values. Everything is computed in float64.
 
     Args:
-        x: (n, *event) array, tensor or list of points, each flattened; or a DataFrame of numbers.
+        x: (n, *event) array, tensor or list of points, each flattened; or a DataFrame, also with words and gaps.
         y: (m, *event) points; m need not be n. Of two DataFrames the columns are matched by name.
         method: a name of `METHODS`.
         permutations: random splits to compare with, at least 1; ignored feature by feature.
         seed: of every draw.
         level: reject where p ≤ level.
         correction: of the features' own p-values, "holm" or "benjamini-hochberg".
+        distances: how the columns of two DataFrames are measured: "standardised", each divided by its standard
+            deviation in both (default), "ranks" instead of the numbers, or "raw". Two categories are 1 apart, and a
+            missing value is one more category, or 1 away from the column's mean. Arrays are taken as they are.
         extractor: makes of each sample the (n, …) features that are tested instead, such as a network's.
         options: of the method, as ``bandwidth`` of "mmd", ``projections`` of "sliced-wasserstein", ``classifier``,
             ``folds`` and ``refit`` of "classifier", ``steps`` of "deep-kernel".
@@ -88,11 +94,23 @@ def two_sample_test(
     answer = member(METHODS, method, "method")
     member(CORRECTIONS, correction, "correction")
     _check_options(method, answer, options)
-    a, b, names = read_samples(x, y, extractor)
+    measured = _distances(distances, compares_frames=is_frame(x) and is_frame(y) and extractor is None)
+    a, b, names = read_samples(x, y, extractor, measured)
     found = answer(TwoSampleProblem(a, b, names, permutations, seed, level, correction), **options)
+    about = {"distances": measured} if measured else {}
+    found = replace(found, settings={**found.settings, **about})
     return TestResult(
         **vars(found), reject=found.p_value <= level, level=level, n=len(a), m=len(b), method=method
     )
+
+
+def _distances(asked: str | None, *, compares_frames: bool) -> str:
+    """Return how columns are measured; an empty word where there are none."""
+    if asked is not None:
+        check_name("distances", asked, DISTANCES)
+        if not compares_frames:
+            raise UsageError(f"distances={asked!r} is for two DataFrames; arrays are taken as they are")
+    return (asked or "standardised") if compares_frames else ""
 
 
 def _check_options(method: str, answer: Callable[..., TestOutcome], options: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from latentia.data.ingest.arrays import as_tensor
 from latentia.errors import DataError, UsageError
 from latentia.functional.checks import point_sets
+from latentia.metrics.two_sample.frames import points_of_frames
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,19 +62,23 @@ class TwoSampleProblem:
                 raise DataError(f"{name} needs at least {points} points {why}; got {len(sample)}")
 
 
-def read_samples(x: Sample, y: Sample, extractor: Extractor | None) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+def read_samples(
+    x: Sample, y: Sample, extractor: Extractor | None, distances: str
+) -> tuple[Tensor, Tensor, tuple[str, ...]]:
     """Return two samples as (n, D) and (m, D) float64 points, and the names of the D features.
 
     Raises:
         UsageError: for widths or columns that differ.
-        DataError: for values that are no numbers or not finite, for fewer than 2 points, and for points that
-            are all equal.
+        DataError: for values that are not finite, for values of arrays that are no numbers, for fewer than 2 points,
+            and for points that are all equal.
     """
     if is_frame(x) and is_frame(y):
         y = _in_order(y, list(x.columns))
-    named = tuple(map(str, x.columns)) if is_frame(x) and extractor is None else ()
-    a, b = _values(x, "x", extractor), _values(y, "y", extractor)
-    names = named or tuple(",".join(map(str, place)) for place in np.ndindex(tuple(a.shape[1:]) or (1,)))
+    if extractor is None and is_frame(x) and is_frame(y):
+        a, b, names = points_of_frames(x, y, distances)
+    else:
+        a, b = _values(x, "x", extractor), _values(y, "y", extractor)
+        names = tuple(",".join(map(str, place)) for place in np.ndindex(tuple(a.shape[1:]) or (1,)))
     a, b = _flat(a, "x"), _flat(b, "y")
     point_sets(at_least=2, x=a, y=b)
     if bool((a == a[0]).all()) and bool((b == a[0]).all()):
@@ -123,8 +128,8 @@ def _numbers(frame: pd.DataFrame, name: str) -> np.ndarray:
     others = [str(column) for column in frame.columns if column not in numbers.columns]
     if others:
         raise DataError(
-            f"{name} has columns that are not numbers: {', '.join(others)}; drop them, or encode both samples "
-            "together by pandas.get_dummies"
+            f"{name} has columns that are not numbers: {', '.join(others)}; give both samples as DataFrames, or drop "
+            "them"
         )
     return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
 
