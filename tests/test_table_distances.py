@@ -21,7 +21,7 @@ METHODS = {"mmd": {}, "energy": {}, "sliced-wasserstein": {"projections": 30}}
 
 def frame(n: int, seed: int, shift: float = 0.0) -> pd.DataFrame:
     z = np.random.default_rng(seed).normal(size=(n, 3))
-    return pd.DataFrame((z + [shift, 0, 0]) * UNITS, columns=["a", "b", "c"])
+    return pd.DataFrame((z + np.array([shift, 0, 0])) * UNITS, columns=["a", "b", "c"])
 
 
 def rejections(method: str, n: int, repeats: int, shift: float = 0.0) -> int:
@@ -45,7 +45,7 @@ def test_a_shift_is_found_beside_a_column_a_thousand_times_as_wide(method):
 
 
 def test_scores_of_samples_see_the_narrow_column():
-    real, made = (torch.from_numpy(frame(300, s, s).to_numpy()).float() for s in (0, 1))
+    real, made = (torch.tensor(frame(300, s, s).to_numpy(copy=True)).float() for s in (0, 1))
     rows = Rows(real, SPEC)
     found = {
         how: scores(Evaluation.of(Given(made), rows, distances=how), "mmd-test")["mmd-test"]
