@@ -14,6 +14,7 @@ from latentia.data.columns.rows import frame_of, matched, natural
 from latentia.data.ingest.arrays import as_events, as_tensor
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
+from latentia.runs.options import checked_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +104,7 @@ def draws_of(seed: int | torch.Generator | None) -> Draws:
     """Return where what is made anew comes from: a stream of its own for a seed, or the generator."""
     if isinstance(seed, torch.Generator):
         return Draws(seed)
-    return Draws(None if seed is None else torch.Generator().manual_seed(seed))
+    return Draws(None if seed is None else torch.Generator().manual_seed(checked_seed("seed", seed)))
 
 
 def traversed(x: Tensor, spec: DataSpec, span: float) -> pd.DataFrame:
