@@ -46,6 +46,8 @@ COLUMNS = {
     "short": pd.Series([f"{each.month}/{each.day}/{each.year}" for each in DAYS]),
     "compact": pd.Series(DAYS.strftime("%Y%m%d").astype(int)),
     "days": pd.Series(DAYS.date),
+    "arrow days": pd.Series(DAYS).astype("date32[pyarrow]"),
+    "arrow hours": pd.Series(DAYS.tz_localize("UTC")).astype("timestamp[us, UTC][pyarrow]"),
     "one value": pd.Series(np.where(np.arange(N) % 3 == 0, None, "x")),
 }
 KINDS = {
@@ -58,7 +60,9 @@ KINDS = {
 KINDS |= {"truth with gaps": "boolean", "words": "categorical", "NA": "categorical", "zeros": "categorical"}
 KINDS |= {"unused": "categorical", "ordered": "ordinal", "one value": "constant"}
 KINDS |= dict.fromkeys(["real", "rounded", "single"], "real")
-KINDS |= dict.fromkeys(["date", "hours", "written", "short", "compact", "days"], "datetime")
+KINDS |= dict.fromkeys(
+    ["date", "hours", "written", "short", "compact", "days", "arrow days", "arrow hours"], "datetime"
+)
 
 
 def spec_of(frame: pd.DataFrame, declared=None) -> DataSpec:

@@ -5,6 +5,7 @@ from typing import Annotated
 from latentia.core.player import Optim
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec, require
+from latentia.data.support import Kind
 from latentia.models.gaussian import COVARIANCES, Gaussian, TrainableGaussian
 from latentia.models.mixture import GaussianWithGaps
 from latentia.objectives.closed_form.gaussian import SHRINKAGES, GaussianMLE
@@ -47,9 +48,10 @@ def gaussian(
         Statistical Analysis with Missing Data, section 11.2, for missing values; Ledoit and Wolf (2004),
         A well-conditioned estimator for large-dimensional covariance matrices; Chen et al. (2010), for oas.
     """
-    require(
-        data, "gaussian", ("real", "unit", "discrete"), missing=by == "closed-form" and shrinkage == "none"
-    )
+    with_gaps = by == "closed-form" and shrinkage == "none"
+    numbers = {each.kind for each in data.support.columns} == {"real"}  # some with gaps, some without
+    kinds: tuple[Kind, ...] = ("real", "unit", "discrete", *(["table"] if numbers and with_gaps else []))
+    require(data, "gaussian", kinds, missing=with_gaps)
     if data.support.missing:
         gaps = GaussianWithGaps(data, covariance=covariance)
         return Recipe(

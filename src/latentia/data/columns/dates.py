@@ -75,8 +75,7 @@ class Datetime:
         x = ((times - first) / np.timedelta64(1, unit)).astype(np.float64)
         steps = np.diff(np.unique(x)).astype(np.int64)
         step = int(np.gcd.reduce(steps)) if len(steps) else 1
-        zone = getattr(series.dt, "tz", None) if hasattr(series, "dt") else None
-        told = {"zone": str(zone)} if zone is not None else {}
+        told = {"zone": _zone(series)} if _zone(series) else {}
         return facts | {"unit": unit, "first": str(first), "step": step, **bounds(x), **told}
 
     def support(self, column: Column) -> Support | None:
@@ -191,6 +190,15 @@ def _parsed(words: pd.Series, form: str, name: str) -> pd.Series:
         told = " ".join(str(error).split(". ")[0].split())
         raise DataError(f"column {name!r} holds what is no date of the format {form}: {told}") from error
     return pd.Series(np.append(times, np.datetime64("NaT"))[codes])
+
+
+def _zone(series: pd.Series) -> str:
+    """Return the time zone of a column's type, empty where it has none, as Arrow's dates."""
+    import pandas as pd
+
+    dtype = series.dtype
+    zone = getattr(dtype.pyarrow_dtype if isinstance(dtype, pd.ArrowDtype) else dtype, "tz", None)
+    return "" if zone is None else str(zone)
 
 
 def _unit(times: np.ndarray) -> str:

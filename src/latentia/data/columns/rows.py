@@ -57,9 +57,6 @@ def support_of_rows(columns: Sequence[Column]) -> Support:
     different = {(support.kind, support.missing) for support in supports}
     if len(different) == 1 and supports[0].kind in ("real", "binary"):
         return supports[0]
-    kinds = {support.kind for support in supports}
-    if kinds == {"real"}:
-        return Support("real", missing=True)
     return Support("table", columns=tuple(supports))
 
 

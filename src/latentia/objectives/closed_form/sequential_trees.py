@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -93,8 +94,10 @@ def _fitted(features: Tensor, targets: Tensor, is_class: bool, leaf: int) -> Any
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     kind = DecisionTreeClassifier if is_class else DecisionTreeRegressor
-    fitted = kind(min_samples_leaf=leaf, random_state=0).fit(features.cpu().numpy(), targets.cpu().numpy())
-    return fitted.tree_
+    tree = kind(min_samples_leaf=leaf, random_state=0)
+    with warnings.catch_warnings():  # of many categories for few rows, which are categories all the same
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        return tree.fit(features.cpu().numpy(), targets.cpu().numpy()).tree_
 
 
 def _nodes(tree: Any, x: Tensor) -> dict[str, Tensor]:
