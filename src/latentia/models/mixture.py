@@ -297,23 +297,6 @@ class GaussianMixture(PlacedMixture):
         return GaussianMixture(data, components=K, covariance=self.family, gaps=self.gaps)
 
 
-class GaussianWithGaps(GaussianMixture):
-    """One Gaussian of rows with missing values: the density of which values are missing, and of the others.
-
-    Args:
-        data: what a row is.
-        covariance: form of Σ.
-    """
-
-    def __init__(self, data: DataSpec, *, covariance: str = "full") -> None:
-        super().__init__(data, components=1, covariance=covariance, gaps="modelled")
-
-    @property
-    def mean(self) -> Tensor:
-        """μ: (D,)."""
-        return self.components.means[0]
-
-
 class CategoricalMixture(PlacedMixture):
     """A mixture of products of categorical distributions, for binary entries of Bernoulli distributions.
 

@@ -7,7 +7,7 @@ from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec, require
 from latentia.data.support import Kind
 from latentia.models.gaussian import COVARIANCES, Gaussian, TrainableGaussian
-from latentia.models.mixture import GaussianWithGaps
+from latentia.models.gaussian_with_gaps import GaussianWithGaps
 from latentia.objectives.closed_form.gaussian import SHRINKAGES, GaussianMLE
 from latentia.objectives.em.mixture import MixtureEM
 from latentia.objectives.likelihood import MaximumLikelihood

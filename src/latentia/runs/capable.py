@@ -6,6 +6,7 @@ from latentia.data.spec import DataSpec
 from latentia.errors import LatentiaError
 from latentia.registry import recipes
 from latentia.runs.build import build, model_of_rows
+from latentia.runs.options import Training
 
 
 def capable(capability: type, spec: DataSpec) -> Iterator[str]:
@@ -23,7 +24,7 @@ def capable(capability: type, spec: DataSpec) -> Iterator[str]:
     """
     for name in recipes:
         try:
-            model = model_of_rows(build(name, spec, {}, 0))
+            model = model_of_rows(build(name, spec, {}, Training()))
         except LatentiaError:  # it is for other rows
             continue
         if isinstance(model, capability):

@@ -11,9 +11,7 @@ from latentia.core.objective import Batch
 from latentia.core.recipe import Recipe
 from latentia.core.state import State
 from latentia.core.train import BatchSource, train
-from latentia.data.batches import Batches
 from latentia.data.ingest.tables import declared_columns
-from latentia.data.resident import resident
 from latentia.data.rows import Rows
 from latentia.data.streams import Stream
 from latentia.errors import NonFiniteError, UsageError
@@ -35,6 +33,7 @@ from latentia.runs.progress import print_finding, print_note, progress_bar
 from latentia.runs.renamed import current_options
 from latentia.runs.resume import as_begun, check_length, check_names, is_over, last_checkpoint, restore
 from latentia.runs.run import Run
+from latentia.runs.stages import asked_of, enter_stage, plan
 
 OnEpoch = Callable[[Run, Row], object]
 """What ``fit`` calls after each epoch, with the run and the epoch's row of the history; True stops the training."""
@@ -178,26 +177,13 @@ def _is_done(run: Run, rows: Rows | Stream, checkpoint: Checkpoint, path: Path) 
         RunError: where more steps are done than are requested.
     """
     enter_stage(run, checkpoint.facts["stage"])
-    _, steps_per_epoch, steps = _plan(run, rows)
+    _, steps_per_epoch, steps = plan(run, rows)
     if is_over(run, checkpoint, path, steps):
         restore(run, checkpoint, path)
         return True
     check_names(run, checkpoint, path)
     check_length(run, checkpoint, steps, steps_per_epoch)
     return False
-
-
-def enter_stage(run: Run, stage: int) -> None:
-    """Give a run the recipe of a later stage, which its model's present weights are carried into."""
-    run.recipe, run.stage = run.recipe.after(stage - run.stage, run.training.seed), stage
-
-
-def asked_of(run: Run) -> Training:
-    """Return the training that a run's stage is to have: the options are meant for the first stage."""
-    asked = run.training
-    if run.stage == 0:
-        return asked
-    return Training(seed=asked.seed, device=asked.device, checkpoint_every=asked.checkpoint_every)
 
 
 def _train(
@@ -211,7 +197,7 @@ def _train(
 ) -> None:
     """Train a run to its end, or on to it from a checkpoint; its folder is made at the first thing written."""
     recipe, asked = run.recipe, asked_of(run)
-    source, steps_per_epoch, steps = _plan(run, rows)
+    source, steps_per_epoch, steps = plan(run, rows)
     recipe.objective.to(device_named(asked.device))
     facts = training_facts(recipe.objective, asked, run.spec, -(-steps // steps_per_epoch))
     reporting = progress and run.stage == 0 and rank() == 0
@@ -298,40 +284,3 @@ def _folder(run: Run, *, overwrite: bool, begun: bool) -> RunFolder | None:
     if run.path is None or rank() != 0:
         return None
     return RunFolder(run.path, run.config(), run.recipe.objective, overwrite=overwrite, begun=begun)
-
-
-def _plan(run: Run, rows: Rows | Stream) -> tuple[BatchSource | Iterable[Batch], int, int]:
-    """Return the batches of a run's stage, how many steps make an epoch, and how many it is to have."""
-    asked = asked_of(run)
-    source, steps_per_epoch = _source(rows, run.recipe, asked)
-    return source, steps_per_epoch, asked.steps or (asked.epochs or run.recipe.epochs) * steps_per_epoch
-
-
-def _source(
-    rows: Rows | Stream, recipe: Recipe, asked: Training
-) -> tuple[BatchSource | Iterable[Batch], int]:
-    """Return the batches to train on, and how many steps make an epoch."""
-    if isinstance(rows, Stream):
-        if asked.batch_size is not None or recipe.batch_size is None:
-            raise UsageError(
-                "a DataLoader makes its own batches: batch_size, and recipes that read all rows at once, need rows"
-            )
-        if recipe.balanced:
-            raise UsageError(
-                "this recipe balances its batches by class, and a DataLoader makes its own: give rows"
-            )
-        if recipe.transform is not None:
-            raise UsageError(
-                "this recipe changes rows by their numbers, which a DataLoader's have not: give a Dataset or an array"
-            )
-        return replace(rows, seed=asked.seed), rows.steps_per_epoch
-    if recipe.transform is not None:
-        rows = rows.transformed(recipe.transform)
-    rows = resident(rows, device_named(asked.device))
-    size = recipe.batch_size
-    if size is not None and asked.batch_size is None:
-        size = min(size, len(rows))
-    # Without players no gradient is shared: every process then does the whole work, and all agree.
-    ours, all_of_us = (rank(), world()) if recipe.objective.players() else (0, 1)
-    batches = Batches(rows, size, asked.seed, ours, all_of_us, balanced=recipe.balanced)
-    return batches, batches.steps_per_epoch
