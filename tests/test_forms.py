@@ -129,3 +129,13 @@ def test_a_training_on_an_encoded_table_is_watched_by_scores_of_the_table(recipe
     assert np.isfinite(last)
     scored = lt.evaluate(run, metrics=[metric]).iloc[0]
     assert scored["value"] == pytest.approx(last, abs=4 * scored["stderr"] + 1e-6)
+
+
+def test_labels_that_were_given_come_back_by_name():
+    rows = frame().drop(columns=["seen"])
+    run = lt.fit("vae", rows, labels="species", conditional=True, latent_dim=2, epochs=1, progress=False)
+    given = ["ant", "cat", "bee"]
+    for name in ("class", "species"):
+        made = run.sample(3, {name: given}, seed=0)
+        assert made["species"].tolist() == given
+        assert made["species"].dtype == rows["species"].dtype

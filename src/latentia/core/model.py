@@ -139,7 +139,13 @@ class Translates(ABC):
 
 
 class Imputes(ABC):
-    """A model that fills the entries of rows that are missing."""
+    """A model that fills the entries of rows that are missing.
+
+    Attributes:
+        imputation: how it draws them, in words.
+    """
+
+    imputation: str = "exactly"
 
     @abstractmethod
     def impute(

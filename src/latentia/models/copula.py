@@ -73,6 +73,8 @@ class GaussianCopulaModel(Generative, Imputes):
         the rank likelihood for semiparametric copula estimation.
     """
 
+    imputation = "exactly for continuous columns, and by the weights of 32 draws for others"
+
     correlation: Tensor
 
     def __init__(self, data: DataSpec, *, margins: str = "kernel", bandwidth_factor: float = 1.0) -> None:

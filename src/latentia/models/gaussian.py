@@ -17,6 +17,7 @@ from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
 from latentia.functional.gaussian.covariances import factor_of, floored, typical_variances, variances_of
 from latentia.functional.gaussian.densities import LOG_2PI
+from latentia.models.gaussian_gaps import FillsGaussian
 from latentia.registry import Registry, check_name, gaussian_covariances
 
 
@@ -52,7 +53,7 @@ gaussian_covariances.add(
 _ADVICE = "give a variance_floor or (in closed form) shrinkage above 0, or drop these entries"
 
 
-class GaussianModel(Generative, Density):
+class GaussianModel(Generative, Density, FillsGaussian):
     """log p(x) = log N(x; μ, Σ), in float64, on rows flattened to D entries.
 
     Args:

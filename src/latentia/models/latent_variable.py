@@ -109,6 +109,8 @@ class LatentVariable(_Autoencoding, Bounded, Pathwise, Imputes):
         context_encoder: encodes what the model is conditioned on; none for an unconditional model.
     """
 
+    imputation = "by 10 steps of a Markov chain on the codes each"
+
     @property
     def measure(self) -> str | None:
         """The base measure of log p(x): counting, Lebesgue or mixed."""

@@ -12,6 +12,7 @@ from latentia.data.spec import DataSpec
 from latentia.distributions.point_mass import PointMass
 from latentia.errors import DataError, UsageError
 from latentia.functional.gaussian.densities import LOG_2PI
+from latentia.models.gaussian_gaps import FillsGaussian
 from latentia.models.latent_density import Codec
 from latentia.registry import check_name
 
@@ -78,7 +79,7 @@ class PCA(Codec):
         return self.explained_variance.sqrt() if self.whiten else torch.ones_like(self.explained_variance)
 
 
-class LinearGaussian(Generative, Density, Encodes, Decodes):
+class LinearGaussian(Generative, Density, Encodes, Decodes, FillsGaussian):
     """z ~ N(0, I_k), x | z ~ N(Wz + μ, Ψ), so that x ~ N(μ, WWᵀ + Ψ), in float64.
 
     With Ψ = σ²I it is probabilistic PCA, with Ψ diagonal factor analysis. W is identified up to a rotation of z:
@@ -135,6 +136,11 @@ class LinearGaussian(Generative, Density, Encodes, Decodes):
     def noise(self) -> Tensor:
         """The diagonal of Ψ: () if isotropic, (D,) if diagonal."""
         return self.unit.square() * self.log_noise.exp()
+
+    @property
+    def factor(self) -> Tensor:
+        """(D, D) lower Cholesky factor of WWᵀ + Ψ."""
+        return torch.linalg.cholesky(self.loadings @ self.loadings.mT + self._entry_noise.diag())
 
     @torch.no_grad()
     def assign(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> None:

@@ -41,6 +41,8 @@ class SemiSupervised(Generative, Conditional, SamplesContext, Bounded, Encodes, 
         Kingma, Mohamed, Rezende and Welling (2014), Semi-supervised learning with deep generative models (M2).
     """
 
+    imputation = "by 10 steps of a Markov chain on classes and codes each"
+
     def __init__(
         self,
         given_class: LatentVariable,

@@ -40,6 +40,8 @@ class SequentialTreesModel(Generative, Imputes):
         UsageError: for an unknown order.
     """
 
+    imputation = "by the weights of 32 draws each"
+
     def __init__(self, data: DataSpec, *, order: str = "given", bins: int = 20) -> None:
         super().__init__()
         check_name("order", order, ORDERS)

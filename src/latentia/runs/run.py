@@ -121,7 +121,9 @@ class Run:
         Args:
             n: number of rows.
             given: what to condition on, as {"class": 3}, for conditional models. A factor takes one value, n of
-                them, or "a:b", the way from a to b in n steps; factors that are not given are drawn.
+                them, or "a:b", the way from a to b in n steps; factors that are not given are drawn. Of a table also
+                values of columns, as {"education": "Masters", "age": 40}, for every model: rows are drawn given them
+                exactly where the model can, by its way to fill gaps, or kept of its samples; a `DataWarning` says how.
             seed: a seed or a generator; fresh randomness without one.
             options: the model's sampling options, which ``sampling_options`` lists.
 
@@ -141,7 +143,7 @@ class Run:
     ) -> Iterator[Any]:
         """Yield what ``sample`` returns, block by block, so that any number of rows takes little memory."""
         verbs, draws = self.tensors, draws_of(seed)
-        known = verbs.known(n, given)
+        known = verbs.known(n, verbs.split(given)[0])
         for rows in verbs.samples(n, given, seed, **options):
             first, end = draws.first, draws.first + len(rows)
             part = {name: values[first:end] for name, values in known.items()}

@@ -31,6 +31,7 @@ from latentia.runs.capable import capable
 from latentia.runs.conditioning import conditions_by_factor, values_of
 from latentia.runs.critic_ratio import CriticReading
 from latentia.runs.forms import numbers_of
+from latentia.runs.given_columns import GivenColumns, Held, own_names, split_given
 from latentia.runs.options import at_least, checked_seed
 from latentia.runs.sampling import Sampler
 from latentia.signatures import Option
@@ -128,16 +129,35 @@ class Verbs:
     ) -> Iterator[Tensor]:
         """Yield n rows in blocks of a bounded size."""
         model = self.require(Generative)
-        n = at_least("n", n, 1)
-        generator = self._generator(seed)
-        context = self._sampled_context(model, n, given, generator)
+        n, generator = at_least("n", n, 1), self._generator(seed)
+        given, held = self.split(given)
+        drawn_with_rows = bool(held) and not given and isinstance(model, SamplesContext)
+        context = None if drawn_with_rows else self._sampled_context(model, n, given, generator)
         block = max(1, min(_ROWS, _ENTRIES // self.spec.size))
-        for start in range(0, n, block):
-            part = None if context is None else context[start : start + block]
-            rows = self._sampler().sample(min(block, n - start), part, generator, options)
-            if isinstance(model, EncodedTable):
-                rows = model.decoded(rows, generator)
-            yield self.spec.natural(rows)
+        parts = (
+            (min(block, n - start), None if context is None else context[start : start + block])
+            for start in range(0, n, block)
+        )
+
+        def draw(size: int, part: Tensor | None) -> Tensor:
+            own = self._sampled_context(model, size, given, generator) if drawn_with_rows else part
+            return self._drawn(size, own, generator, options)
+
+        if not held:
+            yield from (draw(*part) for part in parts)
+            return
+        plain = self.recipe.transform is None and not options
+        source = GivenColumns(self.name, self.model, self.spec, held, draw, generator, plain)
+        yield from source.blocks(parts)
+
+    def split(self, given: Mapping[str, Any] | None) -> tuple[dict[str, Any], Held]:
+        """Return what of some conditions the model takes itself, and the values that a table's columns are to have.
+
+        Raises:
+            UsageError: for a name that is neither, and a value that its column does not have.
+        """
+        takes = self.recipe.conditional or isinstance(self.model, SamplesContext)
+        return split_given(given, self.spec, own_names(self.spec, self.model_spec) if takes else {})
 
     def encode(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
         """Return the mean code of each row: (n, d)."""
@@ -283,6 +303,13 @@ class Verbs:
         except UsageError as error:
             others = ", ".join(capable(Imputes, self.spec)) or "none"
             raise UsageError(f"{error}; recipes that fill missing entries of such rows: {others}") from None
+
+    def _drawn(
+        self, n: int, context: Tensor | None, generator: torch.Generator | None, options: Mapping[str, Any]
+    ) -> Tensor:
+        """Draw n natural rows."""
+        rows, model = self._sampler().sample(n, context, generator, options), self.model
+        return self.spec.natural(model.decoded(rows, generator) if isinstance(model, EncodedTable) else rows)
 
     def _sampler(self) -> Sampler:
         self.require(Generative)

@@ -102,9 +102,15 @@ def _series(
         attribute = labels.get(column.role, column.name)
         if column.kind == "drop" or (column.role and attribute not in known):
             continue
-        given = np.asarray(known[attribute], dtype=np.float64) if column.role else nothing
+        given = _numbers(known[attribute]) if column.role else nothing
         numbers = x[:, places[column.name]] if column.name in places else given
         yield column.name, kind_of(column).to_series(numbers, column, draws)
+
+
+def _numbers(values: Any) -> Numbers:
+    """Return what is known of rows as one number each: of weights of categories, the heaviest one's."""
+    x = np.asarray(values.cpu() if isinstance(values, Tensor) else values, dtype=np.float64)
+    return x.argmax(1).astype(np.float64) if x.ndim == 2 else x
 
 
 def _are_tuples(labels: Sequence[Any]) -> bool:
