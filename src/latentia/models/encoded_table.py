@@ -139,7 +139,7 @@ def of_tables(model: nn.Module, encoding: TableEncoding) -> EncodedTable:
         encoding: bound to the table.
     """
     kinds = [capability for capability in _WITH if isinstance(model, capability)]
-    return _with(tuple(kinds))(model, encoding)
+    return _with(tuple(kinds))(model, encoding).train(model.training)
 
 
 @lru_cache

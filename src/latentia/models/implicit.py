@@ -12,10 +12,13 @@ from latentia.data.spec import DataSpec
 from latentia.distributions.priors import Prior, PriorSetting, make_prior
 from latentia.networks.conditioning import ContextEncoder
 from latentia.networks.scaling import Scaling
+from latentia.networks.simplex import SimplexHead
 
 
 class Implicit(Generative, Conditional, Pathwise):
     """x = G(z) with z from the prior; bounded data leaves G through tanh, scaled to the data's range.
+
+    Categories of encoded rows leave it through a softmax, or as draws; a row of the table is drawn in proportion to them.
 
     Args:
         data: what a row is.
@@ -23,6 +26,7 @@ class Implicit(Generative, Conditional, Pathwise):
         network: from codes (and a context) to scaled rows.
         scaling: the affine map between rows and network output; the critic's first layer uses it too.
         context_encoder: encodes what the model is conditioned on; none for an unconditional model.
+        head: of the categories of encoded rows; softmax by default.
     """
 
     measure = None
@@ -36,6 +40,7 @@ class Implicit(Generative, Conditional, Pathwise):
         network: nn.Module,
         scaling: Scaling,
         context_encoder: ContextEncoder | None = None,
+        head: SimplexHead | None = None,
     ) -> None:
         super().__init__()
         self.data = data
@@ -43,6 +48,7 @@ class Implicit(Generative, Conditional, Pathwise):
         self.network = network
         self.scaling = scaling
         self.context_encoder = context_encoder or ContextEncoder()
+        self.head = head or SimplexHead(data.blocks)
 
     @classmethod
     def of_noise(cls, data: DataSpec, network: nn.Module, latent_dim: int) -> Implicit:
@@ -82,7 +88,7 @@ class Implicit(Generative, Conditional, Pathwise):
     def scaled(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Return G(z) as networks read rows, in [-1, 1] where the data is bounded: (B, *event)."""
         y = self.network(z, context)
-        return torch.tanh(y) if self.scaling.bounded else y
+        return torch.tanh(y) if self.scaling.bounded else self.head(y)
 
     @torch.no_grad()
     def sample(

@@ -26,6 +26,7 @@ from latentia.networks.registry import (
     size_of,
 )
 from latentia.networks.scaling import Scaling
+from latentia.networks.simplex import CATEGORIES, SimplexHead
 from latentia.objectives.gan.adversarial import Adversarial
 from latentia.objectives.gan.critic_input import Augment, CriticInput, InstanceNoise
 from latentia.objectives.gan.critic_penalties import Penalty
@@ -70,6 +71,8 @@ def build_gan(
     norm: Annotated[str, OneOf("auto", DECODER_NORMS)] = "auto",
     critic_norm: Annotated[str, OneOf(NORMS)] = "none",
     dropout: Annotated[float, Between(0, 1, "[)")] = 0.0,
+    categories: Annotated[str, OneOf(CATEGORIES)] = "softmax",
+    temperature: Annotated[float, Above(0), Needs("categories", "gumbel")] = 0.5,
     loss: Annotated[
         str, OneOf(loss_pairs, divergences, prefix="non-saturating-", numbered=True, part="LossPair")
     ] = "non-saturating",
@@ -114,6 +117,9 @@ def build_gan(
         norm: normalisation of the generator; auto is batch for conv and resnet
         critic_norm: normalisation of the critic (discriminator); batch is not for resnet, nor with a penalty
         dropout: dropout rate of the generator's hidden units or feature maps
+        categories: what the generator gives for a category of a table: softmax (probabilities, of which a row's
+            category is drawn when it is sampled) or gumbel (a draw, with the gradient of its Gumbel-softmax)
+        temperature: of that Gumbel-softmax; gradients are less biased where it is low, and vary more
         loss: losses of the game; minimax's gradient vanishes where the critic is confident, wasserstein needs a
             penalty, clip_weights or critic_norm="spectral", and the name of an f-divergence, as kl or alpha(0.5), is
             its variational bound, which non-saturating-kl makes non-saturating; in Python also a `LossPair`
@@ -155,11 +161,12 @@ def build_gan(
         bounded = penalty != "none" or clip_weights is not None or KINDS[critic_norm].bounded
         _check_wasserstein(combined, bounded=bounded)
     _check_diversity(diversity, data, conditional=conditional)
+    head = _head(data, categories, temperature)
     network = network_name(network, data)
     size = size_of(network, Size(hidden, layers, width), build_gan)
     parts = _Parts(data, network, size, context_encoder(data, conditional), conditioning)
     objective = Adversarial(
-        parts.generator(latent_dim, prior, norm=norm, dropout=dropout),
+        parts.generator(latent_dim, prior, head, norm=norm, dropout=dropout),
         [parts.critic(norm=critic_norm, minibatch=minibatch, pack=pack) for _ in range(critics)],
         _labelled(loss_pair(loss), label_smoothing, label_flips),
         critic_steps=critic_steps,
@@ -189,7 +196,9 @@ class _Parts:
     context: ContextEncoder
     conditioning: str
 
-    def generator(self, latent_dim: int, prior: str, *, norm: str, dropout: float) -> Implicit:
+    def generator(
+        self, latent_dim: int, prior: str, head: SimplexHead, *, norm: str, dropout: float
+    ) -> Implicit:
         if norm == "auto":
             norm = "none" if "mlp" in self.network else "batch"
         scaling = Scaling(self.data)
@@ -202,7 +211,14 @@ class _Parts:
             norm=norm,
             conditioning=self.conditioning,
         )
-        return Implicit(self.data, prior=law, network=network, scaling=scaling, context_encoder=self.context)
+        return Implicit(
+            self.data,
+            prior=law,
+            network=network,
+            scaling=scaling,
+            context_encoder=self.context,
+            head=head,
+        )
 
     def critic(self, *, norm: str, minibatch: str, pack: int) -> Critic:
         network = encoder_factory(self.network)(
@@ -215,6 +231,14 @@ class _Parts:
             minibatch=minibatch,
         )
         return Critic(network, Scaling(self.data), pack=pack)
+
+
+def _head(data: DataSpec, categories: str, temperature: float) -> SimplexHead:
+    if categories != "softmax" and not data.blocks:
+        raise UsageError(
+            f"categories={categories!r} is for tables with categories, booleans or gaps; these rows have none: leave it out"
+        )
+    return SimplexHead(data.blocks, categories, temperature)
 
 
 def _labelled(pair: LossPair, smoothing: float, flips: float) -> LossPair:

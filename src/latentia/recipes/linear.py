@@ -33,7 +33,8 @@ def pca(
 
     Args:
         data: what a row is.
-        latent_dim: entries of the code z; default: 16, or the entries of a row where they are fewer
+        latent_dim: entries of the code z; default: 16, or the entries of a row where they are fewer; a table's
+            categories count as one each, and its two-valued columns and gaps not, for they may vary together
         solver: covariance is exact, randomized for rows of many entries; auto is covariance up to 2,000 entries
         whiten: give codes unit variance
         latent_density: density model of the codes, fitted afterwards, from which rows are then sampled
@@ -44,7 +45,7 @@ def pca(
         (2011), Finding structure with randomness, for the randomized solver.
     """
     require(data, "pca", ("binary", "discrete", "unit", "real"))
-    d = min(_USUAL_DIM, data.size) if latent_dim is None else latent_dim
+    d = _spanned(data) if latent_dim is None else latent_dim
     objective = ClosedFormPCA(PCA(data, latent_dim=d, whiten=whiten), solver=solver)
     return with_latent_density(_at_once(objective), d, latent_density, latent_components)
 
@@ -112,6 +113,12 @@ def factor_analysis(
     require(data, "factor-analysis", ("real", "unit", "discrete"))
     model = LinearGaussian(data, latent_dim=_fewer_than_entries(data, latent_dim), noise="diagonal")
     return _by_em(FactorEM(model, tol=tol, rotation=rotation, regularisation=regularisation))
+
+
+def _spanned(data: DataSpec) -> int:
+    """Return the usual entries of a code, or as many as encoded rows span where gaps come together."""
+    free = data.size - sum(length for _, length in data.blocks) + sum(length > 1 for _, length in data.blocks)
+    return max(1, min(_USUAL_DIM, free))
 
 
 def _fewer_than_entries(data: DataSpec, latent_dim: int | None) -> int:

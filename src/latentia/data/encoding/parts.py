@@ -217,19 +217,22 @@ class Sticks:
 class WithGaps:
     """A column with gaps: a number that says whether the value is missing, then those of the value.
 
-    What stands for a missing value is drawn as if it were there: a number from a Gaussian, others uniformly.
+    What stands for a missing value is drawn as if it were there: a one-hot category by the rates of those that are,
+    so that it is one too; others are Gaussian.
 
     Attributes:
         gap: of the indicator, 1 where the value is missing.
         value: of the value.
         mean: of numbers that stand for missing ones.
         sd: of them.
+        rates: of the categories; for one-hot values.
     """
 
     gap: Part
     value: Part
     mean: float = 0.0
     sd: float = 1.0
+    rates: tuple[float, ...] = ()
 
     @property
     def width(self) -> int:
@@ -239,7 +242,7 @@ class WithGaps:
     def forward(self, x: Tensor, u: Tensor) -> Tensor:
         """Return the indicator and the value, or what stands for it."""
         missing = x.isnan()
-        free = (self.mean + self.sd * ndtri(u[:, 1:].double())).to(u.dtype)
+        free = self._free(u[:, 1:])
         there = self.value.forward(x.nan_to_num(), u[:, 1:])
         value = torch.where(missing[:, None], free, there)
         return torch.cat([self.gap.forward(missing.to(x.dtype), u[:, :1]), value], dim=1)
@@ -252,10 +255,23 @@ class WithGaps:
     def log_noise(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the log-density of the indicator's noise, and of the value's or of what stands for it."""
         missing = x.isnan()
-        z = (y[:, 1:].double() - self.mean) / self.sd
-        free = (_log_normal(z) - math.log(self.sd)).sum(1)
-        there = self.value.log_noise(x.nan_to_num(), y[:, 1:]).double()
+        there, free = self.value.log_noise(x.nan_to_num(), y[:, 1:]).double(), self._log_free(y[:, 1:])
         return self.gap.log_noise(missing.to(x.dtype), y[:, :1]).double() + torch.where(missing, free, there)
+
+    def _free(self, u: Tensor) -> Tensor:
+        """Return what stands for missing values, (B, width of a value), chosen by u."""
+        if isinstance(self.value, OneHot):
+            limits = torch.tensor(self.rates, dtype=torch.float64, device=u.device).cumsum(0)[:-1]
+            return self.value.forward(torch.bucketize(u[:, 0].double(), limits, right=True).to(u.dtype), u)
+        return (self.mean + self.sd * ndtri(u.double())).to(u.dtype)
+
+    def _log_free(self, y: Tensor) -> Tensor:
+        """Return log q of what stands for missing values: (B,) nats."""
+        if isinstance(self.value, OneHot):
+            rates = torch.tensor(self.rates, dtype=torch.float64, device=y.device)
+            return rates[self.value.inverse(y, None).long()].log()
+        z = (y.double() - self.mean) / self.sd
+        return (_log_normal(z) - math.log(self.sd)).sum(1)
 
 
 def _linear(x: Tensor, knots: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:

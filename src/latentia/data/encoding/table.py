@@ -125,7 +125,7 @@ def _part(support: Support, margin: Margin, style: str) -> Part:
         return value
     gap = OneHot(2) if style == "one-hot" else Interval((1 - margin.gaps, margin.gaps))
     mean, sd = (0.0, 1.0) if isinstance(value, Quantile) else (margin.mean, margin.sd)
-    return WithGaps(gap, value, mean, sd)
+    return WithGaps(gap, value, mean, sd, margin.rates)
 
 
 def _value(support: Support, margin: Margin, style: str) -> Part:
