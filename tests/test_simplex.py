@@ -72,21 +72,29 @@ def frame(n: int = 600) -> pd.DataFrame:
 
 def rates(table: pd.DataFrame) -> np.ndarray:
     words = table["word"].astype(str)
-    return np.array([*((words == w).mean() for w in ("red", "green")), table["flag"].mean(), table["number"].isna().mean()])
+    return np.array(
+        [
+            *((words == w).mean() for w in ("red", "green")),
+            table["flag"].mean(),
+            table["number"].isna().mean(),
+        ]
+    )
 
 
 @pytest.mark.parametrize("options", [{}, {"categories": "gumbel"}])
 def test_a_small_gan_gives_categories_and_gaps_near_their_rates(options):
     """Within 0.15: a trained game, not a closed form; a generator of one category alone is off by 0.4 and more."""
     table = frame()
-    run = lt.fit("gan", table, latent_dim=4, hidden=32, epochs=60, seed=0, progress=False, **options)
+    run = lt.fit("r3-gan", table, latent_dim=4, hidden=64, epochs=60, seed=0, progress=False, **options)
     assert np.abs(rates(run.sample(4000, seed=0)) - rates(table)).max() < 0.15
 
 
 def test_an_autoencoder_with_a_density_of_codes_gives_them_near_their_rates():
     """Within 0.1, as above."""
     table = frame()
-    run = lt.fit("autoencoder", table, latent_dim=4, latent_density="gaussian-mixture", epochs=60, progress=False)
+    run = lt.fit(
+        "autoencoder", table, latent_dim=4, latent_density="gaussian-mixture", epochs=60, progress=False
+    )
     assert np.abs(rates(run.sample(4000, seed=0)) - rates(table)).max() < 0.1
 
 

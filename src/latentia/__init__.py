@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from latentia.runs.doctor import doctor
     from latentia.runs.evaluate import evaluate
     from latentia.runs.fit import fit
+    from latentia.runs.fitting_recipes import recipes_for
     from latentia.runs.load import load
     from latentia.runs.run import Run
 
@@ -63,6 +64,7 @@ _HOMES = {
     "latentia.runs.doctor": ("doctor",),
     "latentia.runs.evaluate": ("evaluate",),
     "latentia.runs.fit": ("fit",),
+    "latentia.runs.fitting_recipes": ("recipes_for",),
     "latentia.runs.load": ("load",),
     "latentia.runs.run": ("Run",),
 }  # fmt: skip
@@ -70,7 +72,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022  (in the order in which a reader meets them)
     "fit", "load", "evaluate", "doctor", "write_report", "two_sample_test", "train", "Run", "TestResult", "Recipe",
-    "Objective", "Batch", "Optim", "DataSpec", "Support", "describe",
+    "Objective", "Batch", "Optim", "DataSpec", "Support", "describe", "recipes_for",
     "Generative", "Pathwise", "Density", "Bounded", "Encodes", "Decodes", "Translates", "Imputes", "SamplesContext",
     "recipes", "datasets", "metrics", "likelihoods", "priors", "posteriors", "divergences",
 ]  # fmt: skip

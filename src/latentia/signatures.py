@@ -69,8 +69,8 @@ class Signature:
 
 
 def flag(name: str) -> str:
-    """Return an option's name as it is typed on the command line."""
-    return f"--{name.replace('_', '-')}"
+    """Return an option's name as it is typed on the command line; `for_` is --for, which Python has taken."""
+    return f"--{name.rstrip('_').replace('_', '-')}"
 
 
 def signature_of(documented: Callable[..., Any]) -> Signature:

@@ -5,17 +5,36 @@ from collections.abc import Iterator
 from latentia import registry
 from latentia.cli.commands import GROUPS, verbs
 from latentia.cli.tables import print_listing
+from latentia.errors import UsageError
 
 
 @verbs.register("recipes", group="See what there is")
-def recipes() -> None:
-    """List the recipes: the models that can be fitted.
+def recipes(*, for_: str | None = None, labels: str | None = None, columns: tuple[str, ...] = ()) -> None:
+    """List the recipes: the models that can be fitted, or those that take some data.
+
+    Args:
+        for_: a data set's name, or a file or folder: list the recipes that take it, and why the others do not
+        labels: with --for, the name of the column with the rows' classes
+        columns: with --for, what columns are where they are not to be inferred, as year=categorical note=drop
 
     Examples:
         latentia recipes
+        latentia recipes --for table.csv
         latentia fit vae --help
     """
-    print_listing(registry.recipes.summaries().items())
+    summaries = registry.recipes.summaries()
+    if for_ is None:
+        if labels is not None or columns:
+            raise UsageError("labels and columns say how data is read: give it with --for")
+        print_listing(summaries.items())
+        return
+    from latentia.runs.fitting_recipes import reasons_against
+
+    against = reasons_against(for_, labels=labels, columns=columns)
+    print_listing((name, summaries[name]) for name, reason in against.items() if not reason)
+    if any(against.values()):
+        print("\nnot with this data and the default options:")
+        print_listing((name, reason) for name, reason in against.items() if reason)
 
 
 @verbs.register("datasets", group="See what there is")

@@ -101,6 +101,7 @@ def _dataclass_field(option: Option) -> tuple[str, Any, Any]:
         bool if option.hint is bool else Annotated[object, _constructor(option.hint)]
     )  # Any is checked slowly
     shown = tyro.conf.arg(
+        name=option.flag.removeprefix("--") if option.name.endswith("_") else None,  # a keyword, as for_
         help=option.explanation,
         help_behavior_hint=_hint(option),
         metavar=option.name.upper() if option.positional else None,

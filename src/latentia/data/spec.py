@@ -215,12 +215,14 @@ def require(data: DataSpec, recipe: str, kinds: Sequence[Kind], *, missing: bool
     """Raise `UnfitError` unless a recipe can model data of this support; ``missing``: with missing values too."""
     if data.support.missing and not missing:
         raise UnfitError(
-            f"{recipe} cannot take rows with missing values: remove or fill them, or choose gaussian-mixture"
+            f"{recipe} cannot take rows with missing values: remove or fill them, or choose a recipe that takes them; "
+            "lt.recipes_for(data), or latentia recipes --for DATA, lists these"
         )
     if data.support.kind not in kinds:
         raise UnfitError(
             f"{recipe} models {', '.join(kinds)} data; this data is {data.support}: "
-            "declare another with support=, or choose another recipe"
+            "declare another with support=, or choose a recipe of those that lt.recipes_for(data), or latentia recipes "
+            "--for DATA, lists"
         )
 
 

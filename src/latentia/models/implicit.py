@@ -18,7 +18,7 @@ from latentia.networks.simplex import SimplexHead
 class Implicit(Generative, Conditional, Pathwise):
     """x = G(z) with z from the prior; bounded data leaves G through tanh, scaled to the data's range.
 
-    Categories of encoded rows leave it through a softmax, or as draws; a row of the table is drawn in proportion to them.
+    Categories of encoded rows leave it through a softmax, or as draws; a table's row is drawn in proportion to them.
 
     Args:
         data: what a row is.

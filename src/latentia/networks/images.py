@@ -29,7 +29,8 @@ def check_image(shape: Sequence[int]) -> None:
     if len(shape) < 3 or min(shape[-2:]) < SMALLEST:
         raise UsageError(
             f"convolutional networks are for images of at least {SMALLEST}×{SMALLEST}; got rows of shape "
-            f"{tuple(shape)}: use network='mlp'"
+            f"{tuple(shape)}: use network='mlp', or a recipe of those that lt.recipes_for(data), or "
+            "latentia recipes --for DATA, lists"
         )
 
 

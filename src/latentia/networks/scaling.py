@@ -35,8 +35,8 @@ class Scaling(nn.Module):
     """The map between data and network input: affine, and one-hot for categories.
 
     Bounded data (binary, unit, discrete) goes to [-1, 1]. Real data and counts are standardised entry by entry, by
-    moments that `fit` computes from the rows; before, the map of real data is the identity. Entries of encoded rows that
-    are one category in one-hot form stay as they are, so that they lie in the simplex. A categorical entry is
+    moments that `fit` computes from the rows; before, the map of real data is the identity. One-hot entries of encoded
+    rows stay as they are, so that a category lies in the simplex. A categorical entry is
     one-hot, with K entries; in a table these follow the other columns. A missing cell is 0 in all its entries, and an
     indicator, 1 where the cell is missing, follows for each column that may have such cells; moments are of the cells
     that are there.

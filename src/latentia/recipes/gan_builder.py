@@ -236,7 +236,8 @@ class _Parts:
 def _head(data: DataSpec, categories: str, temperature: float) -> SimplexHead:
     if categories != "softmax" and not data.blocks:
         raise UsageError(
-            f"categories={categories!r} is for tables with categories, booleans or gaps; these rows have none: leave it out"
+            f"categories={categories!r} is for tables with categories, booleans or gaps; these rows have none: "
+            "leave it out"
         )
     return SimplexHead(data.blocks, categories, temperature)
 
