@@ -173,7 +173,8 @@ class _PseudoInputs(Prior):
         K = len(self.inputs)
         if len(rows) < K:
             raise DataError(
-                f"{K} pseudo-inputs start as random rows, and there are {len(rows)} rows: choose fewer"
+                f"{K} pseudo-inputs start as random rows, and there are {len(rows)} rows: choose fewer, "
+                "by prior_components where a recipe makes the prior"
             )
         chosen = torch.zeros(len(rows), dtype=torch.bool)
         chosen[torch.randperm(len(rows))[:K]] = True

@@ -8,7 +8,7 @@ from latentia.core.player import Optim
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec, require
 from latentia.data.transforms import GivenFactors
-from latentia.errors import UsageError
+from latentia.errors import UnfitError, UsageError
 from latentia.models.conditional_generator import DeconvolutionGenerator
 from latentia.networks.conditioning import ContextEncoder
 from latentia.networks.conv import ConvDecoder
@@ -47,6 +47,11 @@ def deconvolution_generator(
     """
     # A mean of bits is no bit: where it matters they are declared as grey values, with support="unit".
     require(data, "deconvolution-generator", ("discrete", "unit", "real"))
+    if not data.is_image:
+        raise UnfitError(
+            f"deconvolution-generator is for images; these rows are of shape {data.event_shape}: "
+            "lt.recipes_for(data), or latentia recipes --for DATA, lists the recipes that take them"
+        )
     if not data.context:
         raise UsageError("deconvolution-generator needs rows with factors or classes; this data has neither")
     transform = GivenFactors() if data.classes and data.factors else None
