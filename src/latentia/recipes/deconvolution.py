@@ -45,13 +45,13 @@ def deconvolution_generator(
     References:
         Dosovitskiy, Springenberg and Brox (2015), Learning to generate chairs with convolutional neural networks.
     """
-    # A mean of bits is no bit: where it matters they are declared as grey values, with support="unit".
-    require(data, "deconvolution-generator", ("discrete", "unit", "real"))
     if not data.is_image:
         raise UnfitError(
             f"deconvolution-generator is for images; these rows are of shape {data.event_shape}: "
             "lt.recipes_for(data), or latentia recipes --for DATA, lists the recipes that take them"
         )
+    # A mean of bits is no bit: where it matters they are declared as grey values, with support="unit".
+    require(data, "deconvolution-generator", ("discrete", "unit", "real"))
     if not data.context:
         raise UsageError("deconvolution-generator needs rows with factors or classes; this data has neither")
     transform = GivenFactors() if data.classes and data.factors else None
