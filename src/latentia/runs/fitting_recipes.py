@@ -54,7 +54,7 @@ def _reason(name: str, rows: Rows | Stream) -> str:
 
 def _begin(name: str, rows: Rows | Stream) -> None:
     """Make a recipe for rows, and let its objective take from some of them what it begins with."""
-    recipe = build(name, rows.spec, {}, 0)
+    recipe = build(name, rows.spec, {}, Training())
     if isinstance(rows, Rows):
         some = rows.select(torch.arange(min(_ROWS, len(rows))))
         seen = some if recipe.transform is None else some.transformed(recipe.transform)
