@@ -19,7 +19,7 @@ RECIPES = {
     "vae": SHORT,
     "r3-gan": SHORT,
 }
-NO_MODEL = "has no column to model|beyond 2\\^53|values, first|NaN or infinity"
+NO_MODEL = "has no column to model|beyond 2\\^53|values.*, first|NaN or infinity"
 
 
 def round_trip(recipe: str, frame: pd.DataFrame, folder, *, as_csv: bool) -> str:

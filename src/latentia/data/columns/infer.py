@@ -169,12 +169,11 @@ def _is_text(present: pd.Series) -> bool:
 
 def _unknown(present: pd.Series, family: str) -> str:
     kinds = {type(value).__name__ for value in present.iloc[:1000]}
-    what = (
-        f"values of different types, {' and '.join(sorted(kinds))}"
-        if "mixed" in family
-        else f"{family} values"
-    )
+    several = f"values of different types, {' and '.join(sorted(kinds))}"
+    mixed = "mixed" in family
+    what = several if mixed and len(kinds) > 1 else f"{kinds.pop() if mixed else family} values"
     first = present.iloc[0]
+    first = first.item() if isinstance(first, np.generic) else first
     return f"column {present.name!r} holds {what}, first {first!r}: {_ADVICE.format(name=present.name)}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -173,30 +173,33 @@ def _other(absent: Sequence[str], foreign: Sequence[str], name: str) -> str:
 
 
 def unmodelled_note(columns: Sequence[Column]) -> str:
-    """Return the line that says what was inferred to be no part of the rows, or to be grouped; empty for nothing."""
-    told: Mapping[str, Callable[[Column], str]] = {
-        "id": lambda column: f"{column.name!r} is read as an id (made anew when rows are written)",
-        "text": lambda column: f"{column.name!r} as free text (left out)",
-        "categorical": lambda column: (
-            f"{column.facts['shared']:,} rare values of {column.name!r} share a category"
-        ),
-    }
-    parts = [
-        told[column.kind](column)
-        for column in columns
-        if not column.facts.get("declared")
-        and not column.role
-        and (column.kind in ("id", "text") or "shared" in column.facts)
+    """Return the line that says what was inferred to be no part of the rows, or to be grouped; empty for nothing.
+
+    Example:
+        >>> unmodelled_note([Column("b", "constant", "float64", facts={"value": 2.5})])
+        "'b' is always 2.5 (not modelled, written back)"
+    """
+    said = [
+        (column, _told(column)) for column in columns if not column.facts.get("declared") and not column.role
     ]
-    return (
-        f"{'; '.join(parts)}: declare columns to change this, as in --columns {_some(columns)}"
-        if parts
-        else ""
-    )
+    said = [(column, told) for column, told in said if told]
+    changed = next((column.name for column, _ in said if column.kind != "constant"), "")
+    advice = f": declare columns to change this, as in --columns {changed}=categorical" if changed else ""
+    return "; ".join(told for _, told in said) + advice
 
 
-def _some(columns: Sequence[Column]) -> str:
-    name = next(
-        column.name for column in columns if column.kind in ("id", "text") or "shared" in column.facts
-    )
-    return f"{name}=categorical"
+def _told(column: Column) -> str:
+    """Return what is said of a column that is no part of the rows, or whose values are grouped; empty for others."""
+    match column.kind:
+        case "id":
+            return f"{column.name!r} is read as an id (made anew when rows are written)"
+        case "text":
+            return f"{column.name!r} is read as free text (left out)"
+        case "constant" if support_of(column) is None:
+            value = column.facts["value"]
+            what = "without any value" if value is None else f"always {value!r}"
+            return f"{column.name!r} is {what} (not modelled, written back)"
+        case "categorical" if "shared" in column.facts:
+            return f"{column.facts['shared']:,} rare values of {column.name!r} share a category"
+        case _:
+            return ""

@@ -109,7 +109,7 @@ def _columns(rest: pd.DataFrame, reading: TableReading) -> tuple[Column, ...]:
         declared = {**_declared_by(reading.support, rest), **declared}
     columns = infer_columns(rest, declared)
     note = unmodelled_note(columns)
-    if note:
+    if note and modelled(columns):  # otherwise it is an error, which says so
         warnings.warn(note, DataWarning, stacklevel=2)
     return columns
 
