@@ -139,3 +139,53 @@ def test_labels_that_were_given_come_back_by_name():
         made = run.sample(3, {name: given}, seed=0)
         assert made["species"].tolist() == given
         assert made["species"].dtype == rows["species"].dtype
+
+
+@pytest.fixture(scope="module")
+def coded():
+    return lt.fit("vae", frame(), latent_dim=2, epochs=1, progress=False)
+
+
+def test_one_row_of_a_frame_is_a_series_or_a_frame_of_one(coded):
+    rows = frame().dropna().reset_index(drop=True)
+    walk = coded.interpolate(rows.iloc[0], rows.iloc[1], steps=4)
+    pd.testing.assert_frame_equal(walk, coded.interpolate(rows.iloc[[0]], rows.iloc[[1]], steps=4))
+    moved = coded.traverse(rows.iloc[0], steps=3)
+    pd.testing.assert_frame_equal(moved, coded.traverse(rows.iloc[[0]], steps=3))
+    assert dict(walk.dtypes) == dict(moved.dtypes) == dict(rows.dtypes)
+    with pytest.raises(UsageError, match="one row"):
+        coded.interpolate(rows.head(2), rows.iloc[0])
+
+
+def test_every_verb_matches_columns_that_stand_in_another_order(coded):
+    rows = frame().head(20).set_index(np.arange(20) * 3)
+    turned = rows[rows.columns[::-1]].assign(new=1)
+    verbs = {
+        "encode": lambda x: coded.encode(x),
+        "log_prob": lambda x: coded.log_prob(x, samples=2),
+        "reconstruct": lambda x: coded.reconstruct(x).drop(columns="id"),
+        "impute": lambda x: coded.impute(x, seed=0)[list(rows)],
+        "interpolate": lambda x: coded.interpolate(x.iloc[[0]], x.iloc[[1]]),
+        "traverse": lambda x: coded.traverse(x.iloc[[0]]),
+    }
+    for name, verb in verbs.items():
+        expected = verb(rows)
+        with pytest.warns(DataWarning, match="another order|not fitted"):
+            found = verb(turned)
+        if isinstance(expected, torch.Tensor):
+            assert torch.equal(found, expected), name
+        else:
+            pd.testing.assert_frame_equal(found, expected)
+        with pytest.raises(DataError, match="'size'"):
+            verb(rows.rename(columns={"size": "length"}))
+
+
+def test_the_index_and_what_is_not_missing_are_kept(coded):
+    rows = frame().head(30).set_index(np.arange(30) * 3)
+    assert list(coded.reconstruct(rows).index) == list(rows.index)
+    filled = coded.impute(rows, seed=0)
+    assert list(filled.index) == list(rows.index)
+    assert dict(filled.dtypes) == dict(rows.dtypes)
+    there = rows.notna()
+    assert filled.astype(object).where(there).equals(rows.astype(object).where(there))
+    assert filled["size"].notna().all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -88,16 +88,6 @@ def framed(
 
     names = spec.columns or [f"x{j}" for j in range(spec.size)]
     return pd.DataFrame(x.cpu().numpy(), columns=list(names))
-
-
-def joined(blocks: Iterable[Any]) -> Any:
-    """Return blocks of rows as one: frames, or tensors."""
-    parts = list(blocks)
-    if not is_frame(parts[0]):
-        return torch.cat(parts)
-    import pandas as pd
-
-    return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
 
 
 def draws_of(seed: int | torch.Generator | None) -> Draws:

@@ -19,7 +19,7 @@ from latentia.data.spec import DataSpec
 from latentia.runs.build import model_of_rows, seen_spec
 from latentia.runs.costs import Costs
 from latentia.runs.folder import FORMAT, RunFolder
-from latentia.runs.forms import draws_of, filled, given_back, is_frame, joined, traversed
+from latentia.runs.forms import draws_of, filled, given_back, is_frame, traversed
 from latentia.runs.history import Row, table_of
 from latentia.runs.options import Training
 from latentia.runs.outside import by_name, outside_parts
@@ -131,7 +131,9 @@ class Run:
             UsageError: for a model that does not sample, a condition or an option that it does not take, an option's
                 value that is not allowed, a critic without a ratio.
         """
-        return joined(self.samples(n, given, seed=seed, **options))
+        verbs = self.tensors
+        rows, own = verbs.sample(n, given, seed, **options), verbs.split(given)[0]
+        return given_back(rows, self.spec, verbs.known(n, own), draws_of(seed))
 
     def samples(
         self,
@@ -141,7 +143,10 @@ class Run:
         seed: int | torch.Generator | None = None,
         **options: Any,
     ) -> Iterator[Any]:
-        """Yield what ``sample`` returns, block by block, so that any number of rows takes little memory."""
+        """Yield n rows as ``sample`` draws them, block by block, so that any number of them takes little memory.
+
+        With the same seed they are the same rows, but for what a frame makes anew: ids, and values of rare categories.
+        """
         verbs, draws = self.tensors, draws_of(seed)
         known = verbs.known(n, verbs.split(given)[0])
         for rows in verbs.samples(n, given, seed, **options):

@@ -118,7 +118,14 @@ class Verbs:
         **options: Any,
     ) -> Tensor:
         """Draw n rows: (n, *event), in blocks, so that what is computed on the way stays small."""
-        return torch.cat(list(self.samples(n, given, seed, **options)))
+        rows, done = torch.empty(0), 0
+        for block in self.samples(n, given, seed, **options):
+            rows = (
+                rows if done else block.new_empty(n, *block.shape[1:])
+            )  # kept blocks would scatter the heap
+            rows[done : done + len(block)] = block
+            done += len(block)
+        return rows
 
     def samples(
         self,
