@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 import latentia as lt
 from latentia.data.read import read_rows
 from latentia.data.streams import Stream
-from latentia.errors import DataError
+from latentia.errors import DataError, DataWarning
 
 X = torch.randn(300, 3, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(300) % 2
@@ -92,3 +92,11 @@ def test_a_length_is_one_of_batches():
 def test_a_fit_to_single_rows():
     run = lt.fit("vae", Given(*zip(X, Y, strict=True)), latent_dim=1, steps=2, progress=False)
     assert run.sample(5, seed=0).shape == (5, 3)
+
+
+def test_what_may_be_pictures_without_channels_is_said():
+    with pytest.warns(
+        DataWarning, match=r"shape \(8, 9\), .* batches of 8 rows of 9 numbers: .* as \(1, 8, 9\)"
+    ):
+        stream = read_rows(Given(*torch.rand(3, 8, 9)))
+    assert [len(batch) for batch in stream] == [8, 8, 8]

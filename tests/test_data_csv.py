@@ -242,5 +242,35 @@ def test_adult_is_read_in_little_more_time_than_pandas_takes(tmp_path: Path):
     original = pd.read_csv
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pd, "read_csv", lambda *args, **options: calls.append(1) or original(*args, **options))
-        assert len(read_csv(path)) == 40_001
+        with pytest.warns(DataWarning, match="'b' begins with numbers and holds 'x' further down"):
+            assert len(read_csv(path)) == 40_001
     assert len(calls) == 1
+
+
+def _long(tmp_path, fields) -> pd.DataFrame:
+    """Read a table of a, b and c whose first 64 KiB show whole numbers alone."""
+    lines = [f"{j};{j % 977};{1 + j % 9}" for j in range(9000)]
+    path = tmp_path / "long.csv"
+    path.write_text("a;b;c\n" + "\n".join([*lines, *fields]) + "\n")
+    assert sum(map(len, lines)) > 1 << 16
+    return read_csv(path)
+
+
+def test_codes_and_decimal_commas_are_seen_beyond_the_first_lines(tmp_path):
+    table = _long(tmp_path, ["9000;007;3"])
+    assert table["b"].iloc[-1] == "007"
+    assert [table[name].dtype.kind for name in "ac"] == ["i", "i"]
+    with pytest.warns(
+        DataWarning, match="'c' begins with numbers and holds '1,5' further down: numbers are read with"
+    ):
+        table = _long(tmp_path, ["9000;7;1,5"])
+    assert table["c"].iloc[-1] == 1.5
+    assert table["b"].dtype.kind == "i"
+    with pytest.warns(
+        DataWarning, match="'c' begins with numbers and holds 'n.d.' further down, so it is read as words"
+    ):
+        table = _long(tmp_path, ["9000;7;n.d."])
+    assert table["c"].iloc[-1] == "n.d."
+    with pytest.warns(DataWarning, match="decimal comma"):
+        table = _long(tmp_path, ["9000;007;1,5"])
+    assert (table["b"].iloc[-1], table["c"].iloc[-1]) == ("007", 1.5)

@@ -1,5 +1,6 @@
 """Streams: batches that a ``DataLoader`` makes, which have no order of their own."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
@@ -18,9 +19,10 @@ from latentia.data.ingest.raw import inspect
 from latentia.data.ingest.torch_dataset import split_item
 from latentia.data.randomness import mix
 from latentia.data.spec import DataSpec, Support
-from latentia.errors import DataError
+from latentia.errors import DataError, DataWarning
 
 _BEGUN = 1_000  # batches of a stream of unknown length that a training's beginning reads
+_PICTURE = 8  # rows and columns of numbers, from which they may be a picture
 _EPOCH = 100  # batches that are called an epoch where a pass's length is unknown
 
 
@@ -166,6 +168,18 @@ def _is_single(item: Any) -> bool:
     return len(shape) < 2 or (len(shape) == 3 and shape[0] in (1, 3))
 
 
+def _say_batch(item: Any, name: str) -> None:
+    """Warn of what may be a picture without channels as well as the batch of rows that it is taken for."""
+    x, label = split_item(item)
+    if label is None and np.ndim(x) == 2 and min(np.shape(x)) >= _PICTURE:
+        rows, size = np.shape(x)
+        note = (
+            f"{name} gives items of shape ({rows}, {size}), which are taken as batches of {rows} rows of {size} "
+            f"numbers: give single pictures as (1, {rows}, {size})"
+        )
+        warnings.warn(note, DataWarning, stacklevel=3)
+
+
 def stream_of(
     loader: Iterable[Any], support: Support | None, labels: Sequence[Any] | None, name: str
 ) -> Stream:
@@ -186,6 +200,8 @@ def stream_of(
         raise DataError(f"{name} is empty: its loader gives no batch")
     if _unbatched(loader) and _is_single(first):
         return stream_of(Batched(loader, name), support, labels, name)
+    if _unbatched(loader) and not isinstance(first, Batch):
+        _say_batch(first, name)
     known = first.attributes if isinstance(first, Batch) else {}
     x = first.x if isinstance(first, Batch) else as_events(as_tensor(split_item(first)[0], name), name)
     check_size((2, *x.shape[1:]), name)

@@ -7,10 +7,11 @@ import gzip
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from latentia.data.ingest.beyond import has_codes, whole_numbers, with_other_sign
 from latentia.data.ingest.layout import Layout, TextOptions, layout_of, not_utf8
 from latentia.data.ingest.records import zero_led
 from latentia.data.ingest.regular import open_regular
@@ -35,14 +36,17 @@ def read_csv(path: Path, options: TextOptions | None = None) -> pd.DataFrame:
     """
     options = options or TextOptions()
     try:
-        layout = _layout(path, options)
+        layout, whole = _layout(path, options)
         table, encoding = _parsed(path, layout)
+        table, about_rest = (table, "") if whole else _as_the_rest(path, layout, table, encoding)
     except (ValueError, OSError, EOFError, zlib.error, OverflowError) as error:
         raise DataError(f"cannot read {path} as a table: {' '.join(str(error).split())}") from error
     table, about_index = _without_index(table, options)
     table, about_stops = _without_stops(table, layout)
     about_text = "" if encoding == layout.encoding else not_utf8(encoding)
-    for note in filter(None, (*layout.notes, _about_names(layout), about_text, about_index, about_stops)):
+    for note in filter(
+        None, (*layout.notes, _about_names(layout), about_text, about_rest, about_index, about_stops)
+    ):
         warnings.warn(f"{path.name}: {note}", DataWarning, stacklevel=2)
     return table
 
@@ -57,13 +61,14 @@ def _opened(path: Path) -> Generator[IO[bytes]]:
             yield content  # pyright: ignore[reportReturnType]
 
 
-def _layout(path: Path, options: TextOptions) -> Layout:
+def _layout(path: Path, options: TextOptions) -> tuple[Layout, bool]:
+    """Return how a table is laid out, and whether all of it was looked at."""
     with _opened(path) as file:
         head = file.read(_HEAD)
     layout = layout_of(head, options, whole=len(head) < _HEAD)
     if layout is None:
         raise DataError("it is empty")
-    return layout
+    return layout, len(head) < _HEAD
 
 
 def _parsed(path: Path, layout: Layout) -> tuple[pd.DataFrame, str]:
@@ -75,11 +80,27 @@ def _parsed(path: Path, layout: Layout) -> tuple[pd.DataFrame, str]:
         return _frame(file, "latin-1", layout), "latin-1"
 
 
-def _frame(file: IO[bytes], encoding: str, layout: Layout) -> pd.DataFrame:
+def _as_the_rest(path: Path, layout: Layout, table: pd.DataFrame, encoding: str) -> tuple[pd.DataFrame, str]:
+    """Return a table read anew where lines beyond the first show codes or decimal commas, and what to say."""
+    other, note = with_other_sign(table, layout)
+    with _opened(path) as file:
+        codes = whole_numbers(table) if has_codes(file, encoding, layout.records.separator) else []
+    if codes:
+        with _opened(path) as file:
+            words = _frame(file, encoding, layout, codes)
+        codes = [j for j in codes if zero_led([words.iloc[:, j].dropna().to_list()])]
+    if not codes and other is layout:
+        return table, note
+    with _opened(path) as file:
+        return _frame(file, encoding, other, codes), note
+
+
+def _frame(file: IO[bytes], encoding: str, layout: Layout, codes: Sequence[int] = ()) -> pd.DataFrame:
+    """Read a table; columns of codes, those given and those that the first lines show, are read as words."""
     import pandas as pd
 
     records, look = layout.records, layout.look
-    codes = zero_led(records.below(records.first + layout.header))
+    codes = {*codes, *zero_led(records.below(records.first + layout.header))}
     table = pd.read_csv(
         file,
         sep=records.separator,

@@ -27,10 +27,10 @@ def in_own_units(rows: Rows) -> Rows:
     exact in float64. A `DataWarning` names the columns that float32 alone would have blurred.
 
     Example:
-        >>> from latentia.data.spec import DataSpec
-        >>> times = torch.tensor([[1.7e9, 0.0], [1.7e9 + 2, 1.0]], dtype=torch.float64)
-        >>> in_own_units(Rows(times, DataSpec((2,), Support("real")))).spec.offsets
-        (1700000001.0, 0.0)
+        >>> from latentia.data.spec import DataSpec, Support
+        >>> years = torch.tensor([[2000.0, 0.0], [2002.0, 1.0]], dtype=torch.float64)
+        >>> in_own_units(Rows(years, DataSpec((2,), Support("real")))).spec.offsets
+        (2001.0, 0.0)
     """
     spec, store = rows.spec, rows.store
     if len(spec.event_shape) != 1 or not isinstance(store, Tensor) or store.dtype == torch.bool:
