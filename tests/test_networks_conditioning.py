@@ -16,7 +16,7 @@ from latentia.data.attributes import Attribute, texts
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec, Support
 from latentia.distributions.flows import Flows
-from latentia.distributions.likelihoods.base import make_likelihood
+from latentia.distributions.likelihoods.making import make_likelihood
 from latentia.distributions.posteriors import make_posterior
 from latentia.distributions.priors import PriorSetting, make_prior
 from latentia.errors import DataError, UsageError
