@@ -455,7 +455,7 @@ def test_a_loss_is_also_given_as_a_pair_and_stored_by_its_name(tmp_path: Path, f
     assert loaded.recipe.objective.losses == PAIR
     assert torch.equal(loaded.sample(4, seed=0), run.sample(4, seed=0))
     assert lt.recipes["gan"](run.spec, loss=PAIR).objective.losses == PAIR
-    with pytest.raises(UsageError, match=r"loss must be text; got 3"):
+    with pytest.raises(UsageError, match=r"loss must be text or a LossPair; got 3"):
         lt.fit("gan", x, loss=3, **options)
     with pytest.raises(UsageError, match="no optimum unless the critic's slope is bounded"):
         lt.fit("gan", x, loss=registry.loss_pairs["wasserstein"], **options)
