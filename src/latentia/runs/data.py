@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentia.data.encoding.margins import in_units_of
 from latentia.data.rows import Rows
 from latentia.data.spec import DataSpec
 from latentia.data.streams import Stream
@@ -100,14 +99,13 @@ def read_again(data: Mapping[str, Any], training: Training) -> tuple[Rows, Rows 
         reading |= data.get("text") or {}
         reading["context"] = [each.name for each in spec.conditions]
     try:
-        kept, held_out = (
-            in_units_of(spec, part) if isinstance(part, Rows) else None
-            for part in read_parts(source, training, **reading)[:2]
-        )
+        kept, held_out, _ = read_parts(source, training, **reading)
     except LatentiaError:  # it was read once, so it is another file
         return None
-    same = kept is not None and (len(kept), fingerprint(kept)) == (data["n"], data["fingerprint"])
-    return (kept, held_out) if same and kept is not None else None
+    if isinstance(kept, Stream):
+        return None
+    same = (len(kept), fingerprint(kept)) == (data["n"], data["fingerprint"])
+    return (kept, held_out) if same else None
 
 
 def _path(data: Any) -> Any:

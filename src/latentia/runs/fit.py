@@ -28,7 +28,7 @@ from latentia.runs.history import Row, read_rows
 from latentia.runs.loop import Loop
 from latentia.runs.monitor import make_monitor
 from latentia.runs.options import Training, split_options
-from latentia.runs.parts import read_parts, split_rule_of, tell_parts
+from latentia.runs.parts import read_parts, rules_of, tell_parts
 from latentia.runs.progress import print_finding, print_note, progress_bar
 from latentia.runs.renamed import current_options
 from latentia.runs.resume import as_begun, check_length, check_names, is_over, last_checkpoint, restore
@@ -116,7 +116,7 @@ def fit(
     kinds = declared_columns(columns)
     reading = {"support": support, "labels": labels, "context": context, "columns": kinds, "resize": resize}
     reading |= {"header": header, "index": index, "separator": separator}
-    reading["split_rule"] = split_rule_of(path if resume else None)
+    reading |= rules_of(path if resume else None)
     run, rows = _prepared(recipe, data, path, reading, options)
     if progress:
         tell_parts(rows, run.held_out, run.training, options.get("validation"))

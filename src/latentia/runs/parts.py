@@ -11,6 +11,7 @@ from latentia.data.encoding.table import can_encode
 from latentia.data.ingest.parts import parts_of
 from latentia.data.read import is_frame, read_rows
 from latentia.data.rows import Rows
+from latentia.data.spec import DataSpec
 from latentia.data.splits import cut, without_copies
 from latentia.data.streams import Stream
 from latentia.errors import UsageError
@@ -35,17 +36,24 @@ def is_named(data: Any) -> bool:
 
 
 def read_parts(
-    data: Any, training: Training, *, split_rule: int | None = SPLIT_RULE, **reading: Any
+    data: Any,
+    training: Training,
+    *,
+    split_rule: int | None = SPLIT_RULE,
+    like: DataSpec | None = None,
+    **reading: Any,
 ) -> tuple[Rows | Stream, Rows | None, float | None]:
     """Return the rows to train on, those held out, and which fraction of own data these are.
 
     They are the parts of a named set, or a fraction (``validation``): by default a tenth of files and frames that are
     large enough. Of a folder or file that comes in parts, and no fraction, the validation part, or else the test part,
-    is held out.
+    is held out. Rows that are to be like those of a spec are read in its columns and units.
     """
-    rows, held_out, fraction = _divided(data, training, split_rule, reading)
+    rows, held_out, fraction = _divided(data, training, split_rule, {**reading, "like": like})
     if isinstance(rows, Stream):
         return rows, held_out, fraction
+    if like is not None:
+        return in_units_of(like, rows), held_out and in_units_of(like, held_out), fraction
     normal = training.number_encoding == "quantile-normal" and len(rows.spec.event_shape) == 1
     if normal or can_encode(rows.spec):  # the margins of tables are known
         rows = with_margins(rows, quantiles=normal)
@@ -91,11 +99,16 @@ def _official(data: Any, rows: Rows, reading: Mapping[str, Any]) -> Rows | None:
     return _called(held_out, "held-out", rows.name) if isinstance(held_out, Rows) else None
 
 
-def split_rule_of(path: Path | None) -> int | None:
-    """Return the rule by which a run's rows are held out: that of the folder that is gone on with, or today's."""
+def rules_of(path: Path | None) -> dict[str, Any]:
+    """Return the rules by which a run's rows are read: today's, or those of the folder that is gone on with.
+
+    Folders without a version of the rule are also older than kinds of columns and units: their spec is kept to.
+    """
     if path is None or not path.exists():
-        return SPLIT_RULE
-    return read_config(path)["data"].get("split_rule")
+        return {"split_rule": SPLIT_RULE}
+    data = read_config(path)["data"]
+    rule = data.get("split_rule")
+    return {"split_rule": rule, "like": None if rule else DataSpec.from_json(data["spec"])}
 
 
 def copies_in(training: Training, split_rule: int | None) -> str:

@@ -1,6 +1,7 @@
 """Resume: what a training goes on from, and what is left to do of one that had come to its end."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from latentia.runs.files import read_tensors
 from latentia.runs.folder import Checkpoint, RunFolder, read_checkpoint, read_config
 from latentia.runs.history import read_rows
 from latentia.runs.monitor import load_best
+from latentia.runs.options import Training
 from latentia.runs.renamed import fits, fitting
 from latentia.runs.run import Run
 
@@ -47,6 +49,7 @@ def last_checkpoint(run: Run) -> Checkpoint | None:
     if run.path is None or not run.path.exists():
         return None
     old, new = read_config(run.path), run.config()
+    old = {**old, "training": {**asdict(Training()), **old["training"]}}  # options newer than the folder
     for part in ("recipe", "options", "training", "data"):
         difference = _difference(part, old[part], new[part], run.recipe)
         if difference:

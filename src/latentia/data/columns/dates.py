@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,6 @@ _FORMATS = (
     "%Y-%m-%dT%H:%M",
     "%Y-%m-%d %H:%M:%S.%f",
     "%Y-%m-%dT%H:%M:%S.%f",
-    "%Y-%m-%dT%H:%M:%SZ",
     "%Y-%m",
     "%Y/%m/%d",
     "%Y/%m/%d %H:%M:%S",
@@ -55,7 +55,8 @@ _FORMATS = (
     "%-m/%-d/%y",
     "%-d/%-m/%y",
     "%-d.%-m.%Y",
-)  # a minus: without leading zeros
+)  # a minus: without leading zeros; times may have milliseconds (%3f), and an offset or Z that all have
+_ZONE = re.compile(r":\d\d(?:\.\d+)?\s?(Z|[+-]\d\d:?\d\d)$")
 _SOME = 100  # values that a format is tried on first
 _DISTINCT = 10  # valid dates among whole numbers of eight digits, from which they are taken for dates
 
@@ -126,9 +127,24 @@ def written_formats(series: pd.Series) -> list[str]:
     words = _texts(series).dropna().unique()
     if not len(words) or not str(words[0])[-1:].isalnum() or not any(map(str.isdigit, str(words[0]))):
         return []
-    likely = [each for each in _FORMATS if _fits(words[:_SOME], each)]
+    likely = [each for each in _candidates(str(words[0])) if _fits(words[:_SOME], each)]
     fits = [each for each in likely if _fits(words, each)]
     return fits if len({each.replace("%-", "%") for each in fits}) > 1 else fits[:1]
+
+
+def _candidates(word: str) -> Iterator[str]:
+    """Yield the formats that a written date may have: with microseconds or milliseconds, and with the word's zone."""
+    zone = _ZONE.search(word)
+    ending = word[zone.start(1) - word[zone.start(1) - 1].isspace() :] if zone else ""
+    for each in _FORMATS:
+        if zone is None or "%M" in each:
+            yield each + ending
+            yield from [each.replace("%f", "%3f") + ending] * ("%f" in each)
+
+
+def _parsing(form: str) -> str:
+    """Return a format as pandas reads it, which knows no leading zeros left out and no milliseconds."""
+    return form.replace("%-", "%").replace("%3f", "%f")
 
 
 def is_compact(series: pd.Series, distinct: int = _DISTINCT) -> bool:
@@ -147,7 +163,7 @@ def _fits(words: Any, form: str) -> bool:
     import pandas as pd
 
     try:
-        times = pd.to_datetime(pd.Series(words), format=form.replace("%-", "%"))
+        times = pd.to_datetime(pd.Series(words), format=_parsing(form))
     except (ValueError, TypeError, OverflowError):
         return False
     return bool((_as_texts(times.to_numpy(), form) == np.asarray(words, dtype=object)).all())
@@ -183,9 +199,7 @@ def _parsed(words: pd.Series, form: str, name: str) -> pd.Series:
 
     codes, found = pd.factorize(words)
     try:
-        times = pd.to_datetime(
-            pd.Series(np.asarray(found, dtype=object)), format=form.replace("%-", "%")
-        ).to_numpy()
+        times = pd.to_datetime(pd.Series(np.asarray(found, dtype=object)), format=_parsing(form)).to_numpy()
     except (ValueError, TypeError) as error:
         told = " ".join(str(error).split(". ")[0].split())
         raise DataError(f"column {name!r} holds what is no date of the format {form}: {told}") from error
@@ -231,5 +245,7 @@ def _given_back(times: np.ndarray, column: Column) -> pd.Series:
 def _as_texts(times: np.ndarray, form: str) -> np.ndarray:
     import pandas as pd
 
-    words = pd.DatetimeIndex(times).strftime(form.replace("%-", "\0%"))
-    return np.asarray([re.sub("\0 ?0?", "", word) for word in words] if "%-" in form else words, dtype=object)
+    marked = form.replace("%-", "\0%").replace("%3f", "%f\1")
+    words = pd.DatetimeIndex(times).strftime(marked)
+    shortened = words if marked == form else [re.sub("\0 ?0?|[0-9]{3}\1", "", word) for word in words]
+    return np.asarray(shortened, dtype=object)

@@ -103,7 +103,9 @@ def _about_kind(column: Column) -> Iterator[str]:
         case "constant":
             yield "all missing" if facts["value"] is None else f"always {_value(facts['value'])}"
         case "id":
-            yield "not modelled; made anew"
+            yield (
+                "made anew; whether there is one is modelled" if column.missing else "not modelled; made anew"
+            )
         case "text":
             yield "free text; left out"
         case "drop":

@@ -33,20 +33,22 @@ ENOUGH = 20  # rows, from which numbers 1, 2, 3, ... or different words are take
 def is_id(series: pd.Series, place: int) -> bool:
     """Whether a column's values are unmistakably names of rows.
 
-    All differ, none is missing, and: whole numbers are called an id, or are beyond 2^53, or count the rows of the
-    first column in order; words are UUIDs, a number between words that are the same in all, or a pattern of
+    All that are there differ, and: whole numbers are called an id, or are beyond 2^53, or count the rows of the first
+    column in order, none missing; words are UUIDs, a number between words that are the same in all, or a pattern of
     characters, such as N1A2.
 
     Args:
         series: the column.
         place: its number in the table.
     """
-    if len(series) < ENOUGH or series.hasnans or not series.is_unique:
+    present = series.dropna()
+    if len(present) < ENOUGH or not present.is_unique:
         return False
-    if family_of(series) == "integer":
-        x = series.to_numpy(dtype=object) if series.dtype == object else series.to_numpy()
-        return is_called_id(str(series.name)) or x.max() > 2**53 or (place == 0 and _counts(x))
-    return family_of(series) == "words" and _is_coded(form_of(series))
+    if family_of(present) in ("integer", "float"):
+        x = present.to_numpy()
+        counting = place == 0 and len(present) == len(series) and _counts(x)
+        return bool(is_called_id(str(series.name)) or x.max() > 2**53 or counting)
+    return family_of(present) == "words" and _is_coded(form_of(present))
 
 
 def is_called_id(name: str) -> bool:

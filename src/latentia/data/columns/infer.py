@@ -133,7 +133,7 @@ def _of_numbers(series: pd.Series, present: pd.Series, family: str, place: int) 
         return "real"
     if x.min() == 0 and x.max() == 1:
         return "boolean"
-    if family == "integer" and is_id(series, place):
+    if is_id(series, place):
         return "id"
     if 19000101 <= x.min() <= x.max() <= 20991231 and is_compact(present):
         return "datetime"

@@ -135,7 +135,11 @@ def matched(frame: pd.DataFrame, spec: DataSpec, name: str = "data") -> pd.DataF
     """
     places = {found: place for place, found in enumerate(column_names(frame))}
     ours = {column.name: column for column in spec.table}
-    needed = [column.name for column in spec.table if column.kind not in _UNNEEDED and not column.role]
+    needed = [
+        column.name
+        for column in spec.table
+        if support_of(column) or (column.kind not in _UNNEEDED and not column.role)
+    ]
     absent = [each for each in needed if each not in places]
     foreign = [each for each in places if each not in ours]
     if absent:

@@ -1,4 +1,4 @@
-"""Kinds of columns that are no part of the rows that a model is fitted to: ids, constants, free text."""
+"""Kinds of columns whose values are no part of the rows that a model is fitted to: ids, constants, free text."""
 
 from __future__ import annotations
 
@@ -15,6 +15,24 @@ from latentia.registry import column_kinds
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class _Presence:
+    """What kinds have in common of which, where some are missing, only whether one is there is modelled, as 0 or 1."""
+
+    def support(self, column: Column) -> Support | None:
+        """Return binary support where some are missing: whether one is there."""
+        return Support("binary") if column.missing and column.facts.get("value", "") is not None else None
+
+    def to_numbers(self, series: pd.Series, column: Column) -> Numbers:  # noqa: ARG002
+        """Return 1 where a value is there, 0 where it is missing."""
+        return series.notna().to_numpy(dtype=np.float64)
+
+    def there(self, values: pd.Series, numbers: Numbers, column: Column) -> pd.Series:
+        """Return values where the numbers are 1; all of a column of which none are missing."""
+        if self.support(column) is None:
+            return values
+        return values.where(np.round(np.nan_to_num(numbers)) > 0, None)
 
 
 class _Unmodelled:
@@ -38,8 +56,11 @@ class _Unmodelled:
 
 
 @column_kinds.register("id")
-class Id(_Unmodelled):
-    """Names of rows: not modelled; written back as new ones of the same form, each once."""
+class Id(_Presence):
+    """Names of rows: not modelled; written back as new ones of the same form, each once.
+
+    Where some rows have none, whether there is one is modelled as 0 and 1.
+    """
 
     def learn(self, series: pd.Series, detail: str) -> dict[str, Any]:  # noqa: ARG002
         """Return the form: numbers that go on, words with a number, UUIDs, or a pattern of characters."""
@@ -49,11 +70,12 @@ class Id(_Unmodelled):
         """Return new names."""
         import pandas as pd
 
-        return typed(pd.Series(made(column.facts["form"], len(numbers), column.name, draws)), column)
+        names = pd.Series(made(column.facts["form"], len(numbers), column.name, draws), dtype=object)
+        return typed(self.there(names, numbers, column), column)
 
 
 @column_kinds.register("constant")
-class Constant(_Unmodelled):
+class Constant(_Presence):
     """One value, or none at all: written back. Where it stands in some rows only, that is modelled as 0 and 1."""
 
     def learn(self, series: pd.Series, detail: str) -> dict[str, Any]:  # noqa: ARG002
@@ -64,22 +86,12 @@ class Constant(_Unmodelled):
         middle = present if series.dtype.kind not in "fiu" else present.sort_values(ignore_index=True)
         return {"value": plain(middle.iloc[len(middle) // 2])} | _categories(series)
 
-    def support(self, column: Column) -> Support | None:
-        """Return binary support where the value is missing in some rows: whether it is there."""
-        return Support("binary") if column.missing and column.facts["value"] is not None else None
-
-    def to_numbers(self, series: pd.Series, column: Column) -> Numbers:  # noqa: ARG002
-        """Return 1 where the value is there, 0 where it is missing."""
-        return series.notna().to_numpy(dtype=np.float64)
-
     def to_series(self, numbers: Numbers, column: Column, draws: Draws) -> pd.Series:  # noqa: ARG002
         """Return the value in each row, or where the number is 1."""
         import pandas as pd
 
         value = column.facts["value"]
-        series = _repeated(value, len(numbers))
-        if self.support(column) is not None:
-            series = series.where(np.round(np.nan_to_num(numbers)) > 0)
+        series = self.there(_repeated(value, len(numbers)), numbers, column)
         if column.dtype == "category":
             categories = column.facts.get("categories", [] if value is None else [value])
             return series.astype(pd.CategoricalDtype(categories, column.facts.get("ordered", False)))
