@@ -103,7 +103,7 @@ def test_the_examples_pass_the_tests_that_pick_them_up(tree: Path):
 def test_parts_outside_the_package_are_used_on_the_command_line(tree: Path):
     """Each is named in a fit, scored, and loaded with the same files."""
     imports = [word for path in OUTSIDE for word in ("--import", path)]
-    assert len(OUTSIDE) == 7
+    assert len(OUTSIDE) == 8
 
     def latentia(*words: str) -> None:
         run(tree, sys.executable, "-m", "latentia", *imports, *words)
@@ -114,6 +114,16 @@ def test_parts_outside_the_package_are_used_on_the_command_line(tree: Path):
     latentia("fit", "vae", *common, "c", "--likelihood", "student-t")
     latentia("fit", "robust-vae", *common, "d", "--latent-dim", "2")
     latentia("fit", "vae", *common, "e", "--network", "tapered-mlp", "--hidden", "8")
+    shares = [f"{each / 4:.2f} %" for each in range(60)] + [""] * 4
+    (tree / "shares.csv").write_text(
+        "share,size\n" + "".join(f"{s},{len(s)}.{j}\n" for j, s in enumerate(shares))
+    )
+    columns = ("--columns", "share=percentage", "--validation", "0")
+    latentia("fit", "gaussian-mixture", "--data", "shares.csv", "--components", "1", "--out", "f", *columns)
+    latentia("sample", "f", "--n", "20", "--out", "made.csv")
+    made = [line.partition(",")[0] for line in (tree / "made.csv").read_text().splitlines()[1:]]
+    assert all(re.fullmatch(r"([0-9]+\.[0-9]{2} %)?", share) for share in made), made
+    assert sum(map(bool, made)) > 10
     for folder in "abcde":
         latentia("evaluate", folder, "--metrics", "mean-gap")
         latentia("sample", folder, "--n", "4", "--out", f"{folder}.npy")
