@@ -27,13 +27,14 @@ from latentia.metrics.settings import (
     EvaluationSettings,
     MetricSettings,
     metric_settings,
+    settings_of_metric,
 )
 from latentia.options import Count, Fraction
 from latentia.registry import metrics
 from latentia.runs.evaluate import read_scores
 from latentia.runs.monitor import make_monitor
 from latentia.runs.options import Training
-from latentia.signatures import signature_of
+from latentia.signatures import Option, signature_of
 
 
 @dataclass(frozen=True)
@@ -210,3 +211,11 @@ def test_a_metric_that_is_not_there_is_named():
             Evaluation(nn.Identity(), Rows(torch.zeros(2, 1), lt.DataSpec((1,), lt.Support("real")))),
             ["elbow"],
         )
+
+
+def test_settings_read_from_files_are_those_of_the_classes() -> None:
+    def told(option: Option) -> tuple[object, ...]:
+        return option.name, str(option.hint), option.default, option.help
+
+    read = [told(option) for metric in metrics for option in settings_of_metric(metric)]
+    assert read == [told(setting) for setting in metric_settings()]

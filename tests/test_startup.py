@@ -54,6 +54,7 @@ def imported(folder: Path, *commands: list[str]) -> set[str]:
         ["fit", "wgan-gp", "--help"],
         ["sample", "--help"],
         ["test", "--help"],
+        ["evaluate", "--help"],
     ],
     ids=" ".join,
 )

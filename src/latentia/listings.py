@@ -19,12 +19,14 @@ class Listing:
         summary: the first line of its docstring.
         facts: the keyword arguments of its decorator, or of the call that makes it, with the values that are
             constants.
+        named: the keyword arguments of its decorator that are plain names, as they are written.
     """
 
     module: str
     definition: str = ""
     summary: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    named: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def aliases(self) -> tuple[str, ...]:
@@ -73,13 +75,17 @@ def _definitions(registry: str, module: str, text: str) -> Iterator[tuple[str, L
         return
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            for name, facts in _registered(registry, node):
-                yield name, Listing(module, node.name, first_line(ast.get_docstring(node)), facts)
+            for name, keywords in _registered(registry, node):
+                facts, named = dict(_constants(keywords)), dict(_plain_names(keywords))
+                yield name, Listing(module, node.name, first_line(ast.get_docstring(node)), facts, named)
         for name, facts in _added(registry, node):
             yield name, Listing(module, facts=facts)
 
 
-def _registered(registry: str, node: ast.FunctionDef | ast.ClassDef) -> Iterator[tuple[str, dict[str, Any]]]:
+def _registered(
+    registry: str, node: ast.FunctionDef | ast.ClassDef
+) -> Iterator[tuple[str, list[ast.keyword]]]:
+    """Iterate over the names that decorators give a definition, with the decorators' keyword arguments."""
     for decorator in node.decorator_list:
         match decorator:
             case ast.Call(
@@ -87,7 +93,7 @@ def _registered(registry: str, node: ast.FunctionDef | ast.ClassDef) -> Iterator
                 args=[ast.Constant(value=str(name))],
                 keywords=keywords,
             ) if owner == registry:
-                yield name, dict(_constants(keywords))
+                yield name, keywords
             case _:
                 pass
 
@@ -115,3 +121,10 @@ def _constants(keywords: Iterable[ast.keyword]) -> Iterator[tuple[str, Any]]:
     for each in keywords:
         with suppress(ValueError):
             yield str(each.arg), ast.literal_eval(each.value)
+
+
+def _plain_names(keywords: Iterable[ast.keyword]) -> Iterator[tuple[str, str]]:
+    """Iterate over the keyword arguments of a call that are names, such as that of a class."""
+    for each in keywords:
+        if isinstance(each.value, ast.Name):
+            yield str(each.arg), each.value.id

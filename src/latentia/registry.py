@@ -121,6 +121,11 @@ class Registry(Mapping[str, T]):
         listing = self._listings.get(name)
         return self._facts.get(name) or ({} if listing is None else listing.facts)
 
+    def known_names(self, name: str) -> Mapping[str, str]:
+        """Return the keyword arguments of a member's decorator that are plain names, as the package's file has them."""
+        listing = self._listings.get(self.name_of(name))
+        return {} if listing is None else listing.named
+
     def has(self, name: str) -> bool:
         """Whether a member is there without importing anything more."""
         return name in self._members

@@ -60,6 +60,34 @@ def signature_in(module: str, name: str) -> Signature:
     return own
 
 
+def fields_in(module: str, name: str) -> Signature:
+    """Return what a dataclass of a module takes, from the module's syntax tree.
+
+    Args:
+        module: of this package.
+        name: of the dataclass; fields of bases in this package come first.
+
+    Raises:
+        UnreadableError: for what is no class there, or has an annotation or default that cannot be read so.
+
+    Example:
+        >>> [option.name for option in fields_in("latentia.metrics.likelihood.ais", "AISSettings").options]
+        ['rows', 'chains', 'temperatures']
+    """
+    module, _, node = _home(module, name)
+    if not isinstance(node, ast.ClassDef):
+        raise UnreadableError(f"{module} defines no class {name}")
+    doc = ast.get_docstring(node) or ""
+    help_of, options = explained(doc), dict[str, Option]()
+    for base in node.bases:
+        options |= {each.name: each for each in fields_in(module, ast.unparse(base)).options}
+    for each in node.body:
+        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
+            name, value = each.target.id, REQUIRED if each.value is None else _value(module, each.value)
+            options[name] = Option(name, _value(module, each.annotation), value, help_of.get(name, ""))
+    return Signature(list(options.values()), doc)
+
+
 def _own_options(module: str, node: ast.FunctionDef, help_of: Mapping[str, str]) -> list[Option]:
     positional = [
         Option(each.arg, None, REQUIRED, help_of.get(each.arg, ""), positional=True)

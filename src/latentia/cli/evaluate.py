@@ -8,16 +8,14 @@ from typing import Any
 from latentia.cli.commands import verbs
 from latentia.cli.rows import Source
 from latentia.cli.tables import print_scores
-from latentia.metrics.settings import CommonSettings, EvaluationSettings, metric_settings
+from latentia.metrics.settings import CommonSettings, EvaluationSettings, settings_of_metric
+from latentia.registry import metrics
 from latentia.signatures import Option
 
 
 def metrics_own(words: Sequence[str]) -> dict[str, list[Option]]:  # noqa: ARG001  (all verbs' functions take them)
     """Return the settings that metrics declare, under a title for each metric."""
-    groups: dict[str, list[Option]] = {}
-    for setting in metric_settings():
-        groups.setdefault(f"{setting.metric} options", []).append(setting)
-    return groups
+    return {f"{metric} options": own for metric in metrics if (own := settings_of_metric(metric))}
 
 
 @verbs.register("evaluate", group="Judge a run", more=metrics_own)

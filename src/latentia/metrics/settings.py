@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, TypeVar
 
 from latentia.checks import checked, hints_of
@@ -25,6 +26,7 @@ from latentia.metrics.declared import declared
 from latentia.options import Count, OneOf, Seed
 from latentia.registry import metrics, unknown
 from latentia.signatures import Option, signature_of
+from latentia.syntax import UnreadableError, fields_in
 
 S = TypeVar("S", bound="MetricSettings")
 
@@ -140,12 +142,34 @@ def metric_settings() -> Iterator[Setting]:
             yield from _of_metric(metric, kind)
 
 
+def settings_of_metric(metric: str) -> list[Option]:
+    """Return a metric's own settings by their whole names, importing nothing where its file can be read instead.
+
+    Example:
+        >>> [option.name for option in settings_of_metric("sap")]
+        ['sap_test_fraction', 'sap_C', 'sap_max_iter']
+    """
+    kind, home = metrics.known_names(metric).get("settings"), metrics.listed(metric)
+    with suppress(UnreadableError):
+        if home is not None:
+            options = [] if kind is None else fields_in(home[0], kind).options
+            return [_whole(metric, option) for option in options]
+    return [setting for setting in metric_settings() if setting.metric == metric]
+
+
 def _of_metric(metric: str, kind: type[MetricSettings]) -> Iterator[Setting]:
-    others = [other for other in metrics if metric in declared(other).reads]
-    also = f" (also for {' and '.join(others)})" if others else ""
     for option in signature_of(kind).options:
-        name, about = f"{metric.replace('-', '_')}_{option.name}", option.help + also
-        yield Setting(name, option.hint, option.default, about, kind=kind, field=option.name, metric=metric)
+        whole = _whole(metric, option)
+        yield Setting(
+            whole.name, whole.hint, whole.default, whole.help, kind=kind, field=option.name, metric=metric
+        )
+
+
+def _whole(metric: str, option: Option) -> Option:
+    """Return a metric's setting with the metric's name before its own, and the other metrics that read it."""
+    others = [other for other in metrics if metric in metrics.known_facts(other).get("reads", ())]
+    also = f" (also for {' and '.join(others)})" if others else ""
+    return replace(option, name=f"{metric.replace('-', '_')}_{option.name}", help=option.help + also)
 
 
 def _of_metrics(given: Mapping[str, Any]) -> Iterator[tuple[Setting, Any]]:

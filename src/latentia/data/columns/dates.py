@@ -124,10 +124,12 @@ def format_of(series: pd.Series, declared: str = "") -> str:
 
 def written_formats(series: pd.Series) -> list[str]:
     """Return the formats that fit all of a column's words."""
-    words = _texts(series).dropna().unique()
-    if not len(words) or not str(words[0])[-1:].isalnum() or not any(map(str.isdigit, str(words[0]))):
+    present = _texts(series).dropna()
+    some = present.iloc[:_SOME].unique()
+    if not len(some) or not str(some[0])[-1:].isalnum() or not any(map(str.isdigit, str(some[0]))):
         return []
-    likely = [each for each in _candidates(str(words[0])) if _fits(words[:_SOME], each)]
+    likely = [each for each in _candidates(str(some[0])) if _fits(some, each)]
+    words = present.unique() if likely else some
     fits = [each for each in likely if _fits(words, each)]
     return fits if len({each.replace("%-", "%") for each in fits}) > 1 else fits[:1]
 

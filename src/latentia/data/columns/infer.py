@@ -22,6 +22,7 @@ from latentia.registry import check_name, column_kinds
 if TYPE_CHECKING:
     import pandas as pd
 
+_SOME = 1000  # values that are looked at before all are
 _SPIKE = 0.2  # of the values: a share that is said
 _PROSE = 4.0  # words in a value, on average, from which different values are free text
 _ADVICE = "convert it, or leave it out with --columns {name}=drop (columns={{{name!r}: 'drop'}})"
@@ -116,7 +117,7 @@ def inferred_kind(series: pd.Series, place: int) -> str:
 def _is_constant(present: pd.Series, family: str) -> bool:
     """Whether all values are one, or differ by less than float64 can tell apart at their size."""
     try:
-        if len(present.unique()) == 1:
+        if len(present.iloc[:_SOME].unique()) == 1 and len(present.unique()) == 1:
             return True
     except TypeError:  # lists and the like
         return False
@@ -163,12 +164,12 @@ def _is_text(present: pd.Series) -> bool:
     share = present.nunique() / len(present)
     if len(present) < ENOUGH or share < 0.5:
         return False
-    some = present.iloc[:1000].astype(str)
+    some = present.iloc[:_SOME].astype(str)
     return bool(share > 0.95 or some.str.count(r"\s+").mean() + 1 >= _PROSE)
 
 
 def _unknown(present: pd.Series, family: str) -> str:
-    kinds = {type(value).__name__ for value in present.iloc[:1000]}
+    kinds = {type(value).__name__ for value in present.iloc[:_SOME]}
     several = f"values of different types, {' and '.join(sorted(kinds))}"
     mixed = "mixed" in family
     what = several if mixed and len(kinds) > 1 else f"{kinds.pop() if mixed else family} values"
