@@ -131,7 +131,7 @@ GREY = np.linspace(0, 1, 4 * 64).reshape(4, 8, 8)
             array(GREY),
             "--data bad.npy --validation 1.5",
             2,
-            "--validation must be between 0 and 1, both excluded; got 1.5",
+            "--validation must be at least 0 and below 1; got 1.5",
         ),
         (array(GREY), "--data bad.npy --patience 3", 2, "monitor and patience need held-out rows"),
         (array(GREY), "--data bad.npy --device cuda:99", 2, "there is no device 'cuda:99' here"),
