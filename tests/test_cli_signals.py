@@ -123,16 +123,29 @@ def test_a_terminal_that_is_closed_loses_nothing(started):
     assert saved_whole()
 
 
+SLOW = """
+import time
+from pathlib import Path
+from latentia.registry import datasets
+
+@datasets.register("slow")
+def slow(split="train", seed=0):
+    "Rows that take minutes."
+    Path("reading").touch()
+    time.sleep(300)
+"""
+
+
 @BOTH
 def test_a_signal_while_data_is_read_ends_in_one_line(number, started):
-    os.mkfifo("rows.csv")
-    process = started((*LATENTIA, "fit", "vae", "--data", "rows.csv"))
-    with Path("rows.csv").open("w"):  # once the other end is open too
-        process.send_signal(number)
-        err = process.communicate(timeout=WAIT)[1]
+    Path("slow.py").write_text(SLOW)
+    process = started((*LATENTIA, "--import", "slow.py", "fit", "vae", "--data", "slow"))
+    wait_for(Path("reading").exists, process)
+    process.send_signal(number)
+    err = process.communicate(timeout=WAIT)[1]
     assert process.returncode == 128 + number
     assert err == f"latentia: interrupted by {number.name}\n"
-    assert {each.name for each in Path().iterdir()} == {"rows.csv", "rows.npy"}
+    assert not Path("runs").exists()
 
 
 WITHIN_AN_EXTENSION = """
