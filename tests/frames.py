@@ -172,8 +172,15 @@ def _labels(rng: np.random.Generator, names: list[str]) -> pd.Index:
     return pd.Index(numbered)
 
 
-def faults(given: pd.DataFrame, made: pd.DataFrame, spec: DataSpec) -> list[str]:
-    """Return what a made frame has that no frame like the given one can have, in words."""
+def faults(given: pd.DataFrame, made: pd.DataFrame, spec: DataSpec, *, rates: bool = True) -> list[str]:
+    """Return what a made frame has that no frame like the given one can have, in words.
+
+    Args:
+        given: what was fitted.
+        made: samples.
+        spec: of the run.
+        rates: whether gaps are to be at their rate, which a generator has to learn.
+    """
     names = [column.label for column in spec.table]
     if list(made.columns) != names:
         return [f"columns {list(made.columns)} for {names}"]
@@ -182,7 +189,9 @@ def faults(given: pd.DataFrame, made: pd.DataFrame, spec: DataSpec) -> list[str]
         for j, column in enumerate(spec.table)
         if column.kind != "text"
     )
-    found = [f"{column.name}: {fault}" for column, old, new in pairs for fault in _faults(column, old, new)]
+    found = [
+        f"{column.name}: {fault}" for column, old, new in pairs for fault in _faults(column, old, new, rates)
+    ]
     return found or _changes(made, spec)
 
 
@@ -194,7 +203,7 @@ def _changes(made: pd.DataFrame, spec: DataSpec) -> list[str]:
     return [f"{spec.table[j].name} changes" for j in shared if not again.iloc[:, j].equals(made.iloc[:, j])]
 
 
-def _faults(column: Column, old: pd.Series, new: pd.Series) -> Iterator[str]:
+def _faults(column: Column, old: pd.Series, new: pd.Series, rates: bool) -> Iterator[str]:
     facts, values, known = column.facts, new.dropna(), old.dropna()
     if new.dtype != old.dtype:
         yield f"type {new.dtype} for {old.dtype}"
@@ -214,7 +223,8 @@ def _faults(column: Column, old: pd.Series, new: pd.Series) -> Iterator[str]:
         values.astype(float), values.astype(float).round(facts["decimals"]), rtol=1e-6
     ):
         yield f"more than {facts['decimals']} decimals"
-    yield from _gap_faults(old, new)
+    if rates or not old.isna().any():
+        yield from _gap_faults(old, new)
 
 
 def _gap_faults(old: pd.Series, new: pd.Series) -> Iterator[str]:

@@ -39,7 +39,7 @@ def resident(rows: Rows, device: torch.device) -> Rows:
 def _applied(rows: Rows) -> Rows:
     """Return the rows as a tensor of what their transform makes of them, under their numbers in this selection."""
     x = torch.cat([block.x for block in rows.blocks(_BLOCK)])
-    return replace(rows, store=x, transform=None, numbers=None)
+    return replace(rows, store=x, transform=None, stored=None, numbers=None)
 
 
 def _moved(rows: Rows, store: Tensor, device: torch.device) -> Rows:

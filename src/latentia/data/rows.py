@@ -60,6 +60,7 @@ class Rows:
         name: what to call the data in messages and reports.
         log_density: the true log-density of (B, *event) rows in nats, where it is known in closed form.
         modes: the modes of the rows' distribution, where they are known.
+        stored: what the rows are before the transform, where there is one.
         transform: what is done to rows when they are read.
         numbers: (n,) int64, which rows of the store these are, in order; None for all of them.
 
@@ -82,6 +83,7 @@ class Rows:
     transform: Transform | None = None
     numbers: Tensor | None = None
     modes: Modes | None = None
+    stored: DataSpec | None = None
 
     def __post_init__(self) -> None:
         for attribute in self.spec.attributes:
@@ -128,7 +130,10 @@ class Rows:
     def take(self, index: Tensor, epoch: int = 0) -> Batch:
         """Return the rows at positions ``index`` (B,), transformed, as floating-point numbers."""
         numbers = index if self.numbers is None else self.numbers.index_select(0, index)
-        x = self.spec.coded(self.store.index_select(0, numbers))
+        spec = (
+            self.spec if self.stored is None else self.stored
+        )  # a transform changes rows as models read them
+        x = spec.coded(self.store.index_select(0, numbers))
         if self.transform is not None:
             x = self.transform(x, numbers, epoch)
         known = {name: values.index_select(0, index) for name, values in self._known.items()}
@@ -191,7 +196,8 @@ class Rows:
                 f"{self.name} has a transform already, {self.transform}; start from the plain rows"
             )
         bound = transform.on(self.spec)
-        return replace(self, transform=bound, spec=bound.spec(self.spec), log_density=None, modes=None)
+        spec = bound.spec(self.spec)
+        return replace(self, transform=bound, stored=self.spec, spec=spec, log_density=None, modes=None)
 
     def with_attributes(self, attributes: Sequence[Attribute], values: Mapping[str, Any]) -> Rows:
         """Return the same rows with further attributes.

@@ -100,7 +100,7 @@ def _frame(file: IO[bytes], encoding: str, layout: Layout, codes: Sequence[int] 
     import pandas as pd
 
     records, look = layout.records, layout.look
-    codes = {*codes, *zero_led(records.below(records.first + layout.header))}
+    codes = [*codes, *zero_led(records.below(records.first + layout.header))]
     table = pd.read_csv(
         file,
         sep=records.separator,
