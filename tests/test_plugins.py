@@ -459,3 +459,26 @@ def test_a_loss_is_also_given_as_a_pair_and_stored_by_its_name(tmp_path: Path, f
         lt.fit("gan", x, loss=3, **options)
     with pytest.raises(UsageError, match="no optimum unless the critic's slope is bounded"):
         lt.fit("gan", x, loss=registry.loss_pairs["wasserstein"], **options)
+
+
+def test_a_kind_of_column_is_named_by_the_runs_of_its_tables(tmp_path: Path, forgetting):
+    """A frame's run says which file to import, and its samples have the kind's values."""
+    import pandas as pd
+
+    from latentia.data.columns.categories import Categorical
+
+    @registry.column_kinds.register("shouted")
+    class Shouted(Categorical):
+        """Categories in capitals."""
+
+        def to_series(self, numbers, column, draws):
+            """Return the categories in capitals."""
+            return super().to_series(numbers, column, draws).str.upper()
+
+    frame = pd.DataFrame({"x": np.arange(40) / 7, "word": ["a", "b"] * 20})
+    options = {"components": 1, "progress": False, "out": tmp_path / "run"}
+    run = lt.fit("gaussian-mixture", frame, columns={"word": "shouted"}, **options)
+    assert [(part["registry"], part["name"]) for part in run.config()["parts"]] == [
+        ("column_kinds", "shouted")
+    ]
+    assert set(lt.load(tmp_path / "run").sample(30, seed=0)["word"]) == {"A", "B"}

@@ -94,6 +94,7 @@ def _words(config: Mapping[str, Any]) -> Iterator[str]:
     values = [config["recipe"], *config["options"].values(), *config["training"].values()]
     if config["data"].get("named"):
         values.append(config["data"]["name"])
+    values += [column["kind"] for column in config["data"].get("spec", {}).get("table", ())]
     for value in values:
         for word in re.findall(r"[\w.\-]+", value) if isinstance(value, str) else ():
             yield from {word, word.removeprefix(_JOINED)}
