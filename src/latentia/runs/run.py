@@ -133,7 +133,7 @@ class Run:
         """
         verbs = self.tensors
         rows, own = verbs.sample(n, given, seed, **options), verbs.split(given)[0]
-        return given_back(rows, self.spec, verbs.known(n, own), draws_of(seed))
+        return given_back(rows, self.spec, verbs.shown(n, own), draws_of(seed))
 
     def samples(
         self,
@@ -148,7 +148,7 @@ class Run:
         With the same seed they are the same rows, but for what a frame makes anew: ids, and values of rare categories.
         """
         verbs, draws = self.tensors, draws_of(seed)
-        known = verbs.known(n, verbs.split(given)[0])
+        known = verbs.shown(n, verbs.split(given)[0])
         for rows in verbs.samples(n, given, seed, **options):
             first, end = draws.first, draws.first + len(rows)
             part = {name: values[first:end] for name, values in known.items()}
@@ -229,13 +229,13 @@ class Run:
     def decode(self, z: ArrayLike, given: Mapping[str, Any] | None = None) -> Any:
         """Return the mean row of each code (n, d), in the form of the data."""
         verbs, codes = self.tensors, as_tensor(z, "z")
-        return given_back(verbs.decode(codes, given), self.spec, verbs.known(len(codes), given))
+        return given_back(verbs.decode(codes, given), self.spec, verbs.shown(len(codes), given))
 
     def reconstruct(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Any:
         """Return each row encoded and decoded again, as means, in the form of the data."""
         verbs = self.tensors
         rows = verbs.reconstruct(x, given)
-        return given_back(rows, self.spec, verbs.known(len(rows), given), like=x)
+        return given_back(rows, self.spec, verbs.shown(len(rows), given), like=x)
 
     def interpolate(
         self,
@@ -257,7 +257,7 @@ class Run:
         """
         verbs = self.tensors
         rows = verbs.interpolate(a, b, steps=steps, path=path, given=given)
-        return given_back(rows, self.spec, verbs.known(len(rows), given))
+        return given_back(rows, self.spec, verbs.shown(len(rows), given))
 
     def traverse(
         self, x: ArrayLike, *, steps: int = 9, span: float = 3.0, given: Mapping[str, Any] | None = None

@@ -264,6 +264,10 @@ class Verbs:
         model, rows = self.require(Translates), self.rows(x)
         return self.spec.natural(model.translate(rows, self.context(len(rows), given)))
 
+    def shown(self, n: int, given: Mapping[str, Any] | None) -> dict[str, Tensor]:
+        """Return what a frame of n rows shows of what they were given: by attribute; nothing where rows are no frame."""
+        return self.known(n, given) if self.spec.table else {}
+
     def known(self, n: int, given: Mapping[str, Any] | None) -> dict[str, Tensor]:
         """Return what n rows are given, by attribute, as rows keep it; nothing for an unconditional model."""
         return values_of(self.name, self.model_spec, n, given) if self.recipe.conditional else {}
