@@ -116,9 +116,9 @@ def table_of(run: Run, rows: Tensor, given: Mapping[str, Any] | None) -> "pd.Dat
 
 
 def write_numbers(values: Tensor, names: "list[str]", path: Path) -> Path:
-    """Write numbers (n, d) as a table with named columns, or as an array, and return where."""
+    """Write numbers (n, d), or (n,), as a table with named columns, or as an array, and return where."""
     if path.suffix not in TABLES:
-        return write_array(values.squeeze(1) if len(names) == 1 else values, path)
+        return write_array(values, path)
     import pandas as pd
 
     write_tables([pd.DataFrame(values.cpu().numpy(), columns=names)], path)

@@ -51,7 +51,7 @@ def score(
         for each in blocks
     ]
     name = "log_prob" if kind == "exact" else "log_prob_bound"
-    print(write_numbers(torch.cat(nats)[:, None], [name], path))
+    print(write_numbers(torch.cat(nats), [name], path))
     print(f"{name} of {len(rows)} rows of {rows.name}, in nats: {kind}")
 
 

@@ -9,16 +9,8 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from latentia.core.model import (
-    Bounded,
-    Decodes,
-    Density,
-    Encodes,
-    Generative,
-    Imputes,
-    SamplesContext,
-    Translates,
-)
+from latentia.core import model as can
+from latentia.core.model import Bounded, Decodes, Density, Encodes, Generative, Imputes, Translates
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
@@ -138,7 +130,7 @@ class Verbs:
         model = self.require(Generative)
         n, generator = at_least("n", n, 1), self._generator(seed)
         given, held = self.split(given)
-        drawn_with_rows = bool(held) and not given and isinstance(model, SamplesContext)
+        drawn_with_rows = bool(held) and not given and isinstance(model, can.SamplesContext)
         context = None if drawn_with_rows else self._sampled_context(model, n, given, generator)
         block = max(1, min(_ROWS, _ENTRIES // self.spec.size))
         parts = (
@@ -163,7 +155,7 @@ class Verbs:
         Raises:
             UsageError: for a name that is neither, and a value that its column does not have.
         """
-        takes = self.recipe.conditional or isinstance(self.model, SamplesContext)
+        takes = self.recipe.conditional or isinstance(self.model, can.SamplesContext)
         return split_given(given, self.spec, own_names(self.spec, self.model_spec) if takes else {})
 
     def encode(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
@@ -265,7 +257,7 @@ class Verbs:
         return self.spec.natural(model.translate(rows, self.context(len(rows), given)))
 
     def shown(self, n: int, given: Mapping[str, Any] | None) -> dict[str, Tensor]:
-        """Return what a frame of n rows shows of what they were given: by attribute; nothing where rows are no frame."""
+        """Return what a frame of n rows shows of what they were given, by attribute; nothing for tensors."""
         return self.known(n, given) if self.spec.table else {}
 
     def known(self, n: int, given: Mapping[str, Any] | None) -> dict[str, Tensor]:
@@ -293,7 +285,7 @@ class Verbs:
     def _sampled_context(
         self, model: Generative, n: int, given: Mapping[str, Any] | None, generator: torch.Generator | None
     ) -> Tensor | None:
-        if not isinstance(model, SamplesContext):
+        if not isinstance(model, can.SamplesContext):
             return self.context(n, given)
         known = conditions_by_factor(given, self.spec, self.model_spec)
         return model.sample_context(n, known, generator=generator)
