@@ -231,7 +231,7 @@ def as_of_old(folder: Path, run: lt.Run, spec: lt.DataSpec) -> None:
 
 def test_a_run_older_than_kinds_of_columns_is_scored_and_goes_on_by_the_old_rule(tmp_path):
     """Its id is a number, and numbers far from 0 are read as they are."""
-    frame = pd.DataFrame({"id": np.arange(N), "when": 30 + RNG.normal(size=N), "n": RNG.integers(0, 9, N)})
+    frame = pd.DataFrame({"id": np.arange(N), "when": 300 + RNG.normal(size=N), "n": RNG.integers(0, 9, N)})
     path = written(frame, tmp_path / "rows.csv")
     options = {"hidden": 8, "latent_dim": 2, "validation": 0.2, "progress": False}
     old = lt.DataSpec((3,), lt.Support("real"), columns=("id", "when", "n"))

@@ -38,7 +38,7 @@ def parts_of(data: Any) -> tuple[str, ...]:
             return ()
         with zipfile.ZipFile(path) as archive:
             return tuple(array_parts(formats.array_names(archive)))
-    except (OSError, ValueError, zipfile.BadZipFile):  # who reads it says what is wrong
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):  # who reads it says what is wrong
         return ()
 
 

@@ -14,7 +14,7 @@ from latentia.data.rows import Rows
 from latentia.errors import DataWarning
 
 _BLOCK = 1 << 22  # entries
-_FAR = 8.0  # standard deviations from 0, from which a mean is subtracted
+_FAR = 64.0  # standard deviations from 0, from which a mean is subtracted: nearer, float32 keeps five digits
 _LOST = 1e-4  # of the mean: a spread of which float32 would keep less than three digits
 _LEAST, _MOST = 1e-6, 1e6  # standard deviations of columns that keep their unit
 
@@ -22,7 +22,7 @@ _LEAST, _MOST = 1e-6, 1e6  # standard deviations of columns that keep their unit
 def in_own_units(rows: Rows) -> Rows:
     """Return rows of a table, in memory or a mapped file, with the offsets and scales that models read them by.
 
-    A column of real numbers whose mean is more than 8 standard deviations from 0 is read less its mean, rounded to a
+    A column of real numbers whose mean is more than 64 standard deviations from 0 is read less its mean, rounded to a
     power of two; one with a standard deviation below 1e-6 or above 1e6, in a unit that is a power of two. Both are
     exact in float64. A `DataWarning` names the columns that float32 alone would have blurred.
 
