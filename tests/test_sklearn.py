@@ -95,6 +95,7 @@ def test_a_mixture_scores_as_that_of_scikit_learn_does():
     assert ours.score_kind_ == "exact"
 
 
+@pytest.mark.filterwarnings("ignore:.*is small beside the mean:latentia.errors.DataWarning")
 def test_a_gaussian_far_from_0_scores_in_float64():
     X = blobs() + 1e7
     law = stats.multivariate_normal(X.mean(0), np.cov(X.T, bias=True))

@@ -58,7 +58,7 @@ def log_gaussian_mass(z: Tensor, width: Tensor) -> Tensor:
     Example:
         >>> found = log_gaussian_mass(torch.tensor([0.0, 30.0]), torch.tensor([2.0, 1.0]))
         >>> [round(value, 4) for value in found.tolist()]
-        [-0.3817, -439.2022]
+        [-0.3817, -439.4294]
     """
     z, width = torch.broadcast_tensors(z, width)
     square = z.square()

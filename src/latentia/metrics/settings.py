@@ -147,7 +147,7 @@ def settings_of_metric(metric: str) -> list[Option]:
 
     Example:
         >>> [option.name for option in settings_of_metric("sap")]
-        ['sap_test_fraction', 'sap_C', 'sap_max_iter']
+        ['sap_train', 'sap_test']
     """
     kind, home = metrics.known_names(metric).get("settings"), metrics.listed(metric)
     with suppress(UnreadableError):
