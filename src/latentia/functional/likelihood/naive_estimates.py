@@ -6,6 +6,7 @@ row. They are here because the literature reports them, and to show how far off 
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -112,6 +113,6 @@ def parzen_bandwidth(validation: Tensor, samples: Tensor) -> Bandwidth:
     def loss(log_sigma: float) -> float:
         return -float(parzen_log_density(validation, samples, math.exp(log_sigma)).mean())
 
-    found = minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": _CLOSE})
+    found: Any = minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": _CLOSE})
     at_an_end = min(found.x - ends[0], ends[1] - found.x) < 5 * _CLOSE
     return Bandwidth(math.exp(found.x), -float(found.fun), bool(at_an_end))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -175,7 +176,7 @@ def most_likely(value: Callable[[float], float], start: float) -> float:
             + ("every row has a duplicate" if best == 0 else "single rows are too far from all others")
             + "; remove such rows, or choose bandwidth='scott'"
         )
-    refined = minimize_scalar(
+    refined: Any = minimize_scalar(
         lambda t: -max(value(math.exp(t)), -1e15),  # finite, where a kernel does not reach
         bounds=(math.log(rungs[best - 1]), math.log(rungs[best + 1])),
         method="bounded",
