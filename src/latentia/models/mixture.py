@@ -271,7 +271,7 @@ class GaussianMixture(PlacedMixture):
     """A mixture of Gaussians; on mixed rows a latent-class model, Gaussian × categories within a component.
 
     Args:
-        data: what a row is. Whole numbers are numbers, unless entries of other kinds are beside them in a table.
+        data: what a row is. Whole numbers are numbers, unless entries of other kinds are in the same table.
         components: K.
         covariance: the family of Σ_k: full, tied, diagonal or spherical.
         gaps: modelled, the density is that of the pattern of gaps and the values that are there; ignored, of the values

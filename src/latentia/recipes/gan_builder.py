@@ -202,7 +202,7 @@ class _Parts:
         if norm == "auto":
             norm = "none" if "mlp" in self.network else "batch"
         scaling = Scaling(self.data)
-        law = make_prior(prior, PriorSetting(latent_dim, self.data, scaling))
+        codes = make_prior(prior, PriorSetting(latent_dim, self.data, scaling))
         network = decoder_factory(self.network)(
             latent_dim,
             self.data.event_shape,
@@ -213,7 +213,7 @@ class _Parts:
         )
         return Implicit(
             self.data,
-            prior=law,
+            prior=codes,
             network=network,
             scaling=scaling,
             context_encoder=self.context,

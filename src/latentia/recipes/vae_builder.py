@@ -126,18 +126,18 @@ def build_vae(
     network = network_name(network, data, smallest=_SMALLEST_CONV)
     size = size_of(network, Size(hidden, layers, width), build_vae)
     scaling = Scaling(model_spec)
-    codes_law = make_prior(
+    codes = make_prior(
         prior,
         PriorSetting(
             latent_dim, model_spec, scaling, prior_components, Flows(prior_transforms, prior_hidden)
         ),
     )
-    if context.size and codes_law.of_posteriors:
+    if context.size and codes.of_posteriors:
         raise UsageError(
             f"prior={prior!r} has rows without a class, which a conditional encoder needs: choose another"
         )
     inferred = make_posterior(posterior, latent_dim, Flows(posterior_transforms, posterior_hidden))
-    law = make_likelihood(
+    given_code = make_likelihood(
         likelihood,
         model_spec,
         scaling,
@@ -145,17 +145,17 @@ def build_vae(
         components=likelihood_components,
         discretise=discretise,
     )
-    model = (RelaxedLatentVariable if law.measure is None else LatentVariable)(
+    model = (RelaxedLatentVariable if given_code.measure is None else LatentVariable)(
         model_spec,
-        prior=codes_law,
+        prior=codes,
         encoder=encoder_factory(network)(
             scaling.out_shape, inferred.param_dim, context=context.size, size=size, norm="none"
         ),
         posterior=inferred,
         decoder=decoder_factory(network)(
-            latent_dim, law.param_shape, context=context.size, size=size, norm="none"
+            latent_dim, given_code.param_shape, context=context.size, size=size, norm="none"
         ),
-        likelihood=law,
+        likelihood=given_code,
         scaling=scaling,
         refinement=_refinement(refine_steps, refine_lr),
         context_encoder=context,

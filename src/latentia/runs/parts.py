@@ -145,7 +145,7 @@ def _undivided(rows: Rows, training: Training) -> Rows:
 def notes_of(
     rows: Rows | Stream, held_out: Rows | None, training: Training, asked: float | None
 ) -> Iterator[str]:
-    """Yield what is to be said of a split: rows that are held out unasked, and copies.
+    """Yield what is to be said of a split: rows that are held out by default, and copies.
 
     Args:
         rows: to train on.

@@ -76,8 +76,8 @@ class Datetime:
         x = ((times - first) / np.timedelta64(1, unit)).astype(np.float64)
         steps = np.diff(np.unique(x)).astype(np.int64)
         step = int(np.gcd.reduce(steps)) if len(steps) else 1
-        told = {"zone": _zone(series)} if _zone(series) else {}
-        return facts | {"unit": unit, "first": str(first), "step": step, **bounds(x), **told}
+        zone = {"zone": _zone(series)} if _zone(series) else {}
+        return facts | {"unit": unit, "first": str(first), "step": step, **bounds(x), **zone}
 
     def support(self, column: Column) -> Support | None:
         """Return real support: steps are rounded when they are written back."""
@@ -115,9 +115,9 @@ def format_of(series: pd.Series, declared: str = "") -> str:
         return declared
     fits = written_formats(series) if family == "words" else [COMPACT] * is_compact(series, 1)
     if len(fits) != 1:
-        told = f"fits {' and '.join(fits)}" if fits else "has no format that is known"
+        found = f"fits {' and '.join(fits)}" if fits else "has no format that is known"
         raise DataError(
-            f"column {name!r}, with {series.dropna().iloc[0]!r}, {told}: declare it, as in {name}=datetime:%d/%m/%Y"
+            f"column {name!r}, with {series.dropna().iloc[0]!r}, {found}: declare it, as in {name}=datetime:%d/%m/%Y"
         )
     return fits[0]
 
@@ -203,8 +203,8 @@ def _parsed(words: pd.Series, form: str, name: str) -> pd.Series:
     try:
         times = pd.to_datetime(pd.Series(np.asarray(found, dtype=object)), format=_parsing(form)).to_numpy()
     except (ValueError, TypeError) as error:
-        told = " ".join(str(error).split(". ")[0].split())
-        raise DataError(f"column {name!r} holds what is no date of the format {form}: {told}") from error
+        reason = " ".join(str(error).split(". ")[0].split())
+        raise DataError(f"column {name!r} holds what is no date of the format {form}: {reason}") from error
     return pd.Series(np.append(times, np.datetime64("NaT"))[codes])
 
 
@@ -218,7 +218,7 @@ def _zone(series: pd.Series) -> str:
 
 
 def _unit(times: np.ndarray) -> str:
-    """Return the largest unit of which all times are whole numbers."""
+    """Return the largest unit that divides all times."""
     for unit in _UNITS:
         if (times.astype(f"M8[{unit}]").astype(times.dtype) == times).all():
             return unit

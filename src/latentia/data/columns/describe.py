@@ -40,8 +40,8 @@ def look_at(frame: pd.DataFrame, declared: Any = None) -> tuple[tuple[Column, ..
     if frame.shape[0] == 0 or frame.shape[1] == 0:
         raise DataError("the table is empty: it has no rows or no columns")
     copies = int(frame.duplicated().sum()) if _is_hashable(frame) else 0
-    told = f", of which {copies:,} ({_share(copies / len(frame))}) are copies of others" if copies else ""
-    return infer_columns(frame, declared), f"{len(frame):,} rows{told}"
+    copied = f", of which {copies:,} ({_share(copies / len(frame))}) are copies of others" if copies else ""
+    return infer_columns(frame, declared), f"{len(frame):,} rows{copied}"
 
 
 def _is_hashable(frame: pd.DataFrame) -> bool:

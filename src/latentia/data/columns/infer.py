@@ -81,9 +81,9 @@ def _column(series: pd.Series, name: str, place: int, declared: str, *, noting: 
     kind = kind or inferred_kind(series, place)
     column = Column(name, kind, _type(series, kind), bool(series.isna().any()))
     facts = column_kinds[kind]().learn(series, detail)
-    told = {"declared": True} if declared else {}
+    marked = {"declared": True} if declared else {}
     notes = dict(_notes(series)) if noting else {}
-    return with_label(replace(column, facts=facts | told | notes), label)
+    return with_label(replace(column, facts=facts | marked | notes), label)
 
 
 def inferred_kind(series: pd.Series, place: int) -> str:
@@ -115,7 +115,7 @@ def inferred_kind(series: pd.Series, place: int) -> str:
 
 
 def _is_constant(present: pd.Series, family: str) -> bool:
-    """Whether all values are one, or differ by less than float64 can tell apart at their size."""
+    """Whether all values are one, or differ by less than float64 resolves at their size."""
     try:
         if len(present.iloc[:_SOME].unique()) == 1 and len(present.unique()) == 1:
             return True

@@ -186,10 +186,10 @@ def unmodelled_note(columns: Sequence[Column]) -> str:
     said = [
         (column, _told(column)) for column in columns if not column.facts.get("declared") and not column.role
     ]
-    said = [(column, told) for column, told in said if told]
+    said = [(column, why) for column, why in said if why]
     changed = next((column.name for column, _ in said if column.kind != "constant"), "")
     advice = f": declare columns to change this, as in --columns {changed}=categorical" if changed else ""
-    return "; ".join(told for _, told in said) + advice
+    return "; ".join(why for _, why in said) + advice
 
 
 def _told(column: Column) -> str:

@@ -76,7 +76,7 @@ def type_of(series: pd.Series) -> str:
 
 
 def typed(values: Any, column: Column) -> pd.Series:
-    """Return values in a column's type; integers beside gaps, for which NumPy has none, become pandas' nullable."""
+    """Return values in a column's type; integers with gaps, for which NumPy has none, become pandas' nullable."""
     import pandas as pd
 
     series = values if isinstance(values, pd.Series) else pd.Series(values)

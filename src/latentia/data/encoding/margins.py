@@ -38,7 +38,7 @@ def with_margins(rows: Rows, *, quantiles: bool = False) -> Rows:
 
 
 def in_units_of(spec: DataSpec, rows: Rows) -> Rows:
-    """Return rows that are read as those of a spec are: less its offsets, in its units, and beside its margins.
+    """Return rows that are read as those of a spec are: less its offsets, in its units, and with its margins.
 
     Args:
         spec: of the rows that a model was fitted to.

@@ -23,7 +23,7 @@ def read_images(
     """Read a folder of images, in the order of their paths; subfolders of the folder are classes.
 
     Links to folders are followed, once; run folders are left out. Each page of a TIFF is an image. Transparent pixels
-    are laid over white. One file in a hundred may be unreadable; of all this a `DataWarning` tells.
+    are laid over white. One file in a hundred may be unreadable; a `DataWarning` says so in each case.
 
     Args:
         folder: holds image files, or one subfolder of image files for each class.

@@ -75,7 +75,7 @@ def array_parts(names: Iterable[str]) -> Mapping[str, tuple[str, str | None]]:
 
 
 def chosen_part(parts: tuple[str, ...], split: str | None, name: str) -> str | None:
-    """Return the part to read, which is said where nobody has asked for one; None where there are none.
+    """Return the part to read, with a note where none was given; None where there are none.
 
     Raises:
         UsageError: for a part that is not there.

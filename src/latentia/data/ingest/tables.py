@@ -120,8 +120,8 @@ def _rows(
     """Return the rows of a frame without labels and conditions."""
     ours = modelled(tuple(columns))
     if not ours:
-        told = ", ".join(f"{column.name} is {column.kind}" for column in columns if not column.role)
-        raise DataError(f"{name} has no column to model: {told}; declare kinds with columns= (--columns)")
+        kinds = ", ".join(f"{column.name} is {column.kind}" for column in columns if not column.role)
+        raise DataError(f"{name} has no column to model: {kinds}; declare kinds with columns= (--columns)")
     names = tuple(map(category_names, ours))
     return Raw(
         natural(rest, columns),

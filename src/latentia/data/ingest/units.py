@@ -103,7 +103,7 @@ def _scale(spread: float) -> float:
 
 
 def _say(blurred: Sequence[int], rows: Rows) -> None:
-    """Name the columns whose spread is small beside their mean."""
+    """Name the columns whose spread is small compared with their mean."""
     if not blurred:
         return
     names = [rows.spec.columns[j] if rows.spec.columns else str(j) for j in blurred]

@@ -102,8 +102,8 @@ class Discretised(Likelihood):
 
     def forward(self, h: Tensor) -> Distribution:
         """Return the distribution of the columns for parameters (B, P, columns)."""
-        law = self.inner(h)
-        entries = law.base_dist if isinstance(law, Independent) else law
+        normal = self.inner(h)
+        entries = normal.base_dist if isinstance(normal, Independent) else normal
         if not isinstance(entries, Normal):
             raise UsageError("discretise=True rounds Gaussians: choose likelihood='gaussian' or 'auto'")
         return self.independent(_InUnits(entries, self.step, self.start, self.log_unit))
@@ -112,8 +112,8 @@ class Discretised(Likelihood):
 class _InUnits(GaussianCells):
     """Gaussian cells whose log-probabilities have the log of a unit added."""
 
-    def __init__(self, law: Normal, step: Tensor, start: Tensor, log_unit: Tensor) -> None:
-        super().__init__(law.loc, law.scale, step, start)
+    def __init__(self, normal: Normal, step: Tensor, start: Tensor, log_unit: Tensor) -> None:
+        super().__init__(normal.loc, normal.scale, step, start)
         self.log_unit = log_unit
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -74,9 +74,9 @@ def log_prob_of_present(values: Distribution, x: Tensor, filling: Tensor) -> Ten
     return each.masked_fill(missing, 0.0).sum(-1)
 
 
-def complete(law: Distribution) -> Distribution:
+def complete(distribution: Distribution) -> Distribution:
     """Return the distribution of rows without gaps, of a distribution of rows that may have them."""
-    return law.values if isinstance(law, WithGaps) else law
+    return distribution.values if isinstance(distribution, WithGaps) else distribution
 
 
 def _log_prob_of_each(values: Distribution, x: Tensor) -> Tensor:

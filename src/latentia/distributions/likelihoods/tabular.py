@@ -195,5 +195,5 @@ def _group(
     member = ColumnGaussian if name == "gaussian" else likelihoods[name]
     own = {option: value for option, value in given.items() if option in member.options}
     data = DataSpec((len(scaling.indices),), support)
-    law = member(data, scaling, **own)
-    return Discretised(data, scaling, law, grids) if grids else law
+    plain = member(data, scaling, **own)
+    return Discretised(data, scaling, plain, grids) if grids else plain

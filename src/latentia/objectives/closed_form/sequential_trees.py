@@ -18,14 +18,14 @@ from latentia.models.column_tree import ColumnTree
 from latentia.models.sequential_trees import SequentialTreesModel, checked_present
 
 _BLOCK = 4096  # rows that are copied at once
-_CLASSES = 64  # classes that a tree tells apart; rarer ones count as one of them
+_CLASSES = 64  # classes that a tree separates; rarer ones count as one of them
 
 
 class TreeGrowth(ClosedForm):
     """Grow a tree for each column on the columns before it, until leaves would be smaller than ``leaf``.
 
     Trees of categories lower Gini's impurity, those of numbers the squared error of their ranks; where a column has
-    gaps, these are one of its classes, or a second number beside the rank.
+    gaps, these are one of its classes, or a second number after the rank.
 
     Args:
         model: whose trees are grown.
