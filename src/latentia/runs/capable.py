@@ -1,12 +1,24 @@
-"""Which recipes can do something with data of a kind, found by making each of them for it."""
+"""What models can do, in words, and which recipes can do it with given data, found by making each of them for it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from latentia.core.model import Bounded, Decodes, Density, Encodes, Generative, Imputes, Translates
 from latentia.data.spec import DataSpec
 from latentia.errors import LatentiaError
 from latentia.registry import recipes
 from latentia.runs.build import build, model_of_rows
 from latentia.runs.options import Training
+
+VERBS: Mapping[type, str] = {
+    Generative: "sample",
+    Density: "give likelihoods",
+    Bounded: "bound likelihoods",
+    Encodes: "encode",
+    Decodes: "decode",
+    Imputes: "fill missing entries",
+    Translates: "translate",
+}
+"""What a model with a capability can do."""
 
 
 def capable(capability: type, spec: DataSpec) -> Iterator[str]:

@@ -9,8 +9,16 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from latentia.core import model as can
-from latentia.core.model import Bounded, Decodes, Density, Encodes, Generative, Imputes, Translates
+from latentia.core.model import (
+    Bounded,
+    Decodes,
+    Density,
+    Encodes,
+    Generative,
+    Imputes,
+    SamplesContext,
+    Translates,
+)
 from latentia.core.recipe import Recipe
 from latentia.data.spec import DataSpec
 from latentia.errors import UsageError
@@ -19,7 +27,7 @@ from latentia.models.encoded_table import EncodedTable
 from latentia.networks.conditioning import encoder_of
 from latentia.registry import check_name
 from latentia.runs.build import model_of_rows, seen_spec, transformed
-from latentia.runs.capable import capable
+from latentia.runs.capable import VERBS, capable
 from latentia.runs.conditioning import conditions_by_factor, values_of
 from latentia.runs.critic_ratio import CriticReading
 from latentia.runs.forms import numbers_of
@@ -32,15 +40,6 @@ C = TypeVar("C")
 ArrayLike = Any
 """Rows as a tensor, a numpy array or a DataFrame."""
 
-_VERBS: Mapping[type, str] = {
-    Generative: "sample",
-    Density: "give likelihoods",
-    Bounded: "bound likelihoods",
-    Encodes: "encode",
-    Decodes: "decode",
-    Imputes: "fill missing entries",
-    Translates: "translate",
-}
 _ENTRIES = 1 << 20  # of samples that are drawn at once
 _ROWS = 1 << 14
 
@@ -84,9 +83,9 @@ class Verbs:
         model = self.model
         lacking = [kind for kind in (capability, *more) if not isinstance(model, kind)]
         if lacking or not isinstance(model, capability):  # said twice for the type checker
-            can = [verb for kind, verb in _VERBS.items() if isinstance(model, kind)]
+            can = [verb for kind, verb in VERBS.items() if isinstance(model, kind)]
             raise UsageError(
-                f"{self.name} does not {' nor '.join(_VERBS[kind] for kind in lacking)}; it can {', '.join(can)}"
+                f"{self.name} does not {' nor '.join(VERBS[kind] for kind in lacking)}; it can {', '.join(can)}"
             )
         return model
 
@@ -130,7 +129,7 @@ class Verbs:
         model = self.require(Generative)
         n, generator = at_least("n", n, 1), self._generator(seed)
         given, held = self.split(given)
-        drawn_with_rows = bool(held) and not given and isinstance(model, can.SamplesContext)
+        drawn_with_rows = bool(held) and not given and isinstance(model, SamplesContext)
         context = None if drawn_with_rows else self._sampled_context(model, n, given, generator)
         block = max(1, min(_ROWS, _ENTRIES // self.spec.size))
         parts = (
@@ -155,7 +154,7 @@ class Verbs:
         Raises:
             UsageError: for a name that is neither, and a value that its column does not have.
         """
-        takes = self.recipe.conditional or isinstance(self.model, can.SamplesContext)
+        takes = self.recipe.conditional or isinstance(self.model, SamplesContext)
         return split_given(given, self.spec, own_names(self.spec, self.model_spec) if takes else {})
 
     def encode(self, x: ArrayLike, given: Mapping[str, Any] | None = None) -> Tensor:
@@ -285,7 +284,7 @@ class Verbs:
     def _sampled_context(
         self, model: Generative, n: int, given: Mapping[str, Any] | None, generator: torch.Generator | None
     ) -> Tensor | None:
-        if not isinstance(model, can.SamplesContext):
+        if not isinstance(model, SamplesContext):
             return self.context(n, given)
         known = conditions_by_factor(given, self.spec, self.model_spec)
         return model.sample_context(n, known, generator=generator)
