@@ -11,7 +11,7 @@ from latentia.data.ingest.csv import read_csv
 from latentia.data.ingest.download import PublishedFile, fetch, side_by_side
 from latentia.data.ingest.tables import TableReading, read_table
 from latentia.data.rows import Rows
-from latentia.data.splits import COPIES, official_part, seeded_part
+from latentia.data.splits import COPIES, check_split, official_part, seeded_part
 from latentia.options import OneOf
 from latentia.registry import datasets
 
@@ -54,6 +54,7 @@ def california(split: str = "train", seed: int = 0, *, copies: Copies = "auto") 
         seed: of the split.
         copies: of rows: keep, group in one part, drop, or auto.
     """
+    check_split(split)  # before anything is fetched
     return _seeded(fetch(_CALIFORNIA), "california", split, seed, copies)
 
 
@@ -75,6 +76,7 @@ def seattle_weather(split: str = "train", seed: int = 0, *, copies: Copies = "au
         seed: of the split.
         copies: of rows: keep, group in one part, drop, or auto.
     """
+    check_split(split)  # before anything is fetched
     return _seeded(fetch(_SEATTLE), "seattle-weather", split, seed, copies)
 
 
@@ -99,6 +101,7 @@ def adult(split: str = "train", seed: int = 0) -> Rows:
     Official test part; 3,256 training rows, chosen by seed, are the validation part. What columns there are is found
     from both files. Kohavi and Becker (1996), UCI repository, CC BY 4.0.
     """
+    check_split(split)  # before anything is fetched
     import pandas as pd
 
     parts = [_census(fetch(_ADULT[name]), lines) for name, lines in (("adult.data", 0), ("adult.test", 1))]

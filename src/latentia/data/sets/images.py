@@ -185,6 +185,7 @@ def dsprites(split: str = "train", seed: int = 0, *, subset: str | None = None) 
         subset: full; grid (46,080 images: every fourth angle, every second place); random (20,000 images); None
             takes the first of these that is in the cache. The rows' name includes it.
     """
+    check_split(split)  # before anything is fetched
     if subset is not None and subset not in _SPRITES:
         raise UsageError(unknown("subset", subset, _SPRITES))
     path = fetch(*([_SPRITES[subset]] if subset else _SPRITES.values()))
@@ -213,6 +214,7 @@ def olivetti(split: str = "train", seed: int = 0) -> Rows:
 
     Split 80, 10 and 10 % by seed. AT&T Laboratories Cambridge.
     """
+    check_split(split)  # before anything is fetched
     faces = formats.read_matlab(fetch(_OLIVETTI), "faces")
     people = tuple(str(person) for person in range(40))
     raw = Raw(_column_major(faces.T, 64), np.arange(400) // 10, Support("discrete", 256), people)
@@ -233,6 +235,7 @@ def coil20(split: str = "train", seed: int = 0) -> Rows:
     The factors are object and pose, the angle of the turntable. Split 80, 10 and 10 % by seed. Nene, Nayar and
     Murase (1996), in the 32x32 form of D. Cai.
     """
+    check_split(split)  # before anything is fetched
     path = fetch(_COIL)
     objects = formats.read_matlab(path, "Y").ravel()
     images = formats.read_matlab(path, "X").astype(np.uint8)

@@ -12,7 +12,7 @@ from latentia.data.ingest.download import PublishedFile, fetch, side_by_side
 from latentia.data.ingest.raw import Raw
 from latentia.data.rows import Rows
 from latentia.data.spec import Support
-from latentia.data.splits import COPIES, seeded_part
+from latentia.data.splits import COPIES, check_split, seeded_part
 from latentia.errors import DataError, UsageError
 from latentia.options import OneOf
 from latentia.registry import check_name, datasets, unknown
@@ -45,6 +45,7 @@ def fremont(split: str = "train", seed: int = 0, *, export: str = "2019", copies
         export: 2019 (the file of many textbooks) or 2025 (today's columns); it may be a later one of that form.
         copies: of rows: keep, group in one part, drop, or auto.
     """
+    check_split(split)  # before anything is fetched
     check_name("export", export, _EXPORTS)
     counts, weekdays = daily_counts(fetch(_EXPORTS[export]))
     hours = tuple(f"{hour:02}:00" for hour in range(24))
@@ -76,6 +77,7 @@ def wine_quality(
         label: what the classes are: colour, or the tasters' quality mark.
         copies: of rows: keep, group in one part, drop, or auto.
     """
+    check_split(split)  # before anything is fetched
     if label not in ("colour", "quality"):
         raise UsageError(unknown("label", label, ("colour", "quality")))
     colours = ("red", "white")
@@ -106,6 +108,7 @@ def old_faithful(split: str = "train", seed: int = 0, *, copies: Copies = "auto"
         seed: of the split.
         copies: of rows: keep, group in one part, drop, or auto.
     """
+    check_split(split)  # before anything is fetched
     table = read_csv(fetch(_GEYSER))
     columns = ("duration", "waiting")
     raw = Raw(table[list(columns)].to_numpy(), table["kind"].to_numpy(), Support("real"), columns=columns)
